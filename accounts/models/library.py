@@ -1,0 +1,109 @@
+from typing import Self
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from accounts.models.user import User
+from accounts.roles import Permission
+
+
+class Role(models.Model):
+    """A named set of permissions that a membership gives in one library."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(_("name"), max_length=64, unique=True)
+    permissions = ArrayField(models.CharField(max_length=64, choices=Permission.choices), default=list, blank=True)
+    is_built_in = models.BooleanField(_("built in"), default=False, editable=False)
+
+    class Meta:
+        verbose_name = _("role")
+        verbose_name_plural = _("roles")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class LibraryQuerySet(models.QuerySet["Library"]):
+    """Reads of libraries; every one that serves a user starts with `visible_to`."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Libraries whose photos `user` may see."""
+        return self.permitting(user, Permission.VIEW_PHOTOS)
+
+    def permitting(self, user: User | AnonymousUser, permission: str) -> Self:
+        """Libraries in which `user` holds `permission`. A superuser holds all, a deactivated account none."""
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        if user.is_superuser:
+            return self.all()
+        memberships = Membership.objects.filter(user=user, role__permissions__contains=[permission])
+        return self.filter(id__in=memberships.values("library_id"))
+
+
+class Library(models.Model):
+    """The unit of tenancy, permission and consent. A photo belongs to one library."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(_("name"), max_length=200)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    face_analysis = models.BooleanField(
+        _("face analysis"),
+        default=False,
+        editable=False,
+        help_text=_("Faces are biometric data: they are looked for only where this has been switched on."),
+    )
+    face_analysis_changed_at = models.DateTimeField(_("face analysis switched"), null=True, editable=False)
+    face_analysis_changed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("face analysis switched by"),
+        null=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="face_analysis_switches",
+    )
+
+    objects = LibraryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("library")
+        verbose_name_plural = _("libraries")
+        constraints = [
+            # commands name a library by its name
+            models.UniqueConstraint(fields=["name"], name="library_name_unique"),
+            models.CheckConstraint(condition=~Q(name=""), name="library_name_not_empty"),
+            # consent without a time is no consent
+            models.CheckConstraint(
+                condition=Q(face_analysis=False) | Q(face_analysis_changed_at__isnull=False),
+                name="library_face_analysis_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    """Gives a user a role in a library."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    library = models.ForeignKey(Library, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.ForeignKey(Role, on_delete=models.PROTECT, related_name="memberships")
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints = [
+            # one role a library: what somebody may do is read in one place
+            models.UniqueConstraint(fields=["library", "user"], name="membership_library_user_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.library} · {self.role}"
