@@ -1,0 +1,66 @@
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from photos.models.person import Person
+from photos.models.photo import Photo
+
+
+class FaceQuerySet(models.QuerySet["Face"]):
+    """Reads of faces."""
+
+    def kept(self) -> Self:
+        """Faces that are shown and grouped: confident enough, or decided on by a person.
+
+        The floor is a setting that is read here, so that moving it needs no detection.
+        """
+        return self.filter(Q(confidence__gte=settings.FACE_MIN_CONFIDENCE) | Q(person_decided=True))
+
+
+class Face(models.Model):
+    """A detected face. Box and landmarks are fractions (0 to 1) of the upright image's width and height.
+
+    `landmarks` are five [x, y] pairs: left eye, right eye, nose, left and right corner of the mouth, as seen in the
+    image. `chip_box` and `chip_landmarks` are the same in pixels of the face chip.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="faces")
+    version = models.CharField(_("version of the stage that found it"), max_length=96)
+    left = models.FloatField()
+    top = models.FloatField()
+    right = models.FloatField()
+    bottom = models.FloatField()
+    landmarks = models.JSONField(default=list)
+    confidence = models.FloatField(_("confidence"))
+    quality = models.FloatField(_("quality"))
+    chip_key = models.CharField(max_length=255)
+    chip_width = models.PositiveIntegerField()
+    chip_height = models.PositiveIntegerField()
+    chip_box = models.JSONField()
+    chip_landmarks = models.JSONField()
+    person = models.ForeignKey(Person, null=True, blank=True, on_delete=models.SET_NULL, related_name="faces")
+    person_decided = models.BooleanField(_("person decided by somebody"), default=False)
+    created_at = models.DateTimeField(_("found"), default=timezone.now, editable=False)
+
+    objects = FaceQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("face")
+        verbose_name_plural = _("faces")
+        constraints = [
+            models.CheckConstraint(condition=Q(left__lt=F("right"), top__lt=F("bottom")), name="face_box_not_empty"),
+            models.CheckConstraint(
+                condition=Q(confidence__range=(0, 1), quality__range=(0, 1)), name="face_scores_are_fractions"
+            ),
+            # a second face in the same place would be a doubled effect; the chip's key is a function of the box
+            models.UniqueConstraint(fields=["photo", "chip_key"], name="face_photo_chip_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"face {self.id}"

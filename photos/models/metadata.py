@@ -1,0 +1,72 @@
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from photos.models.photo import Photo
+
+
+class Metadata(models.Model):
+    """What the file says of itself: EXIF, and XMP and IPTC where EXIF is silent.
+
+    `taken_at` is exact where `taken_at_offset` (minutes east of UTC) is known; otherwise it is the camera's wall
+    clock read as UTC, and `taken_at_source` says so. Latitudes and longitudes are WGS 84 degrees.
+    """
+
+    photo = models.OneToOneField(Photo, primary_key=True, on_delete=models.CASCADE, related_name="metadata")
+    version = models.CharField(_("version of the stage that read it"), max_length=96)
+    camera_make = models.CharField(_("camera make"), max_length=128, blank=True)
+    camera_model = models.CharField(_("camera model"), max_length=128, blank=True)
+    lens_make = models.CharField(_("lens make"), max_length=128, blank=True)
+    lens = models.CharField(_("lens"), max_length=128, blank=True)
+    taken_at = models.DateTimeField(_("taken"), null=True)
+    taken_at_offset = models.SmallIntegerField(_("offset from UTC in minutes"), null=True)
+    taken_at_source = models.CharField(_("source of the time"), max_length=16, blank=True)
+    exposure_time = models.FloatField(_("exposure in seconds"), null=True)
+    aperture = models.FloatField(_("f-number"), null=True)
+    iso = models.PositiveIntegerField(_("ISO"), null=True)
+    focal_length = models.FloatField(_("focal length in mm"), null=True)
+    focal_length_35mm = models.FloatField(_("35 mm equivalent in mm"), null=True)
+    flash = models.PositiveSmallIntegerField(_("EXIF flash value"), null=True)
+    flash_fired = models.BooleanField(_("flash fired"), null=True)
+    orientation = models.PositiveSmallIntegerField(_("EXIF orientation"), null=True)
+    latitude = models.FloatField(_("latitude"), null=True)
+    longitude = models.FloatField(_("longitude"), null=True)
+    altitude = models.FloatField(_("altitude in m"), null=True)
+    direction = models.FloatField(_("image direction in degrees"), null=True)
+    gps_time = models.DateTimeField(_("GPS time"), null=True)
+    software = models.CharField(_("software"), max_length=255, blank=True)
+    artist = models.CharField(_("artist"), max_length=255, blank=True)
+    copyright = models.CharField(_("copyright"), max_length=1000, blank=True)
+    title = models.CharField(_("title"), max_length=1000, blank=True)
+    description = models.TextField(_("description"), blank=True)
+    keywords = ArrayField(models.CharField(max_length=255), default=list, blank=True)
+    rating = models.SmallIntegerField(_("rating"), null=True)
+    tags = models.JSONField(_("all other tags"), default=dict)
+    warnings = models.JSONField(_("warnings"), default=list)
+
+    class Meta:
+        verbose_name = _("metadata")
+        verbose_name_plural = _("metadata")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(latitude__isnull=True, longitude__isnull=True)
+                | Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
+                name="metadata_position_on_earth",
+            ),
+            models.CheckConstraint(
+                condition=Q(orientation__isnull=True) | Q(orientation__range=(1, 8)),
+                name="metadata_orientation_known",
+            ),
+            # -1 is XMP's word for "rejected"
+            models.CheckConstraint(
+                condition=Q(rating__isnull=True) | Q(rating__range=(-1, 5)), name="metadata_rating_range"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["taken_at"], name="metadata_taken_at"),
+            models.Index(fields=["camera_make", "camera_model"], name="metadata_camera"),
+        ]
+
+    def __str__(self) -> str:
+        return f"metadata of {self.photo_id}"

@@ -1,0 +1,137 @@
+"""Faces and their embeddings, as stages replace them: a face that is found again keeps its id, person and decisions.
+
+Called in the stage's own transaction, which is fenced. Calling twice with equal values leaves equal rows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from uuid import UUID
+
+import numpy as np
+from pgvector import HalfVector
+from scipy.optimize import linear_sum_assignment
+
+from photos.models import Face, FaceEmbedding, GroupLoss
+
+SAME_FACE_OVERLAP = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFace:
+    """A face that a detector found, its chip stored already. Units as in `photos.models.Face`."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    landmarks: list[list[float]]
+    confidence: float
+    quality: float
+    chip_key: str
+    chip_width: int
+    chip_height: int
+    chip_box: list[float]
+    chip_landmarks: list[list[float]]
+
+
+def replace_faces(*, photo_id: UUID, version: str, found: Sequence[FoundFace]) -> list[str]:
+    """Put the found faces in the place of the photo's old ones; gives the chip keys that no row names any more.
+
+    Old and new are matched one to one by overlap. An old face that was not found again is removed, unless a person
+    decided on it.
+    """
+    old = list(Face.objects.select_for_update().filter(photo_id=photo_id).order_by("id"))
+    pairs = match_by_overlap(old, found)
+    before = {face.chip_key for face in old}
+    gone = [face.pk for index, face in enumerate(old) if index not in pairs and not face.person_decided]
+    _forget_faces(gone)
+    for index, position in pairs.items():
+        _update(old[index], version=version, found=found[position])
+    matched = set(pairs.values())
+    Face.objects.bulk_create(
+        Face(photo_id=photo_id, version=version, **asdict(face))
+        for position, face in enumerate(found)
+        if position not in matched
+    )
+    after = set(Face.objects.filter(photo_id=photo_id).values_list("chip_key", flat=True))
+    return sorted(before - after)
+
+
+def match_by_overlap(old: Sequence[Face], found: Sequence[FoundFace]) -> dict[int, int]:
+    """Pair old and found faces so that the sum of their overlaps is greatest (Hungarian algorithm, by SciPy).
+
+    The overlap is intersection over union; pairs below `SAME_FACE_OVERLAP` are no pairs. Gives {old: found} indices.
+    """
+    if not old or not found:
+        return {}
+    first, second = _boxes(old)[:, None, :], _boxes(found)[None, :, :]
+    low = np.maximum(first[..., :2], second[..., :2])
+    high = np.minimum(first[..., 2:], second[..., 2:])
+    intersection = np.prod(np.clip(high - low, 0, None), axis=-1)
+    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (first, second)]
+    overlap = intersection / (areas[0] + areas[1] - intersection)
+    rows, columns = linear_sum_assignment(overlap, maximize=True)
+    return {
+        int(row): int(column)
+        for row, column in zip(rows, columns, strict=True)
+        if overlap[row, column] >= SAME_FACE_OVERLAP
+    }
+
+
+def replace_embeddings(*, library_id: UUID, model: str, version: str, vectors: Mapping[UUID, np.ndarray]) -> None:
+    """Put these vectors ({face id: float32 (dimensions,)}) in the place of the faces' old ones by the same model.
+
+    A vector that is as it was stays in its group; a changed one leaves it and waits for the next grouping.
+    """
+    rows = FaceEmbedding.objects.select_for_update().filter(face_id__in=vectors, model=model)
+    halves = {face_id: HalfVector(vector.tolist()) for face_id, vector in vectors.items()}
+    old = {row.face_id: row for row in rows.order_by("id")}
+    same = [row.pk for face_id, row in old.items() if row.vector == halves[face_id]]
+    # a changed vector is a new row: a grouping that read the old one cannot say anything of it
+    changed = [row for row in old.values() if row.pk not in same]
+    _note_losses(changed)
+    FaceEmbedding.objects.filter(pk__in=[row.pk for row in changed]).delete()
+    FaceEmbedding.objects.filter(pk__in=same).update(version=version)
+    FaceEmbedding.objects.bulk_create(
+        FaceEmbedding(
+            face_id=face_id,
+            library_id=library_id,
+            model=model,
+            version=version,
+            dimensions=len(vector),
+            vector=halves[face_id],
+        )
+        for face_id, vector in vectors.items()
+        if face_id not in old or old[face_id].pk not in same
+    )
+
+
+def _boxes(faces: Sequence[Face] | Sequence[FoundFace]) -> np.ndarray:
+    return np.array([(face.left, face.top, face.right, face.bottom) for face in faces], dtype=np.float64)
+
+
+def _update(face: Face, *, version: str, found: FoundFace) -> None:
+    for field, value in asdict(found).items():
+        setattr(face, field, value)
+    face.version = version
+    face.save()
+
+
+def _forget_faces(face_ids: Sequence[UUID]) -> None:
+    """Remove faces; the groups that lose them are noted."""
+    _note_losses(FaceEmbedding.objects.filter(face_id__in=face_ids))
+    Face.objects.filter(pk__in=face_ids).delete()
+
+
+def _note_losses(embeddings: Iterable[FaceEmbedding]) -> None:
+    """Note the groups that lose these embeddings, so that the next grouping looks at what is left of them."""
+    GroupLoss.objects.bulk_create(
+        GroupLoss(library_id=row.library_id, model=row.model, component=row.component)
+        for row in embeddings
+        if row.component is not None
+    )
+
+
+def has_faces(*, photo_id: UUID) -> bool:
+    """Tell whether the photo has a face row, be it kept or a candidate."""
+    return Face.objects.filter(photo_id=photo_id).exists()

@@ -1,0 +1,136 @@
+"""People: what a grouping found, and what a person says of them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from uuid_utils.compat import uuid7
+
+from photos.models import Face, FaceEmbedding, GroupLoss, Person
+from photos.problems import ConflictError
+
+ROWS_PER_UPDATE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryFaces:
+    """The embeddings of a library's faces by one model, row by row, as a grouping reads them.
+
+    `vectors` is float32 (n, dimensions); `components` int64 (n,), -1 where no grouping has read the row.
+    """
+
+    embedding_ids: list[UUID]
+    face_ids: list[UUID]
+    vectors: np.ndarray
+    components: np.ndarray
+    persons: list[UUID | None]
+    decided: list[bool]
+    losses: list[GroupLoss]
+
+
+def has_ungrouped(*, library_id: UUID, model: str) -> bool:
+    """Tell whether an embedding exists that no grouping has read, or one that was read is gone."""
+    unread = _embeddings(library_id, model).filter(component__isnull=True, face__in=Face.objects.kept())
+    return unread.exists() or GroupLoss.objects.filter(library_id=library_id, model=model).exists()
+
+
+def read_library(*, library_id: UUID, model: str) -> LibraryFaces:
+    """Read the kept faces of a library for a grouping."""
+    losses = list(GroupLoss.objects.filter(library_id=library_id, model=model))
+    rows = list(
+        _embeddings(library_id, model)
+        .filter(face__in=Face.objects.kept())
+        .order_by("pk")
+        .values_list("pk", "face_id", "vector", "component", "face__person_id", "face__person_decided")
+    )
+    vectors = np.array([row[2].to_numpy() for row in rows], dtype=np.float32)
+    return LibraryFaces(
+        embedding_ids=[row[0] for row in rows],
+        face_ids=[row[1] for row in rows],
+        vectors=vectors.reshape(len(rows), -1),
+        components=np.array([-1 if row[3] is None else row[3] for row in rows], dtype=np.int64),
+        persons=[row[4] for row in rows],
+        decided=[row[5] for row in rows],
+        losses=losses,
+    )
+
+
+def let_go_of_candidates(*, library_id: UUID, model: str) -> None:
+    """Take faces that are not kept any more out of their groups: the floor has been moved."""
+    with transaction.atomic():
+        gone = _embeddings(library_id, model).filter(component__isnull=False).exclude(face__in=Face.objects.kept())
+        rows = list(gone.select_for_update(of=("self",)))
+        GroupLoss.objects.bulk_create(
+            GroupLoss(library_id=library_id, model=model, component=row.component) for row in rows
+        )
+        FaceEmbedding.objects.filter(pk__in=[row.pk for row in rows]).update(component=None)
+        Face.objects.filter(pk__in=[row.face_id for row in rows]).update(person=None)
+
+
+def anchored_people(*, library_id: UUID) -> set[UUID]:
+    """Give the people who survive any regrouping: those with a name, or with a face that somebody decided on."""
+    decided = Exists(Face.objects.filter(person=OuterRef("pk"), person_decided=True))
+    return set(Person.objects.filter(~Q(name="") | decided, library_id=library_id).values_list("pk", flat=True))
+
+
+def write_grouping(
+    *,
+    library_id: UUID,
+    components: Mapping[UUID, int],
+    persons: Mapping[UUID, UUID | None],
+    new_people: Iterable[UUID],
+    losses: Iterable[GroupLoss],
+) -> int:
+    """Write what a grouping found, in its own fenced transaction; gives how many faces changed their person.
+
+    `components` are by embedding id, `persons` by face id. A face that somebody decided on since is left alone; a
+    nameless person without faces goes.
+    """
+    Person.objects.bulk_create(Person(pk=pk, library_id=library_id) for pk in new_people)
+    changed_rows = [FaceEmbedding(pk=pk, component=component) for pk, component in components.items()]
+    FaceEmbedding.objects.bulk_update(changed_rows, ["component"], batch_size=ROWS_PER_UPDATE)
+    faces = Face.objects.select_for_update().filter(pk__in=persons, person_decided=False).order_by("pk")
+    moved = [face for face in faces if face.person_id != persons[face.pk]]
+    for face in moved:
+        face.person_id = persons[face.pk]
+    Face.objects.bulk_update(moved, ["person"], batch_size=ROWS_PER_UPDATE)
+    GroupLoss.objects.filter(pk__in=[loss.pk for loss in losses]).delete()
+    delete_empty_people(library_id=library_id)
+    return len(moved)
+
+
+def delete_empty_people(*, library_id: UUID) -> int:
+    """Delete the nameless people of a library who have no face left; gives how many."""
+    faces = Exists(Face.objects.filter(person=OuterRef("pk")))
+    return Person.objects.filter(~faces, library_id=library_id, name="").delete()[0]
+
+
+def new_person_id() -> UUID:
+    """Give the key of a person who is about to be made."""
+    return uuid7()
+
+
+@transaction.atomic
+def rename_person(*, person: Person, name: str) -> Person:
+    """Name a person, or take the name away with an empty one."""
+    person.name = name.strip()
+    person.full_clean()
+    person.save(update_fields=["name"])
+    return person
+
+
+@transaction.atomic
+def decide_face(*, face: Face, person: Person | None) -> Face:
+    """Put a face to a person, or to nobody, for good: no regrouping moves it again."""
+    if person is not None and person.library_id != face.photo.library_id:
+        raise ConflictError("The person belongs to another library.")
+    Face.objects.filter(pk=face.pk).update(person=person, person_decided=True)
+    face.refresh_from_db(fields=["person", "person_decided"])
+    return face
+
+
+def _embeddings(library_id: UUID, model: str) -> QuerySet[FaceEmbedding]:
+    return FaceEmbedding.objects.filter(library_id=library_id, model=model)
