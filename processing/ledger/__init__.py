@@ -1,0 +1,24 @@
+"""The ledger: PostgreSQL is the truth about every run, a message is only a hint.
+
+Nothing else changes the state of a run. Every time here is the database's, so a worker's clock cannot matter.
+"""
+
+from processing.ledger.claiming import Lease, claim, claim_library_run, is_more_pending, renew
+from processing.ledger.finishing import LeaseLostError, mark_done, mark_skipped
+from processing.ledger.releasing import Loss, expire_leases, fail, hand_back, release_lost
+
+__all__ = [
+    "Lease",
+    "LeaseLostError",
+    "Loss",
+    "claim",
+    "claim_library_run",
+    "expire_leases",
+    "fail",
+    "hand_back",
+    "is_more_pending",
+    "mark_done",
+    "mark_skipped",
+    "release_lost",
+    "renew",
+]

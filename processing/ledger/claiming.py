@@ -1,0 +1,95 @@
+"""Taking runs: one UPDATE over a materialised FOR UPDATE SKIP LOCKED selection."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from processing.models import LibraryRun, RunState, StageRun
+from processing.models.ledger import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to commit one run, for as long as nobody else was given it. `subject` is the photo or the library."""
+
+    ledger: type[Run]
+    run_id: UUID
+    subject_id: UUID
+    work: str
+    version: str
+    token: UUID
+    attempt: int
+
+
+# The head is the most urgent run. The rest fills the batch with runs of the head's version, and leaves out runs that
+# were lost in company before: those are claimed alone, so that the next loss names the culprit.
+_CLAIM = """
+WITH head AS MATERIALIZED (
+    SELECT id, version, claim_alone FROM {table}
+    WHERE state = 'pending' AND {kind} = %(kind)s AND version = ANY(%(versions)s)
+      AND (not_before IS NULL OR not_before <= now())
+    ORDER BY lane, queued_at LIMIT 1 FOR UPDATE SKIP LOCKED
+), rest AS MATERIALIZED (
+    SELECT id FROM {table}
+    WHERE state = 'pending' AND {kind} = %(kind)s AND version = (SELECT version FROM head)
+      AND (not_before IS NULL OR not_before <= now())
+      AND NOT claim_alone AND NOT (SELECT claim_alone FROM head) AND id <> (SELECT id FROM head)
+    ORDER BY lane, queued_at LIMIT %(more)s FOR UPDATE SKIP LOCKED
+), picked AS MATERIALIZED (
+    SELECT id FROM head UNION ALL SELECT id FROM rest
+)
+UPDATE {table} AS run
+SET state = 'running', attempt = run.attempt + 1, started_at = now(), finished_at = NULL,
+    lease_token = gen_random_uuid(), lease_until = now() + %(lease)s,
+    task_id = %(task_id)s, worker = %(worker)s, claimed_with = (SELECT count(*) FROM picked)
+FROM picked WHERE run.id = picked.id
+RETURNING run.id, run.{subject}, run.version, run.lease_token, run.attempt, run.lane, run.queued_at
+"""
+
+
+def lease_duration() -> timedelta:
+    """Give the time after which a run that nobody renews is taken from its holder."""
+    return timedelta(seconds=settings.LEDGER_LEASE_SECONDS)
+
+
+def claim(*, stage: str, versions: Sequence[str], limit: int, task_id: str, worker: str) -> list[Lease]:
+    """Take up to `limit` of the most urgent pending runs of `stage` whose version is one of `versions`.
+
+    The attempt is counted here, so that work that kills its process is counted too.
+    """
+    if not versions:
+        return []
+    sql = _CLAIM.format(table=StageRun._meta.db_table, kind="stage", subject="photo_id")
+    values = {"kind": stage, "versions": list(versions), "more": limit - 1, "lease": lease_duration()}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {**values, "task_id": task_id, "worker": worker})
+        rows = sorted(cursor.fetchall(), key=lambda row: row[5:7])
+    return [Lease(StageRun, row[0], row[1], stage, row[2], row[3], row[4]) for row in rows]
+
+
+def claim_library_run(*, kind: str, versions: Sequence[str], task_id: str, worker: str) -> Lease | None:
+    """Take the most urgent pending run of work whose subject is a library."""
+    sql = _CLAIM.format(table=LibraryRun._meta.db_table, kind="kind", subject="library_id")
+    values = {"kind": kind, "versions": list(versions), "more": 0, "lease": lease_duration()}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {**values, "task_id": task_id, "worker": worker})
+        row = cursor.fetchone()
+    return row and Lease(LibraryRun, row[0], row[1], kind, row[2], row[3], row[4])
+
+
+def is_more_pending(*, stage: str, versions: Sequence[str]) -> bool:
+    """Tell whether a run of `stage` could be claimed at this moment."""
+    due = Q(not_before__isnull=True) | Q(not_before__lte=Now())
+    return StageRun.objects.filter(due, state=RunState.PENDING, stage=stage, version__in=versions).exists()
+
+
+def renew(lease: Lease) -> bool:
+    """Extend a lease that is still held; False if it was taken away."""
+    held = lease.ledger.objects.filter(pk=lease.run_id, lease_token=lease.token, state=RunState.RUNNING)
+    return bool(held.update(lease_until=Now() + lease_duration()))

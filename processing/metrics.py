@@ -1,0 +1,16 @@
+"""What Prometheus is told of the pipeline. Each process counts its own; a worker's parent adds its children up."""
+
+from prometheus_client import Counter, Histogram
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+RUNS = Counter("darkroom_runs", "Runs that ended an attempt, by how.", ["stage", "outcome"])
+STAGE_SECONDS = Histogram("darkroom_stage_seconds", "Seconds of work for one run.", ["stage"], buckets=SECONDS)
+HINTS = Counter("darkroom_hints", "Messages to workers, by what became of them.", ["task", "outcome"])
+UPLOAD_SECONDS = Histogram(
+    "darkroom_upload_seconds",
+    "Seconds from a file's last byte to its committed row.",
+    ["outcome"],
+    buckets=SECONDS,
+)
+FENCED = Counter("darkroom_fenced_commits", "Results that came too late and were not written.", ["stage"])

@@ -1,0 +1,94 @@
+"""Ringing for workers: a message says "come and look". By task name, so that the pipeline never imports tasks.
+
+Publishing is never in anybody's way: no retries, sub-second timeouts, and a breaker that stops trying while the broker
+is down. A hint that is not sent costs nothing but time: the reconciler sends it again.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from functools import partial
+from uuid import UUID
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from kombu import Connection
+
+from processing.metrics import HINTS
+
+logger = logging.getLogger(__name__)
+
+PHOTOS_PER_MESSAGE = 32
+MESSAGE_VERSION = 1
+BREAKER_SECONDS = 5.0
+TIMEOUTS = {"socket_connect_timeout": 0.3, "socket_timeout": 0.5, "retry_on_timeout": False, "max_retries": 0}
+
+
+class _Publisher:
+    """One connection of a process for its hints, with timeouts of its own, and the breaker."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: Connection | None = None
+        self._closed_until = 0.0
+
+    def send(self, *, task: str, queue: str, kwargs: dict[str, object]) -> bool:
+        """Send one message; False if the broker is down or was down a moment ago."""
+        with self._lock:
+            if time.monotonic() < self._closed_until:
+                return False
+            try:
+                connection = self._connect()
+                current_app.send_task(task, kwargs=kwargs, queue=queue, retry=False, connection=connection)
+            except Exception as error:  # noqa: BLE001 - whatever the transport raises, the caller's work is done
+                self._trip(error)
+                return False
+            return True
+
+    def forget(self) -> None:
+        """Drop the connection without closing it: after a fork it belongs to the parent."""
+        self._lock = threading.Lock()
+        self._connection = None
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            # the options of consumers stay out of it: they wait for seconds, and try again
+            self._connection = Connection(settings.CELERY_BROKER_URL, transport_options=TIMEOUTS, connect_timeout=0.3)
+        return self._connection
+
+    def _trip(self, error: Exception) -> None:
+        logger.warning("hints are held back for %.0f s: %s", BREAKER_SECONDS, error)
+        self._closed_until = time.monotonic() + BREAKER_SECONDS
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.release()
+            except Exception:
+                logger.debug("the broken connection did not close", exc_info=True)
+
+
+_publisher = _Publisher()
+forget_connection = _publisher.forget
+
+
+def ring(*, task: str, queue: str, ids: Sequence[UUID] = (), messages: int = 1) -> int:
+    """Send hints at once; gives how many went out. `ids` name who rang, for the trace."""
+    chunks: list[Sequence[UUID]] = [
+        ids[start : start + PHOTOS_PER_MESSAGE] for start in range(0, len(ids), PHOTOS_PER_MESSAGE)
+    ] or [()] * messages
+    sent = 0
+    for chunk in chunks:
+        kwargs = {"v": MESSAGE_VERSION, "ids": [str(one) for one in chunk]}
+        if not _publisher.send(task=task, queue=queue, kwargs=kwargs):
+            break
+        sent += 1
+    HINTS.labels(task, "sent").inc(sent)
+    HINTS.labels(task, "held_back").inc(len(chunks) - sent)
+    return sent
+
+
+def ring_on_commit(*, task: str, queue: str, ids: Iterable[UUID] = ()) -> None:
+    """Send hints when the transaction has committed."""
+    transaction.on_commit(partial(ring, task=task, queue=queue, ids=list(ids)), robust=True)
