@@ -1,0 +1,74 @@
+"""Whose fault an error is: the file's for good, this attempt's, or the infrastructure's."""
+
+import errno
+from dataclasses import dataclass
+from enum import Enum
+
+from botocore.exceptions import BotoCoreError, ClientError
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import InterfaceError, OperationalError
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+
+from processing.engines.errors import EngineError, ModelNotInstalledError, WeightsMismatchError
+from processing.stages.base import InputMissingError
+
+
+class Fault(Enum):
+    """What follows from an error."""
+
+    PERMANENT = "permanent"  # trying again gives the same answer: dead at once
+    ATTEMPT = "attempt"  # tried again after a backoff, dead after as many as allowed
+    INFRASTRUCTURE = "infrastructure"  # pending again, and the attempt does not count
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as the ledger keeps it. `code` is stable, `detail` is for a person."""
+
+    fault: Fault
+    code: str
+    detail: str
+
+
+# disk full, quota, I/O, stale NFS handles, sockets, too many open files: the host's trouble, not the photo's
+_HOST_ERRNOS = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
+        errno.EACCES, errno.EPERM, errno.EBUSY, errno.EAGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPIPE,
+    }
+)  # fmt: skip
+
+
+def classify(error: BaseException) -> Failure:
+    """Say whose fault an error is, and under which stable code it is kept."""
+    detail = f"{type(error).__name__}: {error}"
+    if isinstance(error, ModelNotInstalledError | WeightsMismatchError):
+        # the host's fault: another one may have the model
+        return Failure(Fault.INFRASTRUCTURE, error.code, detail)
+    if isinstance(error, EngineError):
+        return Failure(Fault.PERMANENT if error.permanent else Fault.ATTEMPT, error.code, str(error) or detail)
+    if isinstance(error, InputMissingError):
+        return Failure(Fault.ATTEMPT, error.code, str(error))
+    if isinstance(error, SoftTimeLimitExceeded):
+        return Failure(Fault.ATTEMPT, "timed_out", "The work took longer than the task may.")
+    if isinstance(error, FileNotFoundError) or _is_missing_object(error):
+        return Failure(Fault.ATTEMPT, "object_missing", detail)
+    if isinstance(error, OperationalError | InterfaceError):
+        return Failure(Fault.INFRASTRUCTURE, "database_unavailable", detail)
+    if isinstance(error, BrokerError | RedisError):
+        return Failure(Fault.INFRASTRUCTURE, "broker_unavailable", detail)
+    if isinstance(error, BotoCoreError | ClientError | ConnectionError | TimeoutError) or _is_host_trouble(error):
+        return Failure(Fault.INFRASTRUCTURE, "storage_unavailable", detail)
+    return Failure(Fault.ATTEMPT, "unexpected_error", detail)
+
+
+def _is_missing_object(error: BaseException) -> bool:
+    return isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in {
+        "404",
+        "NoSuchKey",
+    }
+
+
+def _is_host_trouble(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in _HOST_ERRNOS

@@ -1,0 +1,94 @@
+"""Taking files in: header, bytes, row and runs. The upload and the import call the same service."""
+
+import time
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import Library, User
+from photos.models import Photo
+from photos.problems import RefusedFileError
+from photos.services import originals
+from processing.engines import imaging
+from processing.engines.errors import EngineError
+from processing.metrics import UPLOAD_SECONDS
+from processing.models.ledger import Lane
+from processing.pipeline.planning import plan
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of a file: a new photo, or the one that has these bytes already."""
+
+    photo: Photo
+    is_new: bool
+
+
+def take_in(
+    *,
+    library: Library,
+    file: BinaryIO,
+    filename: str,
+    uploader: User | None = None,
+    lane: Lane = Lane.UPLOAD,
+    digest: tuple[str, int] | None = None,
+    announce: bool = True,
+) -> Ingested:
+    """Take a file into a library. Reads headers only, decodes nothing, and never holds the file in memory.
+
+    `file` is binary and seekable; `digest` is its (SHA-256 in hex, size in bytes) where somebody hashed it on the way
+    already. The photo and its runs are one transaction, and the bytes are stored before it commits. With `announce`
+    off the caller rings for the workers, for many photos at once.
+
+    Raises RefusedFileError (`empty_file`, `too_large`, `unsupported_format`, `damaged`, `too_many_pixels`); then
+    nothing was stored. The same bytes again give the existing photo, out of the trash if it lay there.
+    """
+    started = time.monotonic()
+    sha256, byte_size = digest or originals.hash_file(file)
+    _check_size(byte_size)
+    existing = originals.find_same_bytes(library=library, sha256=sha256)
+    if existing is None:
+        facts = _read_facts(file, sha256=sha256, byte_size=byte_size)
+        photo = originals.store(library=library, file=file, facts=facts)
+        # an error from here on leaves the bytes: the commit may have happened although its answer was lost
+        with transaction.atomic():
+            is_new = originals.save_once(photo=photo, uploader=uploader, filename=filename)
+            if is_new:
+                plan([photo.pk], lane=lane, announce=announce)
+        if is_new:
+            UPLOAD_SECONDS.labels("new").observe(time.monotonic() - started)
+            return Ingested(photo=photo, is_new=True)
+        originals.discard(photo)
+        existing = Photo.objects.get(library=library, sha256=sha256)
+    originals.restore_if_trashed(existing)
+    UPLOAD_SECONDS.labels("duplicate").observe(time.monotonic() - started)
+    return Ingested(photo=existing, is_new=False)
+
+
+def _check_size(byte_size: int) -> None:
+    if byte_size == 0:
+        raise RefusedFileError("empty_file", "The file is empty.")
+    if byte_size > settings.UPLOAD_MAX_BYTES:
+        raise RefusedFileError(
+            "too_large",
+            f"The file has {byte_size:,} bytes; at most {settings.UPLOAD_MAX_BYTES:,} are allowed.",
+            limit=settings.UPLOAD_MAX_BYTES,
+        )
+
+
+def _read_facts(file: BinaryIO, *, sha256: str, byte_size: int) -> originals.OriginalFacts:
+    file.seek(0)
+    try:
+        header = imaging.read_header(file, max_pixels=settings.IMAGE_MAX_PIXELS)
+    except EngineError as error:
+        raise RefusedFileError(error.code, str(error)) from error
+    return originals.OriginalFacts(
+        sha256=sha256,
+        byte_size=byte_size,
+        image_format=header.format,
+        mime_type=header.mime_type,
+        width=header.width,
+        height=header.height,
+    )

@@ -1,0 +1,89 @@
+"""`manage.py import_photos PATH --library NAME`."""
+
+from argparse import ArgumentParser
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from accounts.models import Library, User
+from processing.services import folder_import
+from processing.services.folder_import import DUPLICATE, NEW, PASSED_OVER, REFUSED, ImportedFile
+
+
+class Command(BaseCommand):
+    """Takes a folder into a library, and says what became of every file."""
+
+    help = "Import a folder of photos into a library. Repeat it at will: what is there already is not taken twice."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the arguments."""
+        parser.add_argument("path", type=Path, help="a folder, which is walked, or one file")
+        parser.add_argument("--library", required=True, help="the library's name")
+        parser.add_argument("--user", help="e-mail address of the uploader that the photos shall have")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Import, with a progress bar and a summary."""
+        root: Path = options["path"]
+        if not root.exists():
+            raise CommandError(f"There is no file or folder {root}.")
+        library = _library(options["library"])
+        uploader = _uploader(options["user"])
+        console = Console(file=self.stdout, highlight=False)
+        paths = folder_import.files_below(root)
+        results = []
+        with _progress(console) as progress:
+            bar = progress.add_task("import", total=len(paths))
+            for result in folder_import.import_files(paths=paths, library=library, uploader=uploader):
+                results.append(result)
+                progress.advance(bar)
+        console.print(summary(results, root=root))
+
+
+def summary(results: list[ImportedFile], *, root: Path) -> Table:
+    """Build the table of what became of the files, with the reason for every one that was refused."""
+    counts = Counter(result.outcome for result in results)
+    table = Table(title=f"{len(results)} files below {root}", title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    table.add_row("new", str(counts[NEW]), "")
+    table.add_row("duplicate", str(counts[DUPLICATE]), "the same bytes are in the library already")
+    table.add_row("refused", str(counts[REFUSED]), "")
+    for result in results:
+        if result.outcome == REFUSED:
+            table.add_row("", "", f"{_below(result.path, root)}: {result.code}: {result.detail}")
+    others = Counter(result.path.suffix or result.path.name for result in results if result.outcome == PASSED_OVER)
+    what = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+    table.add_row(PASSED_OVER, str(counts[PASSED_OVER]), f"no images: {what}" if what else "")
+    return table
+
+
+def _below(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path != root else path
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)
+
+
+def _library(name: str) -> Library:
+    library = Library.objects.filter(name=name).first()
+    if library is None:
+        names = ", ".join(Library.objects.order_by("name").values_list("name", flat=True)[:20])
+        raise CommandError(f"There is no library named {name!r}. There are: {names or 'none'}.")
+    return library
+
+
+def _uploader(email: str | None) -> User | None:
+    if email is None:
+        return None
+    user = User.objects.filter(email=email.lower()).first()
+    if user is None:
+        raise CommandError(f"There is no user {email!r}.")
+    return user

@@ -1,0 +1,1 @@
+"""Plan, run, advance: how a photo goes through its stages."""

@@ -1,0 +1,52 @@
+"""What a finished run means for the stages that read its result; in the transaction that finishes it."""
+
+from uuid import UUID
+
+from django.db.models.functions import Now
+
+from processing.models import RunState, StageRun
+from processing.models.ledger import RunQuerySet
+from processing.pipeline.planning import FACE_ANALYSIS_OFF
+from processing.publish import ring_on_commit
+from processing.stages import registry
+
+# a run that starts over, whatever happened to it before
+FRESH = {
+    "state": RunState.PENDING,
+    "attempt": 0,
+    "not_before": None,
+    "finished_at": None,
+    "lease_token": None,
+    "lease_until": None,
+    "claim_alone": False,
+    "error_code": "",
+    "error_detail": "",
+    "skip_reason": "",
+}
+
+
+def advance(*, photo_id: UUID, stage: str, skip_children: str = "") -> None:
+    """Make the runs that read the result of `stage` claimable, or skip them for the reason given.
+
+    Runs that were finished with an older input are opened again; one that is running loses its lease, so that what it
+    makes of the older input is not written.
+    """
+    for child in registry.children_of(stage):
+        runs = StageRun.objects.filter(photo_id=photo_id, stage=child.name, version__in=child.planned_versions())
+        runs = runs.exclude(skip_reason=FACE_ANALYSIS_OFF)
+        if skip_children:
+            _skip(runs, reason=skip_children)
+            advance(photo_id=photo_id, stage=child.name, skip_children=skip_children)
+        elif reopen(runs):
+            ring_on_commit(task=child.name, queue=child.queue, ids=[photo_id])
+
+
+def reopen(runs: RunQuerySet) -> int:
+    """Let runs start over; gives how many."""
+    return runs.update(queued_at=Now(), **FRESH)
+
+
+def _skip(runs: RunQuerySet, *, reason: str) -> None:
+    equal = {"state": RunState.SKIPPED, "skip_reason": reason}
+    changed = runs.exclude(**equal)
+    changed.update(**{**FRESH, **equal, "finished_at": Now()})

@@ -1,0 +1,143 @@
+"""Running stages: claim, compute outside of any transaction, commit fenced, advance."""
+
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
+from django.db import close_old_connections, transaction
+
+from photos import storage
+from processing import ledger
+from processing.failures import Fault, classify
+from processing.ledger import Lease, LeaseLostError
+from processing.metrics import FENCED, RUNS, STAGE_SECONDS
+from processing.models import RunState, StageRun
+from processing.pipeline.advancing import advance
+from processing.publish import ring
+from processing.stages import registry
+from processing.stages.base import Loaded, Stage
+
+logger = logging.getLogger(__name__)
+
+
+def work(*, stage_name: str, task_id: str, worker: str) -> int:
+    """Claim and run a stage's runs until nothing is left or the budget of a task is spent; gives how many.
+
+    When the budget is spent and there is more, rings again, so that other queues of this worker get their turn.
+    """
+    stage = registry.get(stage_name)
+    versions = stage.known_versions()
+    deadline = time.monotonic() + settings.LEDGER_TASK_SECONDS
+    taken = 0
+    while taken < settings.LEDGER_TASK_RUNS and time.monotonic() < deadline:
+        leases = ledger.claim(
+            stage=stage.name, versions=versions, limit=stage.claim_size, task_id=task_id, worker=worker
+        )
+        if not leases:
+            return taken
+        taken += len(leases)
+        run_batch(stage, leases)
+    if ledger.is_more_pending(stage=stage.name, versions=versions):
+        ring(task=stage.name, queue=stage.queue)
+    return taken
+
+
+def run_batch(stage: Stage, leases: Sequence[Lease]) -> None:
+    """Run one claim. What goes wrong with one photo is kept on its own run and fails no other."""
+    open_leases = dict.fromkeys(leases)
+    try:
+        inputs = _versions_of_inputs(stage, leases)
+        started = time.monotonic()
+        loaded = {lease: data for lease in leases if (data := _load(stage, lease)) is not None}
+        results = _compute(stage, loaded)
+        share = (time.monotonic() - started) / len(leases)
+        for lease, result in results.items():
+            _commit(stage, lease, loaded[lease], result, share=share, inputs=inputs.get(lease.subject_id, {}))
+            del open_leases[lease]
+    except SoftTimeLimitExceeded as error:
+        for lease in open_leases:
+            _end_attempt(lease, error)
+        raise
+
+
+def _versions_of_inputs(stage: Stage, leases: Sequence[Lease]) -> dict[UUID, dict[str, str]]:
+    """Give the version of the input that each run is about to read; a newer one would take the lease away."""
+    if stage.needs is None:
+        return {}
+    done = StageRun.objects.filter(
+        photo_id__in=[lease.subject_id for lease in leases], stage=stage.needs, state=RunState.DONE
+    )
+    rows = done.order_by("finished_at").values_list("photo_id", "version")
+    return {photo_id: {stage.needs: version} for photo_id, version in rows}
+
+
+def _load(stage: Stage, lease: Lease) -> Loaded | None:
+    try:
+        return stage.load(lease)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:  # noqa: BLE001 - every error of one photo ends on its own row
+        _end_attempt(lease, error)
+        return None
+
+
+def _compute(stage: Stage, loaded: dict[Lease, Loaded]) -> dict[Lease, Any]:
+    """Compute a batch; if it fails as a whole, one by one, so that the culprit is alone with its error."""
+    if not loaded:
+        return {}
+    version = next(iter(loaded)).version
+    try:
+        return dict(zip(loaded, stage.compute(list(loaded.values()), version=version), strict=True))
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        if len(loaded) == 1:
+            _end_attempt(next(iter(loaded)), error)
+            return {}
+    singles = ((lease, _compute(stage, {lease: data})) for lease, data in loaded.items())
+    return {lease: result[lease] for lease, result in singles if lease in result}
+
+
+def _commit(stage: Stage, lease: Lease, loaded: Loaded, result: Any, *, share: float, inputs: dict[str, str]) -> None:
+    started = time.monotonic()
+    try:
+        stored = stage.store(loaded, result, version=lease.version)
+        work_seconds = share + time.monotonic() - started
+        with transaction.atomic():
+            ledger.mark_done(lease, work_seconds=work_seconds, inputs=inputs)
+            written = stage.write(loaded, stored, version=lease.version)
+            advance(photo_id=lease.subject_id, stage=stage.name, skip_children=written.skip_children)
+            if written.orphans:
+                delete = partial(storage.delete_objects, alias=storage.RENDITIONS, keys=written.orphans)
+                transaction.on_commit(delete, robust=True)
+    except LeaseLostError as error:
+        FENCED.labels(stage.name).inc()
+        logger.warning("not written: %s", error)
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:  # noqa: BLE001 - as above
+        _end_attempt(lease, error)
+    else:
+        RUNS.labels(stage.name, "done").inc()
+        STAGE_SECONDS.labels(stage.name).observe(work_seconds)
+
+
+def _end_attempt(lease: Lease, error: BaseException) -> None:
+    """Give a run back with its error. If even that fails, the lease runs out and the reconciler returns it."""
+    close_old_connections()  # a broken one could not give the run back
+    failure = classify(error)
+    RUNS.labels(lease.work, failure.fault.value).inc()
+    logger.warning("%s of %s, attempt %d: %s", lease.work, lease.subject_id, lease.attempt, failure.detail)
+    if failure.code == "unexpected_error":
+        logger.error("unexpected error in %s of %s", lease.work, lease.subject_id, exc_info=error)
+    if failure.fault is Fault.INFRASTRUCTURE:
+        wait = settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS
+        ledger.hand_back(lease, code=failure.code, detail=failure.detail, after_seconds=wait)
+    else:
+        is_permanent = failure.fault is Fault.PERMANENT
+        ledger.fail(lease, code=failure.code, detail=failure.detail, permanent=is_permanent)

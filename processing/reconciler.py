@@ -1,0 +1,75 @@
+"""The sweep that makes Redis disposable: whatever a lost message or a lost worker left behind moves again."""
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Count, Q
+from django.db.models.functions import Now
+
+from processing import ledger
+from processing.models import LibraryRun, RunState, StageRun, WorkerPresence
+from processing.pipeline.planning import batched_ids, plan
+from processing.services import grouping
+from processing.stages import registry
+from processing.task_policy import ring_for
+
+logger = logging.getLogger(__name__)
+
+_RECONCILER_LOCK = 0x7265636F6E63696C  # "reconcil": a key of our own among advisory locks
+REPLAN_AT_ONCE = 2000
+
+
+def reconcile() -> bool:
+    """Sweep once; False if another sweep is under way. May run any number of times, at the same time as itself."""
+    with transaction.atomic():
+        if not _lock():
+            return False
+        for model in (StageRun, LibraryRun):
+            loss = ledger.expire_leases(ledger=model)
+            if loss.returned or loss.dead:
+                logger.warning("leases expired: %s returned, %d dead", loss.returned, loss.dead)
+        grouping.request_where_due()
+        replan_unknown_versions()
+        overdue = _overdue()
+    ring_for(overdue)
+    return True
+
+
+def replan_unknown_versions() -> int:
+    """Plan anew the photos whose open runs are of a version that is neither planned nor known to any live worker.
+
+    Such runs are left behind when a setting or the code changes under a backlog. While a worker that knows the version
+    is alive, as in a rolling upgrade, they wait for it.
+    """
+    known: dict[str, set[str]] = {stage.name: set(stage.planned_versions()) for stage in registry.all_stages()}
+    for versions in WorkerPresence.objects.alive().values_list("versions", flat=True):
+        for name, more in versions.items():
+            known.setdefault(name, set()).update(more)
+    stale = Q()
+    for name, versions in known.items():
+        stale |= Q(stage=name) & ~Q(version__in=versions)
+    runs = StageRun.objects.filter(stale, state__in=[RunState.PENDING, RunState.WAITING])
+    photos = list(runs.values_list("photo_id", "lane")[:REPLAN_AT_ONCE])
+    for lane in {lane for _, lane in photos}:
+        for chunk in batched_ids({photo_id for photo_id, its in photos if its == lane}):
+            plan(chunk, lane=lane)
+    return len(photos)
+
+
+def _overdue() -> dict[str, int]:
+    """Count, by the name of their work, runs that could be claimed and that nobody was told of lately."""
+    since = Now() - timedelta(seconds=settings.LEDGER_SWEEP_SECONDS)
+    due = Q(not_before__lte=Now()) | Q(not_before__isnull=True, queued_at__lt=since)
+    counts: dict[str, int] = {}
+    for model, work in ((StageRun, "stage"), (LibraryRun, "kind")):
+        rows = model.objects.filter(due, state=RunState.PENDING).values_list(work).annotate(count=Count("pk"))
+        counts.update(rows.values_list(work, "count"))
+    return counts
+
+
+def _lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_RECONCILER_LOCK])
+        return bool(cursor.fetchone()[0])

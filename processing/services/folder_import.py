@@ -1,0 +1,84 @@
+"""Importing a folder: every file through the same door as an upload."""
+
+import mimetypes
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from accounts.models import Library, User
+from photos.problems import RefusedFileError
+from processing.ingest import take_in
+from processing.models.ledger import Lane
+from processing.pipeline.planning import announce_new
+from processing.publish import PHOTOS_PER_MESSAGE
+
+NEW = "new"
+DUPLICATE = "duplicate"
+REFUSED = "refused"
+PASSED_OVER = "passed over"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFile:
+    """What became of one file. `code` and `detail` say why it was refused; `photo_id` is the photo it is now."""
+
+    path: Path
+    outcome: str
+    code: str = ""
+    detail: str = ""
+    photo_id: UUID | None = None
+
+
+def files_below(root: Path) -> list[Path]:
+    """Give the regular files below `root` (or `root` itself), sorted; hidden ones and links are left out."""
+    if root.is_file():
+        return [root]
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(folder, name) for name in names if not name.startswith("."))
+        found += [path for path in paths if path.is_file() and not path.is_symlink()]
+    return sorted(found)
+
+
+def import_files(*, paths: list[Path], library: Library, uploader: User | None = None) -> Iterator[ImportedFile]:
+    """Take files in one by one and say what became of each.
+
+    May be cut off anywhere and repeated: what is there already is a duplicate. Workers are rung for many at a time.
+    """
+    new: list[UUID] = []
+    for path in paths:
+        result = _import_file(path, library, uploader)
+        if result.outcome == NEW:
+            new.append(result.photo_id)
+        if len(new) == PHOTOS_PER_MESSAGE:
+            announce_new(new)
+            new = []
+        yield result
+    if new:
+        announce_new(new)
+
+
+def _import_file(path: Path, library: Library, uploader: User | None) -> ImportedFile:
+    if is_something_else(path):
+        return ImportedFile(path, PASSED_OVER)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        return ImportedFile(path, REFUSED, "unreadable", str(error))
+    with file:
+        try:
+            taken = take_in(
+                library=library, file=file, filename=path.name, uploader=uploader, lane=Lane.IMPORT, announce=False
+            )
+        except RefusedFileError as error:
+            return ImportedFile(path, REFUSED, error.code, error.detail)
+    return ImportedFile(path, NEW if taken.is_new else DUPLICATE, photo_id=taken.photo.pk)
+
+
+def is_something_else(path: Path) -> bool:
+    """Tell whether a file's name says that it is no image: a sidecar, a text, a film. Unknown names are looked into."""
+    media_type, _ = mimetypes.guess_type(path.name)
+    return media_type is not None and not media_type.startswith("image/")

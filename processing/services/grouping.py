@@ -1,0 +1,143 @@
+"""Grouping faces into people: when it is due, and what one grouping does. A library's work, not a photo's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from accounts.models import Library
+from photos.models import FaceEmbedding, GroupLoss
+from photos.services import people
+from processing.engines import catalogue
+from processing.engines.grouping import NewPerson, assign_persons, regroup
+from processing.models import LibraryRun, ModelSelection, RunState
+from processing.models.ledger import Lane
+from processing.publish import ring_on_commit
+
+KIND = "people"
+QUEUE = "people"
+CODE_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a library is grouped: by which model, and within which distance in that model's metric."""
+
+    model: catalogue.Model
+    threshold: float
+
+    @property
+    def version(self) -> str:
+        """Another version means that everything has to be grouped from scratch."""
+        return f"{CODE_VERSION}.{self.model.name}.{self.threshold:g}"
+
+
+def rule_in_use() -> Rule | None:
+    """Give the rule of the embedding model in use; none if there is no such model."""
+    selection = ModelSelection.objects.filter(task="face_embedding", in_use=True).first()
+    if selection is None:
+        return None
+    model = catalogue.get(selection.model)
+    threshold = settings.FACE_CLUSTER_THRESHOLD
+    return Rule(model=model, threshold=model.threshold if threshold is None else threshold)
+
+
+def request(*, library_id: UUID, model: str) -> None:
+    """Ask for a grouping of a library, if `model` is the one in use; one that is open already will do.
+
+    A request that falls into the end of a running grouping may be lost; the reconciler makes up for it.
+    """
+    rule = rule_in_use()
+    if rule is None or rule.model.name != model:
+        return
+    # one that was asked for under another rule is done under this one
+    LibraryRun.objects.filter(library_id=library_id, kind=KIND, state=RunState.PENDING).exclude(
+        version=rule.version
+    ).update(version=rule.version)
+    LibraryRun.objects.bulk_create(
+        [LibraryRun(library_id=library_id, kind=KIND, version=rule.version, lane=Lane.UPLOAD, **_pending())],
+        ignore_conflicts=True,
+    )
+    ring_on_commit(task=KIND, queue=QUEUE, ids=[library_id])
+
+
+def request_where_due() -> int:
+    """Ask for a grouping of every library that has something no grouping has read; gives how many were asked for."""
+    rule = rule_in_use()
+    if rule is None:
+        return 0
+    due = [library_id for library_id in _libraries_with_faces(rule) if is_due(library_id=library_id, rule=rule)]
+    for library_id in due:
+        request(library_id=library_id, model=rule.model.name)
+    return len(due)
+
+
+def is_due(*, library_id: UUID, rule: Rule) -> bool:
+    """Tell whether a library's groups are not what grouping it now would give."""
+    if people.has_ungrouped(library_id=library_id, model=rule.model.name):
+        return True
+    last = _last_version(library_id)
+    return last is not None and last != rule.version
+
+
+def perform(library_id: UUID) -> tuple[dict[str, int], Callable[[], None]] | None:
+    """Group a library's faces; gives the report, and the write to be called in the fenced transaction.
+
+    Recomputes only what has changed since the last grouping, unless the rule has: the result is the same as from
+    scratch. None if no embedding model is in use.
+    """
+    rule = rule_in_use()
+    if rule is None:
+        return None
+    people.let_go_of_candidates(library_id=library_id, model=rule.model.name)
+    faces = people.read_library(library_id=library_id, model=rule.model.name)
+    if _last_version(library_id) != rule.version:
+        faces.components[:] = -1
+    found = regroup(
+        faces.vectors,
+        faces.components,
+        {loss.component for loss in faces.losses},
+        threshold=rule.threshold,
+        metric=rule.model.metric,
+    )
+    touched = [int(index) for index in found.touched]
+    assignment = assign_persons(
+        found.labels,
+        vectors=faces.vectors[found.touched],
+        metric=rule.model.metric,
+        previous=[faces.persons[index] for index in touched],
+        named=people.anchored_people(library_id=library_id),
+        pinned={place: faces.persons[index] for place, index in enumerate(touched) if faces.decided[index]},
+    )
+    new_ids = {one: people.new_person_id() for one in assignment.persons if isinstance(one, NewPerson)}
+    chosen = [new_ids.get(one, one) for one in assignment.persons]
+    report = {"faces": len(faces.face_ids), "regrouped": len(touched), "people_made": len(new_ids)}
+
+    def write() -> None:
+        report["faces_moved"] = people.write_grouping(
+            library_id=library_id,
+            components={faces.embedding_ids[i]: int(c) for i, c in zip(touched, found.components, strict=True)},
+            persons={faces.face_ids[i]: person for i, person in zip(touched, chosen, strict=True)},
+            new_people=new_ids.values(),
+            losses=faces.losses,
+        )
+
+    return report, write
+
+
+def _libraries_with_faces(rule: Rule) -> set[UUID]:
+    model = rule.model.name
+    rows = FaceEmbedding.objects.filter(model=model, library__in=Library.objects.filter(face_analysis=True))
+    losses = GroupLoss.objects.filter(model=model)
+    return set(rows.values_list("library_id", flat=True).distinct()) | set(losses.values_list("library_id", flat=True))
+
+
+def _last_version(library_id: UUID) -> str | None:
+    runs = LibraryRun.objects.filter(library_id=library_id, kind=KIND, state=RunState.DONE)
+    return runs.order_by("-finished_at").values_list("version", flat=True).first()
+
+
+def _pending() -> dict[str, object]:
+    return {"state": RunState.PENDING, "queued_at": Now()}

@@ -1,0 +1,98 @@
+"""The one place where a Celery task gets its queue, limits and acknowledgement. `shared_task` is used nowhere else.
+
+A message is a hint, so it is acknowledged late and never redelivered on purpose: what a dead process held is returned
+to the ledger by its parent, at once, or by the reconciler.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from billiard.exceptions import WorkerLostError
+from celery import Task, shared_task
+from celery.worker.request import Request
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from processing import ledger
+from processing.models import LibraryRun, StageRun
+from processing.publish import ring
+from processing.stages import registry
+
+logger = logging.getLogger(__name__)
+
+SOFT_SHARE = 0.9
+PEOPLE = "people"
+
+
+class LedgerRequest(Request):
+    """Runs in the worker's parent process: it sees its child die or time out, and returns that child's runs."""
+
+    def on_timeout(self, soft: bool, timeout: float) -> None:
+        """Return the runs of a child that was killed for its time."""
+        super().on_timeout(soft, timeout)
+        if not soft:
+            self._release(code="timed_out", detail=f"The process was stopped after {timeout:.0f} s.")
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
+        """Return the runs of a child that died."""
+        super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        if isinstance(exc_info.exception, WorkerLostError | SystemExit):
+            self._release(code="worker_lost", detail=f"The process died: {exc_info.exception}")
+
+    def _release(self, *, code: str, detail: str) -> None:
+        try:
+            for model in (StageRun, LibraryRun):
+                loss = ledger.release_lost(ledger=model, task_id=self.id, code=code, detail=detail)
+                ring_for(loss.returned)
+        except DatabaseError:
+            logger.exception("the runs of task %s stay leased until the reconciler returns them", self.id)
+        finally:
+            connection.close()  # a child forked later must not inherit it
+
+
+class LedgerTask(Task):
+    """A task whose work is in the ledger."""
+
+    Request = LedgerRequest
+
+
+def stage_task(*, name: str, queue: str) -> Callable[[Callable[..., Any]], Task]:
+    """Make the task of a photo stage. Its hard limit lies below the lease, so no live child outlives its lease."""
+    return _task(name=name, queue=queue, hard_limit=settings.STAGE_TASK_TIME_LIMIT)
+
+
+def library_task(*, name: str) -> Callable[[Callable[..., Any]], Task]:
+    """Make the task of a library's work, which renews its lease and may take long."""
+    return _task(name=name, queue="people", hard_limit=settings.LIBRARY_TASK_TIME_LIMIT)
+
+
+def maintenance_task(*, name: str) -> Callable[[Callable[..., Any]], Task]:
+    """Make a task that beat sends."""
+    return _task(name=name, queue="maintenance", hard_limit=settings.MAINTENANCE_TASK_TIME_LIMIT)
+
+
+def ring_for(work: dict[str, int]) -> None:
+    """Send hints for work that has become pending: {stage or kind of library run: how many runs}."""
+    for name, count in work.items():
+        queue = PEOPLE if name == PEOPLE else registry.get(name).queue
+        messages = min(-(-count // settings.LEDGER_TASK_RUNS), settings.LEDGER_RING_MESSAGES)
+        ring(task=name, queue=queue, messages=messages)
+
+
+def _task(*, name: str, queue: str, hard_limit: float) -> Callable[[Callable[..., Any]], Task]:
+    return partial(
+        shared_task,
+        name=name,
+        queue=queue,
+        bind=True,
+        base=LedgerTask,
+        time_limit=hard_limit,
+        soft_time_limit=hard_limit * SOFT_SHARE,
+        acks_late=True,
+        reject_on_worker_lost=False,
+        ignore_result=True,
+        max_retries=0,
+    )()

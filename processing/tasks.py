@@ -1,0 +1,47 @@
+"""The Celery tasks: one per stage, named after it. Each makes one call into the pipeline.
+
+A message carries the ids that rang, for the trace, and a version. What is run is what the ledger says, not what the
+message says, so every task takes whatever keywords a newer sender may add.
+"""
+
+from celery import Task
+
+from processing.pipeline import library_work, working
+from processing.reconciler import reconcile as reconcile_once
+from processing.task_policy import library_task, maintenance_task, stage_task
+
+
+@stage_task(name="exif", queue="ingest")
+def exif(self: Task, **_hint: object) -> int:
+    """Read the tags of pending originals."""
+    return working.work(stage_name="exif", task_id=self.request.id, worker=self.request.hostname)
+
+
+@stage_task(name="renditions", queue="ingest")
+def renditions(self: Task, **_hint: object) -> int:
+    """Make the preview and the thumbnails of pending originals."""
+    return working.work(stage_name="renditions", task_id=self.request.id, worker=self.request.hostname)
+
+
+@stage_task(name="face_detection", queue="faces")
+def face_detection(self: Task, **_hint: object) -> int:
+    """Find the faces on pending previews."""
+    return working.work(stage_name="face_detection", task_id=self.request.id, worker=self.request.hostname)
+
+
+@stage_task(name="face_embedding", queue="embeddings")
+def face_embedding(self: Task, **_hint: object) -> int:
+    """Embed pending faces."""
+    return working.work(stage_name="face_embedding", task_id=self.request.id, worker=self.request.hostname)
+
+
+@library_task(name="people")
+def people(self: Task, **_hint: object) -> int:
+    """Group the faces of libraries that have new ones."""
+    return library_work.work(kind="people", task_id=self.request.id, worker=self.request.hostname)
+
+
+@maintenance_task(name="reconcile")
+def reconcile(_self: Task, **_hint: object) -> None:
+    """Return expired leases, and ring again for what is pending."""
+    reconcile_once()
