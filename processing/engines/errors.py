@@ -55,3 +55,9 @@ class WeightsMismatchError(EngineError):
     """A weights file does not have the SHA-256 that the catalogue pins or that was recorded at its installation."""
 
     code = "weights_mismatch"
+
+
+class WeightsUnavailableError(EngineError):
+    """The weights of a model can be had neither from a package, nor from the models directory, nor from the network."""
+
+    code = "weights_unavailable"

@@ -1,0 +1,141 @@
+"""The models that Darkroom knows: what for, from where, and by which hash they are recognised."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Metric = Literal["euclidean", "cosine"]
+
+_FACENET_RELEASE = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """One file of weights. `sha256` is None where no publisher states one: it is recorded at the first installation.
+
+    It lies inside an installed Python package (`package`, with `path` below it), or is fetched from `url`.
+    """
+
+    name: str
+    sha256: str | None
+    byte_size: int | None = None
+    package: str = ""
+    path: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Weights with a name, and what they are for.
+
+    `threshold` is the distance, in `metric`, within which two faces are taken for one person; both are for embedding
+    models only.
+    """
+
+    name: str
+    task: Literal["face_detection", "face_embedding"]
+    files: tuple[WeightsFile, ...]
+    licence: str
+    about: str
+    dimensions: int = 0
+    metric: Metric = "euclidean"
+    threshold: float = 0.0
+
+
+MODELS: dict[str, Model] = {
+    model.name: model
+    for model in (
+        Model(
+            name="mtcnn",
+            task="face_detection",
+            files=(
+                WeightsFile(
+                    name="pnet.pt",
+                    sha256="a2a71925e0b9996a42f63e47efc1ca19043e69558b5c523b978d611dfae49c8f",
+                    package="facenet_pytorch",
+                    path="data/pnet.pt",
+                ),
+                WeightsFile(
+                    name="rnet.pt",
+                    sha256="bbb937de72efc9ef83b186c49f5f558467a1d7e3453a8ece0d71a886633f6a86",
+                    package="facenet_pytorch",
+                    path="data/rnet.pt",
+                ),
+                WeightsFile(
+                    name="onet.pt",
+                    sha256="165bfbe42940416ccfb977545cf0e976d5bf321f67083ae2aaaa5c764280118d",
+                    package="facenet_pytorch",
+                    path="data/onet.pt",
+                ),
+            ),
+            licence="MIT",
+            about="MTCNN, three cascaded nets; weights inside the package facenet-pytorch",
+        ),
+        Model(
+            name="facenet-vggface2",
+            task="face_embedding",
+            files=(
+                WeightsFile(
+                    name="20180402-114759-vggface2.pt",
+                    sha256="281cebca8662831adb987a874bdcb36e73f5b1c6dc5ee5878f305e985625d99b",
+                    byte_size=111_898_327,
+                    url=f"{_FACENET_RELEASE}/20180402-114759-vggface2.pt",
+                ),
+            ),
+            licence="MIT (code); trained on VGGFace2",
+            about="InceptionResnetV1 of facenet-pytorch; 99.65 % on LFW by its publisher",
+            dimensions=512,
+            # unit vectors: 1.0 is a cosine of 0.5; facenet's own papers and tools use 0.9 to 1.1
+            threshold=1.0,
+        ),
+        Model(
+            name="facenet-casia",
+            task="face_embedding",
+            files=(
+                WeightsFile(
+                    name="20180408-102900-casia-webface.pt",
+                    sha256=None,
+                    url=f"{_FACENET_RELEASE}/20180408-102900-casia-webface.pt",
+                ),
+            ),
+            licence="MIT (code); trained on CASIA-WebFace",
+            about="InceptionResnetV1 of facenet-pytorch; 99.05 % on LFW by its publisher",
+            dimensions=512,
+            threshold=1.0,
+        ),
+        Model(
+            name="dlib-resnet-v1",
+            task="face_embedding",
+            files=(
+                WeightsFile(
+                    name="dlib_face_recognition_resnet_model_v1.dat",
+                    sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+                    byte_size=22_466_066,
+                    package="face_recognition_models",
+                    path="models/dlib_face_recognition_resnet_model_v1.dat",
+                ),
+                WeightsFile(
+                    name="shape_predictor_5_face_landmarks.dat",
+                    sha256="c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+                    byte_size=9_150_489,
+                    package="face_recognition_models",
+                    path="models/shape_predictor_5_face_landmarks.dat",
+                ),
+            ),
+            licence="CC0 (weights), Boost (dlib)",
+            about="dlib's face ResNet; weights inside the package face-recognition-models",
+            dimensions=128,
+            # dlib's publisher: 0.6 separates pairs at 99.38 % on LFW; a group of many needs more room on the safe side
+            threshold=0.52,
+        ),
+    )
+}
+
+
+def get(name: str) -> Model:
+    """Give the model of this name; KeyError if it is not in the catalogue."""
+    return MODELS[name]
+
+
+def for_task(task: str) -> list[Model]:
+    """Give the models that can do a task."""
+    return [model for model in MODELS.values() if model.task == task]

@@ -1,0 +1,117 @@
+"""Limits, each in a process of its own: what a bomb, a hang and a flood of bytes come to."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from imaging_samples import encoded
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_bomb_costs_an_error_and_the_process_goes_on(tmp_path: Path) -> None:
+    """64 MP of nothing in 200 kB; then an ordinary picture in the same process."""
+    bomb, ordinary = tmp_path / "bomb", tmp_path / "ordinary"
+    bomb.write_bytes(encoded(Image.new("RGBA", (8000, 8000)), "PNG", compress_level=9))
+    ordinary.write_bytes(encoded(Image.new("RGB", (800, 600)), "PNG"))
+    assert bomb.stat().st_size < 300_000
+    program = """
+        import sys
+        from pathlib import Path
+        from processing.engines.errors import EngineError
+        from processing.engines.imaging.limits import apply_limits
+        from processing.engines.imaging.renditions import render
+
+        def attempt(path):
+            try:
+                result = render(Path(path), sizes={"preview": 144}, quality=80, max_pixels=100_000_000)
+            except EngineError as error:
+                print(error.code, error.permanent)
+            else:
+                print(result.width, result.height)
+
+        bomb, ordinary = sys.argv[1:]
+        attempt(bomb)
+        attempt(ordinary)  # loads all libraries before the limit
+        apply_limits(memory_bytes=600 << 20, file_bytes=1 << 20)
+        attempt(bomb)
+        attempt(ordinary)
+    """
+    done = run(program, str(bomb), str(ordinary))
+    assert done.stdout.splitlines() == ["8000 8000", "800 600", "out_of_memory False", "800 600"], done.stderr
+    assert done.returncode == 0
+
+
+def test_a_file_that_grows_too_large(tmp_path: Path) -> None:
+    program = """
+        import errno, sys
+        from processing.engines.imaging.limits import apply_limits
+        apply_limits(memory_bytes=1 << 30, file_bytes=1 << 16)
+        try:
+            with open(sys.argv[1], "wb", buffering=0) as file:
+                while True:
+                    file.write(bytes(10_000))
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+    """
+    target = tmp_path / "flood"
+    done = run(program, str(target))
+    assert (done.stdout, done.returncode) == ("EFBIG\n", 0), done.stderr
+    assert target.stat().st_size == 1 << 16
+
+
+def test_the_limits_are_for_good_and_no_core_is_dumped() -> None:
+    program = """
+        import resource
+        from processing.engines.imaging.limits import apply_limits
+        apply_limits(memory_bytes=1 << 30, file_bytes=1 << 20)
+        apply_limits(memory_bytes=1 << 40, file_bytes=1 << 10)
+        print([resource.getrlimit(kind) for kind in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)])
+    """
+    assert run(program).stdout == f"{[(1 << 30, 1 << 30), (1 << 10, 1 << 10), (0, 0)]}\n"
+
+
+def test_a_hang_ends_by_signal() -> None:
+    program = """
+        from processing.engines.imaging.limits import rearm_cpu
+        rearm_cpu(1)
+        print("started", flush=True)
+        while True:
+            pass
+    """
+    done = run(program)
+    assert done.stdout == "started\n"
+    assert done.returncode == -signal.SIGXCPU
+
+
+def test_each_file_has_its_own_time() -> None:
+    """Three files of 0.7 s each under a limit of one second for each, whole seconds rounded up."""
+    program = """
+        import resource, time
+        from processing.engines.imaging.limits import rearm_cpu
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        softs = []
+        for _ in range(3):
+            rearm_cpu(1)
+            softs.append(resource.getrlimit(resource.RLIMIT_CPU)[0])
+            end = time.process_time() + 0.7
+            while time.process_time() < end:
+                pass
+        print(softs == sorted(softs), softs[-1] - softs[0], resource.getrlimit(resource.RLIMIT_CPU)[1] == hard)
+    """
+    done = run(program)
+    assert (done.returncode, done.stdout) in [(0, "True 1 True\n"), (0, "True 2 True\n")], done.stderr
