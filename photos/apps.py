@@ -6,3 +6,7 @@ class PhotosConfig(AppConfig):
 
     name = "photos"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from photos import checks  # noqa: F401 - imported for its effect

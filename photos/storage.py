@@ -12,6 +12,8 @@ from typing import BinaryIO, cast
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
+from photos.metrics import STORAGE_BYTES, storage_operation
+
 ORIGINALS = "originals"
 RENDITIONS = "renditions"
 
@@ -79,7 +81,8 @@ def _sync_directory(directory: Path) -> None:
 class RangedObject(io.RawIOBase):
     """A seekable view of an S3 object that fetches only the ranges that are read."""
 
-    def __init__(self, *, s3_object: object, size: int) -> None:
+    def __init__(self, *, alias: str, s3_object: object, size: int) -> None:
+        self._alias = alias
         self._object = s3_object
         self._size = size
         self._position = 0
@@ -108,8 +111,10 @@ class RangedObject(io.RawIOBase):
         last = min(self._position + len(view), self._size) - 1
         if last < self._position:
             return 0
-        body = self._object.get(Range=f"bytes={self._position}-{last}")["Body"]  # type: ignore[attr-defined]
-        data = body.read()
+        with storage_operation(alias=self._alias, operation="read"):
+            body = self._object.get(Range=f"bytes={self._position}-{last}")["Body"]  # type: ignore[attr-defined]
+            data = body.read()
+        STORAGE_BYTES.labels(self._alias, "read").inc(len(data))
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
@@ -121,22 +126,29 @@ def open_object(*, alias: str, key: str) -> BinaryIO:
     Raises FileNotFoundError where the object is missing, and the backend's own error where it cannot be reached.
     """
     storage = storages[alias]
-    if hasattr(storage, "bucket"):
+    with storage_operation(alias=alias, operation="open"):
+        if not hasattr(storage, "bucket"):
+            return cast("BinaryIO", Path(storage.path(key)).open("rb"))
         size = storage.size(key)
         s3_object = storage.bucket.Object(storage._normalize_name(key))  # noqa: SLF001 - no public way to the object
-        return cast("BinaryIO", io.BufferedReader(RangedObject(s3_object=s3_object, size=size), S3_READ_AHEAD_BYTES))
-    return cast("BinaryIO", Path(storage.path(key)).open("rb"))
+    ranged = RangedObject(alias=alias, s3_object=s3_object, size=size)
+    return cast("BinaryIO", io.BufferedReader(ranged, S3_READ_AHEAD_BYTES))
 
 
 def read_object(*, alias: str, key: str) -> bytes:
     """Read a whole small object (a rendition or a chip)."""
-    with storages[alias].open(key, "rb") as file:
-        return cast("bytes", file.read())
+    with storage_operation(alias=alias, operation="read"), storages[alias].open(key, "rb") as file:
+        data = cast("bytes", file.read())
+    STORAGE_BYTES.labels(alias, "read").inc(len(data))
+    return data
 
 
 def write_object(*, alias: str, key: str, file: File) -> None:
     """Store an object under exactly this key, replacing what lies there."""
-    stored = storages[alias].save(key, file)
+    size = file.size
+    with storage_operation(alias=alias, operation="write"):
+        stored = storages[alias].save(key, file)
+    STORAGE_BYTES.labels(alias, "write").inc(size)
     if stored != key:
         raise RuntimeError(f"storage {alias!r} put {key!r} under {stored!r}: it must keep names")
 
@@ -145,5 +157,5 @@ def delete_objects(*, alias: str, keys: Iterable[str]) -> None:
     """Delete objects; one that is not there is no error."""
     storage: Storage = storages[alias]
     for key in keys:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), storage_operation(alias=alias, operation="delete"):
             storage.delete(key)

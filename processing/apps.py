@@ -6,3 +6,7 @@ class ProcessingConfig(AppConfig):
 
     name = "processing"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from processing import checks  # noqa: F401 - imported for its effect

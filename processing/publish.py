@@ -15,6 +15,7 @@ from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from kombu import Connection
+from kombu.exceptions import ChannelError
 
 from processing.metrics import HINTS
 
@@ -46,6 +47,19 @@ class _Publisher:
                 self._trip(error)
                 return False
             return True
+
+    def waiting(self, queue: str) -> int:
+        """Count the messages that lie in a queue; 0 if the broker cannot say."""
+        with self._lock:
+            if time.monotonic() < self._closed_until:
+                return 0
+            try:
+                return self._connect().default_channel.queue_declare(queue=queue, passive=True).message_count
+            except ChannelError:
+                return 0  # Redis keeps no empty list
+            except Exception as error:  # noqa: BLE001 - as in `send`
+                self._trip(error)
+                return 0
 
     def forget(self) -> None:
         """Drop the connection without closing it: after a fork it belongs to the parent."""
@@ -87,6 +101,12 @@ def ring(*, task: str, queue: str, ids: Sequence[UUID] = (), messages: int = 1) 
     HINTS.labels(task, "sent").inc(sent)
     HINTS.labels(task, "held_back").inc(len(chunks) - sent)
     return sent
+
+
+def ring_sparingly(*, task: str, queue: str, messages: int) -> int:
+    """Send hints for work that is overdue, unless as many lie in the queue: workers are busy, or gone."""
+    missing = messages - _publisher.waiting(queue)
+    return ring(task=task, queue=queue, messages=missing) if missing > 0 else 0
 
 
 def ring_on_commit(*, task: str, queue: str, ids: Iterable[UUID] = ()) -> None:

@@ -13,6 +13,7 @@ from processing.models import LibraryRun, RunState, StageRun, WorkerPresence
 from processing.pipeline.planning import batched_ids, plan
 from processing.services import grouping
 from processing.stages import registry
+from processing.sweeps import note_sweep
 from processing.task_policy import ring_for
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ def reconcile() -> bool:
         replan_unknown_versions()
         overdue = _overdue()
     ring_for(overdue)
+    note_sweep()
     return True
 
 

@@ -18,7 +18,7 @@ from django.db import connection
 
 from processing import ledger
 from processing.models import LibraryRun, StageRun
-from processing.publish import ring
+from processing.publish import ring_sparingly
 from processing.stages import registry
 
 logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def ring_for(work: dict[str, int]) -> None:
     for name, count in work.items():
         queue = PEOPLE if name == PEOPLE else registry.get(name).queue
         messages = min(-(-count // settings.LEDGER_TASK_RUNS), settings.LEDGER_RING_MESSAGES)
-        ring(task=name, queue=queue, messages=messages)
+        ring_sparingly(task=name, queue=queue, messages=messages)
 
 
 def _task(*, name: str, queue: str, hard_limit: float) -> Callable[[Callable[..., Any]], Task]:

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -44,6 +44,19 @@ class LibraryQuerySet(models.QuerySet["Library"]):
             return self.all()
         memberships = Membership.objects.filter(user=user, role__permissions__contains=[permission])
         return self.filter(id__in=memberships.values("library_id"))
+
+    def with_own_role(self, user: User | AnonymousUser) -> Self:
+        """Annotate each library with what `user` is and may do there: `own_role` (a name) and `own_permissions`.
+
+        A superuser holds all permissions, also where there is no membership and so no role.
+        """
+        memberships = Membership.objects.filter(library=OuterRef("pk"), user=user.pk)
+        everything = Value(list(Permission), output_field=ArrayField(models.CharField()))
+        given = Subquery(memberships.values("role__permissions"))
+        return self.annotate(
+            own_role=Subquery(memberships.values("role__name")),
+            own_permissions=everything if user.is_superuser else given,
+        )
 
 
 class Library(models.Model):

@@ -1,25 +1,34 @@
 from typing import Self
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from accounts.models import Library, User
+from accounts.roles import Permission
 from photos.models.person import Person
 from photos.models.photo import Photo
 
 
 class FaceQuerySet(models.QuerySet["Face"]):
-    """Reads of faces."""
+    """Reads of faces; every one that serves a user starts with `visible_to`."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Faces on photos that `user` may see, of the libraries in which `user` may also see people."""
+        libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE)
+        return self.filter(photo__in=Photo.objects.visible_to(user).filter(library__in=libraries))
 
     def kept(self) -> Self:
-        """Faces that are shown and grouped: confident enough, or decided on by a person.
+        """Faces that are shown and grouped: confident and good enough, or decided on by a person.
 
-        The floor is a setting that is read here, so that moving it needs no detection.
+        The floors are settings that are read here, so that moving them needs no detection.
         """
-        return self.filter(Q(confidence__gte=settings.FACE_MIN_CONFIDENCE) | Q(person_decided=True))
+        good = Q(confidence__gte=settings.FACE_MIN_CONFIDENCE, quality__gte=settings.FACE_MIN_QUALITY)
+        return self.filter(good | Q(person_decided=True))
 
 
 class Face(models.Model):

@@ -126,6 +126,8 @@ class StageRun(Run):
     stage = models.CharField(_("stage"), max_length=32)
     # versions of the inputs that were consumed, by stage: "out of date" is a query
     inputs = models.JSONField(_("inputs"), default=dict)
+    # what was wrong with the file and did not keep the stage from its result: {code, field, detail} each
+    warnings = models.JSONField(_("warnings"), default=list)
 
     class Meta:
         verbose_name = _("stage run")

@@ -109,9 +109,11 @@ def _commit(stage: Stage, lease: Lease, loaded: Loaded, result: Any, *, share: f
         stored = stage.store(loaded, result, version=lease.version)
         work_seconds = share + time.monotonic() - started
         with transaction.atomic():
-            ledger.mark_done(lease, work_seconds=work_seconds, inputs=inputs)
+            ledger.mark_done(lease, work_seconds=work_seconds, inputs=inputs, warnings=[])
             written = stage.write(loaded, stored, version=lease.version)
             advance(photo_id=lease.subject_id, stage=stage.name, skip_children=written.skip_children)
+            if written.warnings:
+                StageRun.objects.filter(pk=lease.run_id).update(warnings=list(written.warnings))
             if written.orphans:
                 delete = partial(storage.delete_objects, alias=storage.RENDITIONS, keys=written.orphans)
                 transaction.on_commit(delete, robust=True)

@@ -27,11 +27,13 @@ class Written:
     """What committing a result means for others.
 
     `skip_children` is a reason for which the stages that read this one have nothing to do, or none. `orphans` are keys
-    of renditions that no row names any more, to be deleted after the commit.
+    of renditions that no row names any more, to be deleted after the commit. `warnings` are kept on the run: what was
+    wrong with the file and did not keep the stage from its result, as {code, field, detail}.
     """
 
     skip_children: str = ""
     orphans: Sequence[str] = ()
+    warnings: Sequence[Mapping[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

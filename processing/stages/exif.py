@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, timedelta
 
 from photos import storage
 from photos.models import Photo
@@ -9,6 +10,28 @@ from photos.services import results
 from processing.engines import exif
 from processing.ledger import Lease
 from processing.stages.base import Loaded, Stage, Written
+
+# the engine's names carry their units, the columns' descriptions do
+_COLUMNS = {
+    "make": "camera_make",
+    "model": "camera_model",
+    "exposure_time_s": "exposure_time",
+    "focal_length_mm": "focal_length",
+    "altitude_m": "altitude",
+    "direction_deg": "direction",
+}
+_TEXTS = (
+    "camera_make",
+    "camera_model",
+    "lens_make",
+    "lens",
+    "taken_at_source",
+    "software",
+    "artist",
+    "copyright",
+    "title",
+    "description",
+)
 
 
 class ExifStage(Stage):
@@ -33,5 +56,21 @@ class ExifStage(Stage):
 
     def write(self, loaded: Loaded, stored: exif.PhotoMetadata, *, version: str) -> Written:
         """Replace the Metadata row."""
-        results.replace_metadata(photo_id=loaded.photo_id, version=version, values=asdict(stored))
-        return Written()
+        values = metadata_values(stored)
+        results.replace_metadata(photo_id=loaded.photo_id, version=version, values=values)
+        return Written(warnings=values["warnings"])
+
+
+def metadata_values(found: exif.PhotoMetadata) -> dict[str, object]:
+    """Give the fields of a Metadata row: units are those of the engine, a missing text is empty.
+
+    Without a known offset the camera's wall clock is kept as if it were UTC, and `taken_at_source` says so.
+    """
+    values = asdict(found)
+    local, offset = values.pop("taken_at_local"), values.pop("taken_at_offset_minutes")
+    values.pop("taken_at_tag")
+    taken_at = local and local.replace(tzinfo=UTC) - timedelta(minutes=offset or 0)
+    renamed = {_COLUMNS.get(name, name): value for name, value in values.items()}
+    texts = {name: renamed[name] or "" for name in _TEXTS}
+    lists = {"keywords": list(found.keywords), "warnings": [asdict(warning) for warning in found.warnings]}
+    return {**renamed, **texts, **lists, "taken_at": taken_at, "taken_at_offset": offset}

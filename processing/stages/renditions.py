@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -16,6 +16,8 @@ from processing.stages.base import Loaded, Stage, Written
 
 MIME_TYPE = "image/jpeg"
 
+Rendered = tuple[imaging.RenditionSet, tuple[imaging.PixelWarning, ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class StoredSet:
@@ -23,6 +25,7 @@ class StoredSet:
 
     renditions: tuple[results.StoredRendition, ...]
     found: imaging.RenditionSet
+    warnings: tuple[imaging.PixelWarning, ...]
 
 
 class RenditionsStage(Stage):
@@ -40,27 +43,27 @@ class RenditionsStage(Stage):
         photo = Photo.objects.get(pk=lease.subject_id)
         return Loaded(photo_id=photo.pk, library_id=photo.library_id, data=photo)
 
-    def compute(self, loaded: Sequence[Loaded], *, version: str) -> list[imaging.RenditionSet]:  # noqa: ARG002
-        """Decode and scale each original."""
+    def compute(self, loaded: Sequence[Loaded], *, version: str) -> list[Rendered]:  # noqa: ARG002
+        """Decode and scale each original, and look for damage that decoders pass over."""
         made = []
         for one in loaded:
             photo: Photo = one.data
             imaging.rearm_cpu(settings.DECODE_CPU_SECONDS)
             with storage.open_object(alias=photo.storage_alias, key=photo.storage_key) as file:
-                made.append(
-                    imaging.render(
-                        file,
-                        sizes=settings.RENDITION_SIZES,
-                        quality=settings.RENDITION_QUALITY,
-                        max_pixels=settings.IMAGE_MAX_PIXELS,
-                    )
+                found = imaging.render(
+                    file,
+                    sizes=settings.RENDITION_SIZES,
+                    quality=settings.RENDITION_QUALITY,
+                    max_pixels=settings.IMAGE_MAX_PIXELS,
                 )
+                made.append((found, imaging.pixel_warnings(file, image_format=photo.image_format)))
         return made
 
-    def store(self, loaded: Loaded, result: imaging.RenditionSet, *, version: str) -> StoredSet:
+    def store(self, loaded: Loaded, result: Rendered, *, version: str) -> StoredSet:
         """Put the renditions under keys that are pure functions of photo, kind and version."""
+        found, warnings = result
         stored = []
-        for rendition in result.renditions:
+        for rendition in found.renditions:
             key = storage.rendition_key(
                 library_id=loaded.library_id, photo_id=loaded.photo_id, kind=rendition.kind, version=version
             )
@@ -76,7 +79,7 @@ class RenditionsStage(Stage):
                     sha256=hashlib.sha256(rendition.data).hexdigest(),
                 )
             )
-        return StoredSet(renditions=tuple(stored), found=result)
+        return StoredSet(renditions=tuple(stored), found=found, warnings=warnings)
 
     def write(self, loaded: Loaded, stored: StoredSet, *, version: str) -> Written:
         """Replace the Rendition rows."""
@@ -89,4 +92,4 @@ class RenditionsStage(Stage):
             thumbhash=stored.found.thumbhash,
             perceptual_hash=stored.found.perceptual_hash,
         )
-        return Written(orphans=orphans)
+        return Written(orphans=orphans, warnings=[asdict(warning) for warning in stored.warnings])

@@ -1,0 +1,143 @@
+"""Users, roles and memberships in the admin. Libraries are shown where their processing is known."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from accounts.models import Membership, Role, User
+from accounts.roles import Permission
+
+# their pages show whole refresh tokens
+for token in (BlacklistedToken, OutstandingToken):
+    admin.site.unregister(token)
+# wears the old look
+admin.site.unregister(Group)
+
+
+class MembershipInline(TabularInline):
+    """Who may do what in a library; on the page of either."""
+
+    model = Membership
+    extra = 0
+    fields = ("library", "user", "role", "created_at")
+    readonly_fields = ("created_at",)
+    autocomplete_fields = ("library", "user", "role")
+    tab = True
+    # a library may have thousands of members
+    per_page = 50
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        """Read the rows with the names that they show."""
+        return super().get_queryset(request).select_related("library", "user", "role").order_by("-id")
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):
+    """People who log in with an e-mail address."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined")
+    list_filter = ("is_active", "is_staff", "is_superuser")
+    search_fields = ("email", "name")
+    ordering = ("email",)
+    show_full_result_count = False
+    autocomplete_fields = ("groups",)
+    filter_horizontal = ("user_permissions",)
+    readonly_fields = ("last_login", "date_joined")
+    inlines = (MembershipInline,)
+    fieldsets = (
+        (None, {"fields": ("email", "name", "password")}),
+        (_("Access"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
+
+    def get_inlines(self, request: HttpRequest, obj: User | None) -> list[type]:
+        """Show the memberships of a user who is there."""
+        return list(self.inlines) if obj else []
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+    """Sets of the admin's own permissions, for staff."""
+
+    show_full_result_count = False
+
+
+class RoleForm(forms.ModelForm):
+    """A role's permissions, each with a box."""
+
+    permissions = forms.MultipleChoiceField(
+        label=_("Permissions"),
+        choices=Permission.choices,
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+
+    class Meta:
+        model = Role
+        fields = ("name", "permissions")
+
+
+@admin.register(Role)
+class RoleAdmin(ModelAdmin):
+    """What members may do in a library. The built-in roles are the same everywhere."""
+
+    form = RoleForm
+    list_display = ("name", "is_built_in", "permission_count", "member_count")
+    search_fields = ("name",)
+    ordering = ("-is_built_in", "name")
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Role]:
+        """Roles, with the number of memberships that give them."""
+        return super().get_queryset(request).annotate(members=Count("memberships"))
+
+    def has_change_permission(self, request: HttpRequest, obj: Role | None = None) -> bool:
+        """Nobody alters a built-in role."""
+        return not _is_built_in(obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Role | None = None) -> bool:
+        """Nobody deletes a built-in role."""
+        return not _is_built_in(obj) and super().has_delete_permission(request, obj)
+
+    def get_fields(self, request: HttpRequest, obj: Role | None = None) -> tuple[Any, ...]:
+        """Say a built-in role's permissions in words."""
+        return ("name", "permission_names") if _is_built_in(obj) else ("name", "permissions")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Role | None = None) -> tuple[str, ...]:
+        """The words are not a field."""
+        return ("permission_names",) if _is_built_in(obj) else ()
+
+    @display(description=_("permissions"))
+    def permission_names(self, role: Role) -> str:
+        """The permissions, in words."""
+        return "\n".join(str(Permission(name).label) for name in role.permissions)
+
+    @display(description=_("permissions"))
+    def permission_count(self, role: Role) -> int:
+        """How many permissions it gives."""
+        return len(role.permissions)
+
+    @display(description=_("members"))
+    def member_count(self, role: Role) -> int:
+        """How many memberships give it."""
+        return role.members
+
+
+def _is_built_in(role: Role | None) -> bool:
+    return role is not None and role.is_built_in

@@ -1,0 +1,47 @@
+"""How an error looks to a client (RFC 9457), for the API's documentation."""
+
+from http import HTTPStatus
+
+from drf_spectacular.utils import OpenApiResponse
+from rest_framework import serializers
+
+MEDIA_TYPE = "application/problem+json"
+
+_DESCRIPTIONS = {
+    HTTPStatus.BAD_REQUEST: "The request is not valid; `errors` names each wrong value.",
+    HTTPStatus.UNAUTHORIZED: "No valid credentials were given, or the account has been deactivated.",
+    HTTPStatus.FORBIDDEN: "You see the thing and may not do this to it.",
+    HTTPStatus.NOT_FOUND: "The thing is not there, or you may not see it.",
+    HTTPStatus.CONFLICT: "The thing is in a state in which this cannot be done.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The file has more bytes than are allowed (`too_large`).",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The file is not an image of a known format (`unsupported_format`), "
+    "or the body is not of the type that is asked for (`unsupported_media_type`).",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`).",
+}
+
+
+class FieldErrorSerializer(serializers.Serializer):
+    """One wrong value of a request."""
+
+    field = serializers.CharField(help_text="The parameter or field; empty where it is none in particular.")
+    code = serializers.CharField(help_text="Stable.")
+    detail = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer):
+    """Why a request was not fulfilled."""
+
+    type = serializers.CharField(help_text="Always `about:blank`: `code` tells problems apart.")
+    title = serializers.CharField(help_text="The HTTP status in words.")
+    status = serializers.IntegerField()
+    detail = serializers.CharField(help_text="For a person.")
+    code = serializers.CharField(help_text="For a program: stable.")
+    errors = FieldErrorSerializer(many=True, required=False)
+
+
+def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
+    """Document the ways in which an operation may fail; 401 is always among them."""
+    return {
+        (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, _DESCRIPTIONS[HTTPStatus(status)])
+        for status in sorted({*statuses, int(HTTPStatus.UNAUTHORIZED)})
+    }

@@ -1,0 +1,146 @@
+"""Saying that a worker is there: a row that its parent process writes every few seconds.
+
+The thread and the pool share a process that forks. A child must not inherit an open connection, nor a lock that the
+thread holds at that moment, so a fork waits for the end of a beat.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from processing import process_tree
+from processing.models import WorkerPresence
+from processing.stages import registry
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 10.0
+# rows of workers that were killed: kept for a while, so that somebody can see who is missing
+FORGOTTEN_AFTER = timedelta(days=1)
+# a fork waits no longer for a beat whose database does not answer
+FORK_WAIT_SECONDS = 3.0
+STOP_WAIT_SECONDS = 5.0
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFacts:
+    """What a worker says of itself, as the fields of WorkerPresence. `versions` are by stage."""
+
+    queues: list[str]
+    versions: dict[str, list[str]]
+    processes: int
+    device: str
+    metrics_port: int | None
+    memory_bytes: int
+
+
+def known_versions(queues: set[str]) -> dict[str, list[str]]:
+    """Give the versions that this host can run of each stage that these queues serve."""
+    return {stage.name: stage.known_versions() for stage in registry.of_queue(queues)}
+
+
+def expected_device(setting: str) -> str:
+    """Give the device that the children of this worker will find, for DEVICE, without importing torch to ask.
+
+    With `auto` the driver is taken for the device: a host that has one without the other is misread, here alone.
+    """
+    if setting != "auto":
+        return setting
+    return "cuda" if NVIDIA_DRIVER.exists() else "cpu"
+
+
+def memory_bytes() -> int:
+    """Give the resident memory of this process and its children."""
+    return process_tree.measure().memory_bytes
+
+
+class Presence:
+    """The row of one worker, and the thread that keeps it fresh."""
+
+    def __init__(self, *, name: str, facts: Callable[[], WorkerFacts]) -> None:
+        self.name = name
+        self._facts = facts
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self._is_failing = False
+
+    def begin(self) -> None:
+        """Say it now and every BEAT_SECONDS, from a thread."""
+        _beating.guard_forks()
+        self._thread.start()
+
+    def end(self) -> None:
+        """Stop saying it, and remove the row."""
+        self._stop.set()
+        self._thread.join(STOP_WAIT_SECONDS)
+        try:
+            WorkerPresence.objects.filter(name=self.name).delete()
+        except Exception as error:  # noqa: BLE001 - the row goes stale by itself
+            logger.warning("the row of worker %s stays until it is stale: %s", self.name, error)
+        finally:
+            connection.close()
+
+    def _run(self) -> None:
+        while True:
+            with _beating.lock:
+                self._beat()
+            if self._stop.wait(BEAT_SECONDS):
+                return
+
+    def _beat(self) -> None:
+        try:
+            write(name=self.name, facts=self._facts())
+        except Exception as error:  # noqa: BLE001 - an outage must not end the thread, and is said once
+            if not self._is_failing:
+                logger.warning("worker %s cannot say that it is there: %s", self.name, error)
+            self._is_failing = True
+        else:
+            if self._is_failing:
+                logger.info("worker %s says again that it is there", self.name)
+            self._is_failing = False
+        finally:
+            connection.close()
+
+
+def write(*, name: str, facts: WorkerFacts) -> None:
+    """Write a worker's row, seen now by the database's clock, and remove the rows of workers long gone."""
+    row = WorkerPresence(name=name, started_at=Now(), seen_at=Now(), **asdict(facts))
+    fresh = ["seen_at", *asdict(facts)]
+    WorkerPresence.objects.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=fresh)
+    WorkerPresence.objects.filter(seen_at__lt=Now() - FORGOTTEN_AFTER).delete()
+
+
+class _Beating:
+    """The lock that a beat holds, and for which a fork waits."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._is_guarding = False
+        self._held_for_fork = False
+
+    def guard_forks(self) -> None:
+        """Make every fork of this process wait; a second call does nothing, since it cannot be undone."""
+        if not self._is_guarding:
+            self._is_guarding = True
+            os.register_at_fork(before=self._hold, after_in_parent=self._let_go, after_in_child=self._start_over)
+
+    def _hold(self) -> None:
+        self._held_for_fork = self.lock.acquire(timeout=FORK_WAIT_SECONDS)
+
+    def _let_go(self) -> None:
+        if self._held_for_fork:
+            self.lock.release()
+
+    def _start_over(self) -> None:
+        self.lock = threading.Lock()
+
+
+_beating = _Beating()
