@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 import numpy as np
-from pgvector import HalfVector
 from scipy.optimize import linear_sum_assignment
 
 from photos.models import Face, FaceEmbedding, GroupLoss
@@ -84,9 +83,10 @@ def replace_embeddings(*, library_id: UUID, model: str, version: str, vectors: M
     A vector that is as it was stays in its group; a changed one leaves it and waits for the next grouping.
     """
     rows = FaceEmbedding.objects.select_for_update().filter(face_id__in=vectors, model=model)
-    halves = {face_id: HalfVector(vector.tolist()) for face_id, vector in vectors.items()}
+    # as the column keeps them, so that equal ones are found equal
+    halves = {face_id: vector.astype(np.float16).tolist() for face_id, vector in vectors.items()}
     old = {row.face_id: row for row in rows.order_by("id")}
-    same = [row.pk for face_id, row in old.items() if row.vector == halves[face_id]]
+    same = {row.pk for face_id, row in old.items() if row.vector == halves[face_id]}
     # a changed vector is a new row: a grouping that read the old one cannot say anything of it
     changed = [row for row in old.values() if row.pk not in same]
     _note_losses(changed)

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from uuid_utils.compat import uuid7
 
 from photos.models import Face, FaceEmbedding, GroupLoss, Person
-from photos.problems import ConflictError
+from photos.problems import ConflictError, NotFoundError
 
 ROWS_PER_UPDATE = 500
 
@@ -46,7 +46,7 @@ def read_library(*, library_id: UUID, model: str) -> LibraryFaces:
         .order_by("pk")
         .values_list("pk", "face_id", "vector", "component", "face__person_id", "face__person_decided")
     )
-    vectors = np.array([row[2].to_numpy() for row in rows], dtype=np.float32)
+    vectors = np.array([row[2] for row in rows], dtype=np.float32)
     return LibraryFaces(
         embedding_ids=[row[0] for row in rows],
         face_ids=[row[1] for row in rows],
@@ -115,10 +115,14 @@ def new_person_id() -> UUID:
 
 @transaction.atomic
 def rename_person(*, person: Person, name: str) -> Person:
-    """Name a person, or take the name away with an empty one."""
+    """Name a person, or take the name away with an empty one.
+
+    Raises NotFoundError if a regrouping has removed the person meanwhile.
+    """
     person.name = name.strip()
     person.full_clean()
-    person.save(update_fields=["name"])
+    if not Person.objects.filter(pk=person.pk).update(name=person.name):
+        raise NotFoundError("The person is gone: the faces were given to others.")
     return person
 
 

@@ -125,9 +125,9 @@ class StageRun(Run):
     photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="stage_runs")
     stage = models.CharField(_("stage"), max_length=32)
     # versions of the inputs that were consumed, by stage: "out of date" is a query
-    inputs = models.JSONField(_("inputs"), default=dict)
+    inputs = models.JSONField(_("inputs"), default=dict, blank=True)
     # what was wrong with the file and did not keep the stage from its result: {code, field, detail} each
-    warnings = models.JSONField(_("warnings"), default=list)
+    warnings = models.JSONField(_("warnings"), default=list, blank=True)
 
     class Meta:
         verbose_name = _("stage run")
@@ -172,7 +172,7 @@ class LibraryRun(Run):
     kind = models.CharField(_("kind"), max_length=32)
     subject = models.CharField(_("subject"), max_length=160, blank=True)
     # what the finished work has to say, as counts
-    report = models.JSONField(_("report"), default=dict)
+    report = models.JSONField(_("report"), default=dict, blank=True)
 
     class Meta:
         verbose_name = _("library run")
