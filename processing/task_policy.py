@@ -6,7 +6,6 @@ to the ledger by its parent, at once, or by the reconciler.
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
@@ -25,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 SOFT_SHARE = 0.9
 PEOPLE = "people"
+
+# task name -> queue, filled where the tasks are defined
+_queues: dict[str, str] = {}
 
 
 class LedgerRequest(Request):
@@ -82,11 +84,15 @@ def ring_for(work: dict[str, int]) -> None:
         ring_sparingly(task=name, queue=queue, messages=messages)
 
 
+def route(name: str, *_args: object, **_kwargs: object) -> dict[str, str] | None:
+    """Tell Celery the queue of a task of ours, by its name: what `task_routes` asks for every message."""
+    return {"queue": _queues[name]} if name in _queues else None
+
+
 def _task(*, name: str, queue: str, hard_limit: float) -> Callable[[Callable[..., Any]], Task]:
-    return partial(
-        shared_task,
+    _queues[name] = queue
+    return shared_task(
         name=name,
-        queue=queue,
         bind=True,
         base=LedgerTask,
         time_limit=hard_limit,
@@ -95,4 +101,4 @@ def _task(*, name: str, queue: str, hard_limit: float) -> Callable[[Callable[...
         reject_on_worker_lost=False,
         ignore_result=True,
         max_retries=0,
-    )()
+    )

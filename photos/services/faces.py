@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from photos.models import Face, FaceEmbedding, GroupLoss
 
@@ -63,6 +62,9 @@ def match_by_overlap(old: Sequence[Face], found: Sequence[FoundFace]) -> dict[in
     """
     if not old or not found:
         return {}
+    # takes most of a second to import, and the web process never comes here
+    from scipy.optimize import linear_sum_assignment
+
     first, second = _boxes(old)[:, None, :], _boxes(found)[None, :, :]
     low = np.maximum(first[..., :2], second[..., :2])
     high = np.minimum(first[..., 2:], second[..., 2:])

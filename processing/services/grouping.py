@@ -11,7 +11,6 @@ from accounts.models import Library
 from photos.models import FaceEmbedding, GroupLoss
 from photos.services import people
 from processing.engines import catalogue
-from processing.engines.grouping import NewPerson, assign_persons, regroup
 from processing.models import LibraryRun, ModelSelection, RunState
 from processing.models.ledger import Lane
 from processing.publish import ring_on_commit
@@ -88,6 +87,9 @@ def perform(library_id: UUID) -> tuple[dict[str, int], Callable[[], None]] | Non
     Recomputes only what has changed since the last grouping, unless the rule has: the result is the same as from
     scratch. None if no embedding model is in use.
     """
+    # imports SciPy, which the web process needs for nothing else
+    from processing.engines.grouping import NewPerson, assign_persons, regroup
+
     rule = rule_in_use()
     if rule is None:
         return None

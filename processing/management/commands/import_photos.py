@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -47,7 +48,7 @@ class Command(BaseCommand):
 def summary(results: list[ImportedFile], *, root: Path) -> Table:
     """Build the table of what became of the files, with the reason for every one that was refused."""
     counts = Counter(result.outcome for result in results)
-    table = Table(title=f"{len(results)} files below {root}", title_justify="left", show_header=False)
+    table = Table(title=f"{len(results)} files below {root}", title_justify="left", show_header=False, box=box.SIMPLE)
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(overflow="fold")

@@ -1,0 +1,14 @@
+"""Gunicorn's settings: `gunicorn -c python:config.gunicorn config.wsgi`. The command line goes before them."""
+
+from config.settings.logs import LOGGING
+from processing import multiprocess
+
+# before a worker imports Django: every process counts for all of them
+multiprocess.begin(name="web")
+
+# requests wait for the database and the stores most of the time
+worker_class = "gthread"
+threads = 8
+# heartbeats of workers on a disk would make them wait for it
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn makes a file of its own there, and unlinks it
+logconfig_dict = LOGGING

@@ -1,0 +1,97 @@
+"""How records are written: one line for people, or one JSON object for machines; never with a secret in it."""
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import current_task
+
+FORMS = ("line", "json")
+HIDDEN = "***"
+
+_SECRETS = (
+    # redis://user:password@host
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # Authorization: Bearer ...
+    (re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # password=..., "secret_key": "...", ?X-Amz-Signature=...
+    (
+        re.compile(
+            r"""((?:password|passwd|secret|token|api_?key|secret_?key|access_?key|signing_?key|signature|credential)"""
+            r"""["']?\s*[=:]\s*["']?)[^\s"'&,;)}\]]+""",
+            re.IGNORECASE,
+        ),
+        rf"\1{HIDDEN}",
+    ),
+)
+
+
+def redact(text: str) -> str:
+    """Hide what looks like a password, a token or a signature."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+class TaskFilter(logging.Filter):
+    """Gives each record the Celery task that it was written in: `task_id` and `task_name`, empty outside of one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        request = getattr(current_task, "request", None)
+        record.task_id = getattr(request, "id", None) or ""
+        record.task_name = current_task.name if record.task_id else ""
+        return True
+
+
+class LineFormatter(logging.Formatter):
+    """Time, level, logger, task if there is one, message; a traceback follows on lines of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("{asctime} {levelname} {name}{task}: {message}", style="{")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the record."""
+        record.task = f" [{record.task_name} {record.task_id}]" if record.task_id else ""
+        return redact(super().format(record))
+
+
+class JsonFormatter(logging.Formatter):
+    """An object of one line: time (RFC 3339, UTC), level, logger, message, process, task, exception."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the record."""
+        said: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, tz=UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+            "process": record.process,
+        }
+        if record.task_id:
+            said |= {"task_id": record.task_id, "task_name": record.task_name}
+        if record.exc_info:
+            said["exception"] = redact(self.formatException(record.exc_info))
+        return json.dumps(said, ensure_ascii=False)
+
+
+def logging_config(*, level: str, form: str) -> dict[str, Any]:
+    """Give the configuration for `logging.config.dictConfig`. Raises ValueError for an unknown form."""
+    if form not in FORMS:
+        raise ValueError(f"LOG_FORMAT is {form!r}: it is one of {', '.join(FORMS)}")
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"task": {"()": TaskFilter}},
+        "formatters": {"line": {"()": LineFormatter}, "json": {"()": JsonFormatter}},
+        # to standard error; whoever runs a process decides where it goes
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": form, "filters": ["task"]}},
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {
+            # their own handlers would write everything twice
+            name: {"handlers": [], "propagate": True}
+            for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")
+        },
+    }

@@ -1,0 +1,101 @@
+"""The admin site: django-unfold's look, what the sidebar offers, and the dashboard as its front page."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from config.settings.environment import env
+
+# stands beside the title, so that nobody takes one installation for another
+ENVIRONMENT_LABEL = env.str("ENVIRONMENT_LABEL", default="" if env.str("DATABASE_URL", default="") else "Local")
+
+FORMAT_MODULE_PATH = ["config.formats"]
+
+
+def _permission(name: str) -> Callable[[HttpRequest], bool]:
+    return lambda request: request.user.has_perm(name)  # type: ignore[union-attr]
+
+
+def _page(title: object, icon: str, model: str) -> dict[str, Any]:
+    """Give the sidebar's entry for the list of a model, named as in `photos.photo`."""
+    app, name = model.split(".")
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
+        "permission": _permission(f"{app}.view_{name}"),
+    }
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Darkroom",
+    "SITE_HEADER": "Darkroom",
+    "SITE_SUBHEADER": _("Photo library"),
+    "SITE_SYMBOL": "camera",
+    "SITE_URL": None,
+    "SHOW_VIEW_ON_SITE": False,
+    "ENVIRONMENT": lambda _request: [ENVIRONMENT_LABEL, "info"] if ENVIRONMENT_LABEL else None,
+    "DASHBOARD_CALLBACK": "gallery.admin.dashboard.dashboard_context",
+    "STYLES": [lambda _request: static("gallery/admin.css")],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(96.2% .018 272.3)",
+            "100": "oklch(93% .034 272.8)",
+            "200": "oklch(87% .065 274)",
+            "300": "oklch(78.5% .115 274.7)",
+            "400": "oklch(67.3% .182 276.9)",
+            "500": "oklch(58.5% .233 277.1)",
+            "600": "oklch(51.1% .262 277)",
+            "700": "oklch(45.7% .24 277)",
+            "800": "oklch(39.8% .195 277.4)",
+            "900": "oklch(35.9% .144 278.7)",
+            "950": "oklch(25.7% .09 281.3)",
+        },
+    },
+    # both search through the cache, and whole tables at that
+    "SIDEBAR": {
+        "show_search": False,
+        "command_search": False,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "items": [
+                    {"title": _("Dashboard"), "icon": "monitoring", "link": reverse_lazy("admin:index")},
+                ],
+            },
+            {
+                "title": _("Library"),
+                "separator": True,
+                "items": [
+                    _page(_("Photos"), "photo_library", "photos.photo"),
+                    _page(_("People"), "groups", "photos.person"),
+                    _page(_("Faces"), "familiar_face_and_zone", "photos.face"),
+                    _page(_("Libraries"), "folder_copy", "accounts.library"),
+                ],
+            },
+            {
+                "title": _("Processing"),
+                "separator": True,
+                "items": [
+                    _page(_("Stage runs"), "timeline", "processing.stagerun"),
+                    _page(_("Library runs"), "account_tree", "processing.libraryrun"),
+                    _page(_("Models"), "neurology", "processing.modelselection"),
+                    _page(_("Workers"), "dns", "processing.workerpresence"),
+                ],
+            },
+            {
+                "title": _("Access"),
+                "separator": True,
+                "items": [
+                    _page(_("Users"), "person", "accounts.user"),
+                    _page(_("Roles"), "badge", "accounts.role"),
+                    _page(_("Staff groups"), "group", "auth.group"),
+                ],
+            },
+        ],
+    },
+}

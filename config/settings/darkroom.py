@@ -1,0 +1,96 @@
+"""Darkroom's own settings. Sizes are bytes and times are seconds, unless the name says otherwise."""
+
+import os
+
+from config.settings.environment import VAR_DIR, env, path
+
+MIB = 1024 * 1024
+
+# models and devices:
+
+# weights, and the nets that `models install` converted for the CPU; shared by all workers of a host
+MODELS_DIR = path("MODELS_DIR", VAR_DIR / "models")
+# auto: CUDA where torch finds a device, else the CPU
+DEVICE = env.str("DEVICE", default="auto")
+
+# processes per queue, where `celery worker` is not told by --concurrency:
+
+INGEST_WORKERS = env.int("INGEST_WORKERS", default=os.cpu_count() or 1)
+# faces and embeddings: every process holds the models in memory, and on CUDA owns one device
+FACES_WORKERS = env.int("FACES_WORKERS", default=1)
+# people and maintenance: one may group a large library while the other reconciles
+PEOPLE_WORKERS = env.int("PEOPLE_WORKERS", default=2)
+
+# what may be uploaded:
+
+UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=200 * MIB)
+# a decoded pixel costs 3 to 4 bytes several times over: 100 megapixels are about 1.2 GB at the worst moment
+IMAGE_MAX_PIXELS = env.int("IMAGE_MAX_PIXELS", default=100_000_000)
+
+# limits of the process that decodes a stranger's file:
+
+# address space, not resident memory: libraries and threads' stacks reserve more than they touch
+DECODE_MEMORY_BYTES = env.int("DECODE_MEMORY_BYTES", default=4096 * MIB)
+# armed again for each file; a 100-megapixel JPEG takes a few seconds
+DECODE_CPU_SECONDS = env.int("DECODE_CPU_SECONDS", default=30)
+# the largest file that such a process may write
+DECODE_FILE_BYTES = env.int("DECODE_FILE_BYTES", default=256 * MIB)
+
+# renditions:
+
+# kind -> long side in pixels; faces are looked for on the preview
+_sizes = env.dict("RENDITION_SIZES", default={"preview": 1440, "thumb_1200": 1200, "thumb_600": 600, "thumb_300": 300})
+RENDITION_SIZES = {kind: int(long_side) for kind, long_side in _sizes.items()}
+# of a JPEG, 1 to 95
+RENDITION_QUALITY = env.int("RENDITION_QUALITY", default=80)
+
+# faces:
+
+# MTCNN finds false faces with a confidence of up to about 0.95
+FACE_MIN_CONFIDENCE = env.float("FACE_MIN_CONFIDENCE", default=0.95)
+# size x sharpness x pose, each a fraction: below it are faces in profile and faces of 16 pixels, which no
+# embedding tells apart; they are stored as candidates
+FACE_MIN_QUALITY = env.float("FACE_MIN_QUALITY", default=0.10)
+# less confident ones are stored as candidates, so that moving the floor above needs no detection
+FACE_CANDIDATE_CONFIDENCE = env.float("FACE_CANDIDATE_CONFIDENCE", default=0.80)
+# how near two faces of one person are, in the metric of the model in use; None: the model's own threshold
+FACE_CLUSTER_THRESHOLD: float | None = env.float("FACE_CLUSTER_THRESHOLD", default=None)
+# of the box's longer side, added all round: room to turn a face upright without leaving the chip
+FACE_CHIP_MARGIN = env.float("FACE_CHIP_MARGIN", default=0.5)
+# pixels; the largest input of a face model is 160, and the box is half the chip
+FACE_CHIP_MAX_SIDE = env.int("FACE_CHIP_MAX_SIDE", default=400)
+# higher than a rendition's: chips are what later models will read
+FACE_CHIP_QUALITY = env.int("FACE_CHIP_QUALITY", default=92)
+
+# the ledger:
+
+LEDGER_LEASE_SECONDS = env.int("LEDGER_LEASE_SECONDS", default=60)
+LEDGER_MAX_ATTEMPTS = env.int("LEDGER_MAX_ATTEMPTS", default=3)
+LEDGER_SWEEP_SECONDS = env.int("LEDGER_SWEEP_SECONDS", default=30)
+# after a failed attempt; doubled after each further one
+LEDGER_BACKOFF_SECONDS = env.float("LEDGER_BACKOFF_SECONDS", default=5)
+# after trouble of the database, the broker or the storage, which costs no attempt
+LEDGER_INFRASTRUCTURE_WAIT_SECONDS = env.float("LEDGER_INFRASTRUCTURE_WAIT_SECONDS", default=10)
+# a task claims runs until it has done this many or worked this long: a warm shutdown waits no longer
+LEDGER_TASK_RUNS = env.int("LEDGER_TASK_RUNS", default=32)
+LEDGER_TASK_SECONDS = env.int("LEDGER_TASK_SECONDS", default=30)
+# hints that one sweep sends for one stage: workers that find work ring again by themselves
+LEDGER_RING_MESSAGES = env.int("LEDGER_RING_MESSAGES", default=8)
+# photos that one claim takes at once: how batches for the device form
+FACES_BATCH_SIZE = env.int("FACES_BATCH_SIZE", default=8)
+EMBEDDINGS_BATCH_SIZE = env.int("EMBEDDINGS_BATCH_SIZE", default=32)
+
+# hard limits of tasks; the soft ones are nine tenths:
+
+# below the lease, so that no live process outlives its lease
+STAGE_TASK_TIME_LIMIT = env.int("STAGE_TASK_TIME_LIMIT", default=50)
+MAINTENANCE_TASK_TIME_LIMIT = env.int("MAINTENANCE_TASK_TIME_LIMIT", default=120)
+# grouping a large library; its lease is renewed meanwhile
+LIBRARY_TASK_TIME_LIMIT = env.int("LIBRARY_TASK_TIME_LIMIT", default=1800)
+
+# observation:
+
+# a worker serves its metrics on the first free port from here on
+METRICS_PORT = env.int("METRICS_PORT", default=9180)
+# metrics are not for strangers: a host that is scraped from outside says so
+METRICS_HOST = env.str("METRICS_HOST", default="127.0.0.1")

@@ -1,0 +1,36 @@
+#!/usr/bin/env python
+"""Darkroom's commands: `manage.py help` lists them."""
+
+import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
+
+
+def main() -> None:
+    """Run a command; a missing database is one line, not a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+    from django.core.management import execute_from_command_line
+    from django.db.utils import OperationalError
+
+    try:
+        with _services():
+            execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        from django.conf import settings
+
+        if not settings.MISSING_SERVICES:
+            raise
+        sys.exit(str(error))
+
+
+def _services() -> AbstractContextManager[None]:
+    """Run the embedded services around `run`, since the settings of every command ask for those that run already."""
+    if sys.argv[1:2] != ["run"]:
+        return nullcontext()
+    from config.running.services import embedded_services
+
+    return embedded_services()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Secrets: production refuses to start without them, one's own machine makes them once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from config import local_secrets
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMPLETE = {
+    "SECRET_KEY": "k" * 50,
+    "JWT_SIGNING_KEY": "j" * 50,
+    "INTERNAL_TOKEN": "t" * 50,
+    "ALLOWED_HOSTS": "photos.example.org",
+    "DATABASE_URL": "postgresql://darkroom:secret@db.example.org/darkroom",
+    "REDIS_URL": "redis://redis.example.org:6379/0",
+}
+
+
+def load_production(given: dict[str, str], expression: str = "None") -> subprocess.CompletedProcess[str]:
+    """Load the production settings with this environment and nothing else."""
+    program = f"from django.conf import settings; settings.DEBUG; print({expression})"
+    environment = {"PATH": os.defpath, "DARKROOM_ENV_FILE": "", "DJANGO_SETTINGS_MODULE": "config.settings.production"}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=REPOSITORY,
+        env=environment | given,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_production_starts_with_everything_given() -> None:
+    finished = load_production(COMPLETE, "settings.DEBUG, settings.CACHES['default']['LOCATION']")
+
+    assert finished.stdout.strip() == "False redis://redis.example.org:6379/1"
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_production_refuses_to_start_without(name: str) -> None:
+    finished = load_production({key: value for key, value in COMPLETE.items() if key != name})
+
+    assert finished.returncode == 1
+    assert finished.stderr.strip().endswith(f"ImproperlyConfigured: Darkroom does not start: {name} is not set")
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"SECRET_KEY": "short"}, "SECRET_KEY must be random and have at least 32 characters"),
+        ({"SECRET_KEY": "django-insecure-" + "k" * 50}, "SECRET_KEY must be random and have at least 32 characters"),
+        ({"JWT_SIGNING_KEY": "k" * 50}, "SECRET_KEY, JWT_SIGNING_KEY, INTERNAL_TOKEN must differ from each other"),
+        ({"STORAGE_TYPE": "s3"}, "STORAGE_TYPE is s3, and S3_BUCKET is not set"),
+    ],
+)
+def test_production_refuses_weak_or_half_settings(given: dict[str, str], reason: str) -> None:
+    finished = load_production(COMPLETE | given)
+
+    assert finished.returncode == 1
+    assert finished.stderr.strip().endswith(f"Darkroom does not start: {reason}")
+
+
+def test_a_secret_may_be_a_file_that_ends_with_a_line_break(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("f" * 50 + "\n")
+    given = {key: value for key, value in COMPLETE.items() if key != "JWT_SIGNING_KEY"}
+
+    finished = load_production(
+        given | {"JWT_SIGNING_KEY_FILE": str(tmp_path / "key")}, "settings.SIMPLE_JWT['SIGNING_KEY']"
+    )
+
+    assert finished.stdout.strip() == "f" * 50
+
+
+def test_local_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
+    first = local_secrets.read_or_make(tmp_path / "var")
+
+    assert sorted(first) == ["INTERNAL_TOKEN", "JWT_SIGNING_KEY", "SECRET_KEY"]
+    assert len(set(first.values())) == 3
+    assert min(map(len, first.values())) >= 50
+    assert (tmp_path / "var" / "secrets.json").stat().st_mode & 0o777 == 0o600
+    assert local_secrets.read_or_make(tmp_path / "var") == first
+    assert json.loads((tmp_path / "var" / "secrets.json").read_text()) == first
+    assert [path.name for path in (tmp_path / "var").iterdir()] == ["secrets.json"]
