@@ -11,4 +11,6 @@ worker_class = "gthread"
 threads = 8
 # heartbeats of workers on a disk would make them wait for it
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn makes a file of its own there, and unlinks it
+# its default path is the same for every gunicorn of a user
+control_socket_disable = True
 logconfig_dict = LOGGING

@@ -131,6 +131,10 @@ def _errors_of_faces() -> list[CheckMessage]:
                 id="processing.E005",
             )
         )
+    if not 0 <= settings.FACE_MIN_QUALITY <= 1:
+        errors.append(
+            Error(f"FACE_MIN_QUALITY is {settings.FACE_MIN_QUALITY}.", hint="Between 0 and 1.", id="processing.E010")
+        )
     if settings.DEVICE not in DEVICES:
         errors.append(
             Error(f"DEVICE is {settings.DEVICE!r}.", hint=f"It is one of {', '.join(DEVICES)}.", id="processing.E006")

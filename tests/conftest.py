@@ -35,7 +35,7 @@ def photo_store(settings: Settings, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def process_environment(transactional_db: None) -> dict[str, str]:
-    """The environment of a real worker or server: this test's database, and a broker whose messages nobody else takes."""
+    """The environment of a real worker or server: this test's database, and a broker that no other test uses."""
     from django.conf import settings
     from django.db import connection
 

@@ -1,0 +1,46 @@
+"""What is switched per library and means work for the pipeline."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.api.problems import problems
+from accounts.api.serializers import LibrarySerializer
+from accounts.models import Library
+from accounts.roles import Permission
+from gallery.api.access import require
+from gallery.api.serializers.processing import FaceAnalysisSerializer
+from processing.services.face_analysis import switch_face_analysis
+
+
+class LibrarySwitchViewSet(GenericViewSet):
+    """Switches of the libraries that the caller may see."""
+
+    serializer_class = LibrarySerializer
+    lookup_value_converter = "uuid"
+
+    def get_queryset(self) -> QuerySet[Library]:
+        """Give what the caller may see."""
+        return Library.objects.visible_to(self.request.user).with_own_role(self.request.user)
+
+    @extend_schema(
+        summary="Switch face analysis on or off",
+        description="Faces are biometric data: who switched, and when, is kept.",
+        tags=["libraries"],
+        request=FaceAnalysisSerializer,
+        responses={200: LibrarySerializer, **problems(400, 403, 404)},
+    )
+    @action(detail=True, methods=["post"], url_path="face-analysis")
+    def face_analysis(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
+        """Plan the face work of the library's photos, or withdraw what has not been done."""
+        library = self.get_object()
+        require(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk)
+        given = FaceAnalysisSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        switch_face_analysis(library=library, enabled=given.validated_data["enabled"], by=request.user)
+        return Response(self.get_serializer(self.get_object()).data)

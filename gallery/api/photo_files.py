@@ -1,0 +1,83 @@
+"""The bytes of photos: renditions to look at, originals to keep."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.api.problems import problems
+from accounts.roles import Permission
+from gallery import downloads
+from gallery.api.access import require
+from gallery.api.links import VERSION_PARAMETER
+from gallery.api.negotiation import AnyAccepted
+from photos import storage
+from photos.models import Photo, Rendition
+
+VERSION = OpenApiParameter(
+    VERSION_PARAMETER,
+    OpenApiTypes.STR,
+    description="The version that the address was given with. With the current one the image may be kept for ever.",
+)
+
+
+class PhotoFileViewSet(GenericViewSet):
+    """The bytes of photos that the caller may see."""
+
+    content_negotiation_class = AnyAccepted
+    lookup_value_converter = "uuid"
+    pagination_class = None
+    filter_backends = ()
+
+    def get_queryset(self) -> QuerySet[Photo]:
+        """Give what the caller may see."""
+        return Photo.objects.visible_to(self.request.user)
+
+    @extend_schema(
+        summary="Look at a rendition",
+        tags=["photos"],
+        parameters=[VERSION],
+        responses={(200, "image/jpeg"): OpenApiTypes.BINARY, 304: None, **problems(404)},
+    )
+    @action(detail=True, url_path="renditions/<slug:kind>")
+    def rendition(self, request: Request, pk: UUID, kind: str) -> HttpResponseBase:
+        """Give a preview or a thumbnail."""
+        row = get_object_or_404(Rendition.objects.filter(photo__in=self.get_queryset()), photo=pk, kind=kind)
+        is_current = request.query_params.get(VERSION_PARAMETER) == row.version
+        return downloads.object_response(
+            request,
+            alias=storage.RENDITIONS,
+            key=row.storage_key,
+            content_type=row.mime_type,
+            etag=row.sha256,
+            cache_control=downloads.IMMUTABLE if is_current else downloads.REVALIDATE,
+            filename=f"{kind}.jpg",
+        )
+
+    @extend_schema(
+        summary="Download the original",
+        description="Always as an attachment: it is a stranger's file.",
+        tags=["photos"],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, 304: None, **problems(403, 404)},
+    )
+    @action(detail=True)
+    def original(self, request: Request, pk: UUID) -> HttpResponseBase:  # noqa: ARG002 - the framework's signature
+        """Give the bytes as they were uploaded."""
+        photo = self.get_object()
+        require(request.user, Permission.DOWNLOAD_ORIGINALS, library_id=photo.library_id)
+        return downloads.object_response(
+            request,
+            alias=photo.storage_alias,
+            key=photo.storage_key,
+            content_type=photo.mime_type,
+            etag=photo.sha256,
+            cache_control=downloads.REVALIDATE,
+            filename=photo.original_filename or f"{photo.pk}.{photo.image_format.lower()}",
+            as_attachment=True,
+        )

@@ -1,0 +1,141 @@
+"""Photos: upload, lists, and all that is known of one."""
+
+from uuid import UUID
+
+from django.db.models import F, Prefetch, QuerySet
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin
+from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.api.problems import problems
+from accounts.models import Library, User
+from accounts.roles import Permission
+from gallery.api.access import require
+from gallery.api.filters import PhotoFilter
+from gallery.api.serializers.photos import (
+    PhotoDetailSerializer,
+    PhotoSerializer,
+    RetriedSerializer,
+    UploadSerializer,
+)
+from gallery.api.upload import StreamedUploadMixin
+from gallery.stage_reports import stage_reports
+from photos.models import Face, Photo, Rendition
+from processing import ingest
+from processing.models import StageRun
+from processing.services import dead_letters
+from processing.states import with_state
+
+TAGS = ["photos"]
+
+
+def listed(photos: QuerySet[Photo]) -> QuerySet[Photo]:
+    """Add to photos what a list shows of them."""
+    return (
+        with_state(photos)
+        .annotate(
+            taken_at=F("metadata__taken_at"),
+            camera_make=F("metadata__camera_make"),
+            camera_model=F("metadata__camera_model"),
+        )
+        .prefetch_related(Prefetch("renditions", Rendition.objects.order_by("-width", "kind")))
+    )
+
+
+def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
+    """Add to photos all that is known of them and that `user` may see."""
+    faces = Face.objects.visible_to(user).kept().select_related("person").order_by("left", "pk")
+    return (
+        listed(photos)
+        .select_related("metadata")
+        .prefetch_related(Prefetch("faces", faces, to_attr="shown_faces"), "stage_runs")
+    )
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="List photos, newest upload first",
+        tags=TAGS,
+        responses={200: PhotoSerializer(many=True), **problems(400)},
+    ),
+)
+class PhotoViewSet(StreamedUploadMixin, ListModelMixin, GenericViewSet):
+    """Photos that the caller may see."""
+
+    serializer_class = PhotoSerializer
+    filterset_class = PhotoFilter
+    parser_classes = (MultiPartParser,)
+    lookup_value_converter = "uuid"
+
+    def get_queryset(self) -> QuerySet[Photo]:
+        """Give what the caller may see."""
+        return listed(Photo.objects.visible_to(self.request.user))
+
+    @extend_schema(
+        summary="Upload a photo",
+        description="The same bytes again in the same library give the photo that is there, with 200. A refused file "
+        "leaves nothing behind. Codes: `unsupported_format`, `empty_file`, `damaged`, `incomplete_upload`, "
+        "`too_many_files`, `too_large`, `too_many_pixels`.",
+        tags=TAGS,
+        request={"multipart/form-data": UploadSerializer},
+        responses={
+            201: PhotoDetailSerializer,
+            200: PhotoDetailSerializer,
+            **problems(400, 403, 404, 413, 415, 422),
+        },
+    )
+    def create(self, request: Request) -> Response:
+        """Take a file in; its processing begins at once."""
+        given = UploadSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        library = get_object_or_404(Library.objects.visible_to(request.user), pk=given.validated_data["library"])
+        require(request.user, Permission.UPLOAD_PHOTOS, library_id=library.pk)
+        received = given.validated_data["file"]
+        taken = ingest.take_in(
+            library=library,
+            file=received.file,
+            filename=received.name,
+            uploader=request.user,
+            digest=received.digest,
+        )
+        response = self._detail(taken.photo.pk)
+        if taken.is_new:
+            response.status_code = status.HTTP_201_CREATED
+            response["Location"] = reverse("photo-detail", [taken.photo.pk], request=request)
+        return response
+
+    @extend_schema(
+        summary="Read all that is known of a photo",
+        tags=TAGS,
+        responses={200: PhotoDetailSerializer, **problems(404)},
+    )
+    def retrieve(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
+        """Give metadata, renditions, faces and stages."""
+        return self._detail(pk)
+
+    @extend_schema(
+        summary="Retry the dead stage runs of a photo",
+        tags=TAGS,
+        request=None,
+        responses={200: RetriedSerializer, **problems(403, 404)},
+    )
+    @action(detail=True, methods=["post"], parser_classes=[JSONParser])
+    def retry(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
+        """Let dead runs start over with all their attempts."""
+        photo = self.get_object()
+        require(request.user, Permission.RETRY_PROCESSING, library_id=photo.library_id)
+        retried = dead_letters.retry(runs=StageRun.objects.filter(photo=photo))
+        return Response(RetriedSerializer({"retried": retried}).data)
+
+    def _detail(self, pk: UUID) -> Response:
+        user = self.request.user
+        photo = get_object_or_404(detailed(Photo.objects.visible_to(user), user=user), pk=pk)
+        photo.stages = stage_reports(photo, user=user)
+        return Response(PhotoDetailSerializer(photo, context=self.get_serializer_context()).data)

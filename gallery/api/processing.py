@@ -1,0 +1,35 @@
+"""The pipeline as a whole, as far as the caller may see it."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.api.problems import problems
+from accounts.roles import Permission
+from gallery.api.access import require_somewhere
+from gallery.api.serializers.processing import OverviewSerializer
+from photos.models import Photo
+from processing.overview import overview
+
+
+class ProcessingViewSet(GenericViewSet):
+    """Runs by stage."""
+
+    serializer_class = OverviewSerializer
+    pagination_class = None
+    filter_backends = ()
+
+    @extend_schema(
+        summary="Count runs by stage and state",
+        description="Of the photos of the libraries in which you hold `processing.view`.",
+        tags=["processing"],
+        responses={200: OverviewSerializer, **problems(403)},
+    )
+    @action(detail=False)
+    def summary(self, request: Request) -> Response:
+        """Say how much work there is, how old it is, and what keeps it from moving."""
+        libraries = require_somewhere(request.user, Permission.VIEW_PROCESSING)
+        photos = Photo.objects.visible_to(request.user).filter(library__in=libraries)
+        return Response(self.get_serializer(overview(photos)).data)

@@ -1,0 +1,113 @@
+"""What the API takes and gives about photos."""
+
+import base64
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from gallery.api.links import original_url, rendition_url
+from gallery.api.serializers.faces import FaceSerializer
+from gallery.api.serializers.metadata import MetadataSerializer
+from gallery.api.serializers.stages import StageReportSerializer
+from photos.models import Photo, Rendition
+from processing.states import PhotoState
+
+
+class UploadSerializer(serializers.Serializer):
+    """Input: a file, and the library that it goes into."""
+
+    # that an empty file is refused, and with which code, is the service's to say
+    file = serializers.FileField(allow_empty_file=True)
+    library = serializers.UUIDField(help_text="The library that takes the photo in.")
+
+
+@extend_schema_field(OpenApiTypes.BYTE)
+class Base64Field(serializers.Field):
+    """Output: bytes in base64."""
+
+    def to_representation(self, value: bytes | memoryview) -> str:
+        """Write bytes as text."""
+        return base64.b64encode(value).decode("ascii")
+
+
+class RenditionSerializer(serializers.ModelSerializer):
+    """Output: a rendition, and where its bytes are."""
+
+    url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Rendition
+        fields = ("kind", "width", "height", "byte_size", "mime_type", "url")
+        read_only_fields = fields
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_url(self, rendition: Rendition) -> str:
+        """Give an address that names the version, so the image may be kept for ever."""
+        return rendition_url(rendition, request=self.context.get("request"))
+
+
+class PhotoSerializer(serializers.ModelSerializer):
+    """Output: a photo in a list. Wants `gallery.api.photos.listed`."""
+
+    state = serializers.ChoiceField(
+        choices=PhotoState.choices,
+        read_only=True,
+        help_text="How far its processing is: `attention` waits for a person.",
+    )
+    thumbhash = Base64Field(
+        read_only=True, allow_null=True, help_text="A ThumbHash to draw until the thumbnail is there."
+    )
+    taken_at = serializers.DateTimeField(read_only=True, allow_null=True)
+    camera_make = serializers.CharField(read_only=True, allow_null=True)
+    camera_model = serializers.CharField(read_only=True, allow_null=True)
+    renditions = RenditionSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Photo
+        fields: tuple[str, ...] = (
+            "id",
+            "library",
+            "uploader",
+            "original_filename",
+            "sha256",
+            "byte_size",
+            "mime_type",
+            "width",
+            "height",
+            "uploaded_at",
+            "state",
+            "taken_at",
+            "camera_make",
+            "camera_model",
+            "thumbhash",
+            "renditions",
+        )
+        read_only_fields = fields
+        extra_kwargs = {"library": {"help_text": "Its key."}, "uploader": {"help_text": "The account's key."}}
+
+
+class PhotoDetailSerializer(PhotoSerializer):
+    """Output: all that is known of a photo. Wants `gallery.api.photos.detailed`."""
+
+    original_url = serializers.SerializerMethodField()
+    metadata = MetadataSerializer(read_only=True, allow_null=True)
+    faces = FaceSerializer(
+        source="shown_faces", many=True, read_only=True, help_text="Those that you may see; none without `people.view`."
+    )
+    stages = StageReportSerializer(many=True, read_only=True)
+
+    class Meta(PhotoSerializer.Meta):
+        fields = (*PhotoSerializer.Meta.fields, "original_url", "metadata", "faces", "stages")
+        read_only_fields = fields
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_original_url(self, photo: Photo) -> str:
+        """Give the address of the original, which needs `originals.download`."""
+        return original_url(photo.pk, request=self.context.get("request"))
+
+
+class RetriedSerializer(serializers.Serializer):
+    """Output: what a retry did."""
+
+    retried = serializers.IntegerField(help_text="How many dead runs start over.")

@@ -1,0 +1,20 @@
+"""Addresses below /api/v1/ that are about photos, people and processing."""
+
+from rest_framework.routers import SimpleRouter
+
+from gallery.api.faces import FaceViewSet
+from gallery.api.libraries import LibrarySwitchViewSet
+from gallery.api.people import PersonViewSet
+from gallery.api.photo_files import PhotoFileViewSet
+from gallery.api.photos import PhotoViewSet
+from gallery.api.processing import ProcessingViewSet
+
+router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("photos", PhotoViewSet, basename="photo")
+router.register("photos", PhotoFileViewSet, basename="photo-file")
+router.register("faces", FaceViewSet, basename="face")
+router.register("people", PersonViewSet, basename="person")
+router.register("libraries", LibrarySwitchViewSet, basename="library-switch")
+router.register("processing", ProcessingViewSet, basename="processing")
+
+urlpatterns = router.urls

@@ -1,0 +1,152 @@
+"""The main job, end to end: real server, real workers, real photos, and the database is asked what came of it.
+
+The tests of this module share one installation and run in the order in which they stand.
+"""
+
+import io
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+from darkroom_process import PASSWORD, STOP_TIMEOUT_SECONDS, Installation
+from PIL import Image
+
+from config import embedded
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+STAGES = {"exif", "renditions", "face_detection", "face_embedding"}
+FACES_OF = """
+    SELECT count(*) FROM photos_face face JOIN photos_photo photo ON photo.id = face.photo_id
+    WHERE photo.original_filename = %s AND face.confidence >= 0.95 AND face.quality >= 0.10
+"""
+
+
+@pytest.fixture(scope="module")
+def client(installation: Installation) -> requests.Session:
+    """An HTTP client that is logged in by JWT."""
+    session = requests.Session()
+    answer = session.post(
+        f"{installation.url}/api/v1/auth/token",
+        json={"email": "admin@example.com", "password": PASSWORD},
+        timeout=10,
+    )
+    assert answer.status_code == 200, answer.text
+    session.headers["Authorization"] = f"Bearer {answer.json()['access']}"
+    return session
+
+
+def test_every_photo_has_one_final_run_per_stage(installation: Installation) -> None:
+    photos = installation.query("SELECT count(*) FROM photos_photo")[0][0]
+    assert photos > 0
+    runs = installation.query(
+        "SELECT photo_id, stage, count(*) FROM processing_stagerun WHERE state IN ('done', 'skipped') GROUP BY 1, 2"
+    )
+    assert {count for _, _, count in runs} == {1}
+    assert {stage for _, stage, _ in runs} == STAGES
+    assert len(runs) == photos * len(STAGES)
+    assert installation.query("SELECT count(*) FROM processing_stagerun")[0][0] == len(runs)
+    people = installation.query("SELECT state FROM processing_libraryrun WHERE kind = 'people' AND state <> 'done'")
+    assert people == []
+
+
+def test_the_folder_is_taken_in_whole(installation: Installation, shared_photos: Path) -> None:
+    [(photos,)] = installation.query("SELECT count(*) FROM photos_photo")
+    assert photos == 119
+    states = installation.query("SELECT state, count(*) FROM processing_stagerun GROUP BY 1 ORDER BY 1")
+    assert {state for state, _ in states} == {"done", "skipped"}
+    printed = " ".join(installation.printed.split())
+    assert " new 119 " in printed
+    assert " duplicate 4 " in printed
+    assert " refused 1 " in printed
+    assert "8bit-sRGB.jxl: unsupported_format" in printed
+    broken = {path.name for path in (shared_photos / "broken_exif").iterdir()}
+    rows = installation.query(
+        "SELECT DISTINCT original_filename FROM processing_stagerun run JOIN photos_photo photo ON photo.id = run.photo_id "
+        "WHERE original_filename = ANY(%s) AND jsonb_array_length(warnings) > 0",
+        list(broken),
+    )
+    assert {name for (name,) in rows} == broken
+
+
+@pytest.mark.parametrize(
+    ("name", "faces"),
+    [("multiface.jpg", 6), ("two_people.jpg", 2), ("obama_and_biden.jpg", 2), ("kit_with_rose.jpg", 2)],
+)
+def test_faces_are_found(installation: Installation, shared_photos: Path, name: str, faces: int) -> None:
+    assert installation.query(FACES_OF, name) == [(faces,)]
+
+
+def test_people_are_who_they_are(installation: Installation, shared_photos: Path) -> None:
+    who = {}
+    for folder in (shared_photos / "people").iterdir():
+        for photo in folder.iterdir():
+            who[photo.name, photo.stat().st_size] = folder.name
+    # the largest face of a portrait is the one that the folder is named for
+    rows = installation.query(
+        "SELECT DISTINCT ON (photo.id) original_filename, byte_size, person_id FROM photos_face face "
+        "JOIN photos_photo photo ON photo.id = face.photo_id WHERE confidence >= 0.95 AND quality >= 0.10 "
+        'ORDER BY photo.id, ("right" - "left") * (bottom - top) DESC'
+    )
+    groups: dict[str, set[object]] = {}
+    for name, size, person in rows:
+        if (name, size) in who:
+            groups.setdefault(who[name, size], set()).add(person)
+    counts = {name: sum(1 for label in who.values() if label == name) for name in groups}
+    assert set(groups) == set(who.values())
+    for name, persons in groups.items():
+        assert len(persons) == 1, (name, persons)
+        if counts[name] > 1:
+            assert None not in persons, name
+    named = [person for persons in groups.values() for person in persons if person is not None]
+    assert len(named) == len(set(named)), groups
+
+
+def test_a_photo_goes_through_http(installation: Installation, client: requests.Session) -> None:
+    library = client.get(f"{installation.url}/api/v1/libraries", timeout=10).json()["results"][0]["id"]
+    content = io.BytesIO()
+    Image.linear_gradient("L").resize((640, 480)).convert("RGB").save(content, "JPEG")
+    upload = {"data": {"library": library}, "files": {"file": ("gradient.jpg", content.getvalue(), "image/jpeg")}}
+    created = client.post(f"{installation.url}/api/v1/photos", **upload, timeout=30)
+    assert created.status_code == 201, created.text
+    assert client.post(f"{installation.url}/api/v1/photos", **upload, timeout=30).status_code == 200
+    url = created.headers["Location"]
+    deadline = time.monotonic() + 60
+    while (photo := client.get(url, timeout=10).json())["state"] != "ready":
+        assert time.monotonic() < deadline, photo
+        time.sleep(0.2)
+    assert {stage["stage"]: stage["state"] for stage in photo["stages"]} == {
+        "exif": "done",
+        "renditions": "done",
+        "face_detection": "done",
+        "face_embedding": "skipped",
+    }
+    preview = next(rendition for rendition in photo["renditions"] if rendition["kind"] == "preview")
+    image = client.get(preview["url"], timeout=10)
+    assert image.headers["Content-Type"] == "image/jpeg"
+    assert Image.open(io.BytesIO(image.content)).size == (640, 480)
+    original = client.get(f"{url}/original", timeout=10)
+    assert original.content == content.getvalue()
+    assert original.headers["Content-Disposition"].startswith("attachment")
+
+
+def test_the_ways_to_look_are_there(installation: Installation, client: requests.Session) -> None:
+    for path in ("/live", "/ready", "/health", "/health/db", "/health/ai", "/api/docs", "/api/schema", "/admin/login/"):
+        assert requests.get(installation.url + path, timeout=10).status_code == 200, path
+    assert requests.get(f"{installation.url}/api/v1/photos", timeout=10).status_code == 401
+    assert requests.get(f"{installation.url}/metrics", timeout=10).status_code in {401, 403, 404}
+    summary = client.get(f"{installation.url}/api/v1/processing/summary", timeout=10).json()
+    assert {work["name"] for work in summary["work"]} == STAGES | {"people"}
+
+
+def test_ctrl_c_stops_every_process(installation: Installation) -> None:
+    started = installation.descendants()
+    assert len(started) >= 6
+    installation.process.send_signal(signal.SIGINT)
+    assert installation.process.wait(timeout=STOP_TIMEOUT_SECONDS) == 0, installation.printed
+    # one whose parent has ended before it may wait as a zombie for a reaper that this machine lacks
+    assert [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert embedded.running(installation.var_dir) is None

@@ -1,0 +1,79 @@
+"""The API's documentation: whole, without warnings, and served from here."""
+
+import re
+from io import StringIO
+
+import pytest
+import yaml
+from django.contrib.staticfiles import finders
+from django.core.management import call_command
+from django.test import Client
+
+from accounts.api.problems import MEDIA_TYPE
+
+
+def test_the_schema_is_valid_and_without_warnings(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=StringIO())
+
+    assert capsys.readouterr().err == ""
+
+
+@pytest.fixture
+def schema(client: Client) -> dict:
+    response = client.get("/api/schema")
+    assert response.status_code == 200
+    return yaml.safe_load(response.content)
+
+
+def test_every_operation_says_what_it_is_and_how_it_fails(schema: dict) -> None:
+    operations = {
+        f"{method} {path}": operation
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+        if "health" not in path
+    }
+
+    assert len(operations) == 18
+    for name, operation in operations.items():
+        assert operation["summary"], name
+        assert len(operation["tags"]) == 1, name
+        answers = operation["responses"]
+        problems = {status for status in answers if MEDIA_TYPE in answers[status].get("content", {})}
+        assert "401" in problems, name
+        assert problems == {status for status in answers if status >= "400"}, name
+        assert ("404" in problems) == ("{id}" in name or name == "post /api/v1/photos"), name
+
+
+def test_both_ways_of_logging_in_are_described(schema: dict) -> None:
+    schemes = schema["components"]["securitySchemes"]
+
+    assert schemes["jwtAuth"] == {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+    assert schemes["cookieAuth"] == {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+    assert schema["paths"]["/api/v1/photos"]["get"]["security"] == [{"jwtAuth": []}, {"cookieAuth": []}]
+    assert "security" not in schema["paths"]["/api/v1/auth/token"]["post"]
+
+
+def test_an_upload_is_described_as_a_form(schema: dict) -> None:
+    body = schema["paths"]["/api/v1/photos"]["post"]["requestBody"]["content"]
+
+    assert list(body) == ["multipart/form-data"]
+    upload = schema["components"]["schemas"]["UploadRequest"]
+    assert upload["properties"]["file"] == {"type": "string", "format": "binary"}
+    assert sorted(upload["required"]) == ["file", "library"]
+
+
+def test_the_page_loads_nothing_from_strangers(client: Client) -> None:
+    response = client.get("/api/docs")
+
+    assert response.status_code == 200
+    addresses = re.findall(r"""(?:src|href)=["']([^"']+)["']""", response.content.decode())
+    assert len(addresses) >= 3
+    for address in addresses:
+        assert address.startswith("/static/drf_spectacular_sidecar/"), address
+        assert finders.find(address.removeprefix("/static/")), address
+
+
+def test_the_root_leads_to_the_admin(client: Client) -> None:
+    response = client.get("/")
+
+    assert (response.status_code, response["Location"]) == (302, "/admin/")
