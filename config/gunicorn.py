@@ -1,5 +1,7 @@
 """Gunicorn's settings: `gunicorn -c python:config.gunicorn config.wsgi`. The command line goes before them."""
 
+from pathlib import Path
+
 from config.settings.logs import LOGGING
 from processing import multiprocess
 
@@ -10,7 +12,8 @@ multiprocess.begin(name="web")
 worker_class = "gthread"
 threads = 8
 # heartbeats of workers on a disk would make them wait for it
-worker_tmp_dir = "/dev/shm"  # noqa: S108 - gunicorn makes a file of its own there, and unlinks it
+_MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes a file of its own there, and unlinks it
+worker_tmp_dir = str(_MEMORY) if _MEMORY.is_dir() else None
 # its default path is the same for every gunicorn of a user
 control_socket_disable = True
 logconfig_dict = LOGGING

@@ -1,8 +1,9 @@
 """How much work is open and how long it waits, at the cost of the backlog and not of the ledger."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db.models import Count, F, Min, QuerySet
+from django.db.models import F, Min, QuerySet
 from django.db.models.functions import Now
 
 from processing.models import LibraryRun, RunState, StageRun
@@ -11,6 +12,7 @@ from processing.services import grouping
 from processing.stages import registry
 
 UNFINISHED_STATES = (*OPEN_STATES, RunState.DEAD)
+COUNT_LIMIT = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +31,32 @@ class Waiting:
 
 def waiting() -> list[Waiting]:
     """Look up the oldest pending run of each stage and lane, and of work on libraries: an index entry each."""
-    found = [
-        Waiting(stage.name, stage.queue, _seconds_by_lane(StageRun.objects.filter(stage=stage.name)))
-        for stage in registry.all_stages()
-    ]
-    people = _seconds_by_lane(LibraryRun.objects.filter(kind=grouping.KIND))
-    return [*found, Waiting(grouping.KIND, grouping.QUEUE, people)]
+    return [Waiting(name, queue, _seconds_by_lane(runs)) for name, queue, runs in _all_work()]
 
 
-def unfinished() -> dict[str, dict[str, int]]:
+def unfinished() -> dict[str, dict[RunState, int]]:
     """Count the runs that are open or dead: {stage or kind of library work: {state: how many}}, zeros included.
 
-    Costs in proportion to the backlog, not to the ledger.
+    A count ends at COUNT_LIMIT: whoever watches it sees a backlog then, and waits for no longer.
     """
-    names = [*(stage.name for stage in registry.all_stages()), grouping.KIND]
-    counts = {name: dict.fromkeys(UNFINISHED_STATES, 0) for name in names}
-    for ledger, work in ((StageRun, "stage"), (LibraryRun, "kind")):
-        rows = ledger.objects.filter(state__in=UNFINISHED_STATES).order_by()
-        for name, state, count in rows.values_list(work, "state").annotate(count=Count("pk")):
-            counts.setdefault(name, dict.fromkeys(UNFINISHED_STATES, 0))[RunState(state)] = count
-    return counts
+    return {name: {state: _count(runs, state) for state in UNFINISHED_STATES} for name, _, runs in _all_work()}
+
+
+def dead() -> int:
+    """Count the dead letters of all work, each kind up to COUNT_LIMIT."""
+    return sum(_count(runs, RunState.DEAD) for _, _, runs in _all_work())
+
+
+def _all_work() -> Iterator[tuple[str, str, QuerySet]]:
+    """Give the name, the queue and the runs of each stage, and of work on libraries."""
+    for stage in registry.all_stages():
+        yield stage.name, stage.queue, StageRun.objects.filter(stage=stage.name)
+    yield grouping.KIND, grouping.QUEUE, LibraryRun.objects.filter(kind=grouping.KIND)
+
+
+def _count(runs: QuerySet, state: RunState) -> int:
+    """Count runs of one state, so that the partial index of that state serves."""
+    return runs.filter(state=state)[:COUNT_LIMIT].count()
 
 
 def _seconds_by_lane(runs: QuerySet) -> dict[Lane, float]:

@@ -27,7 +27,7 @@ class HealthView(APIView):
     authentication_classes: ClassVar = []
     permission_classes: ClassVar = [AllowAny]
 
-    @extend_schema(responses={200: HealthSerializer, 503: HealthSerializer})
+    @extend_schema(auth=[{}, {"jwtAuth": []}], responses={200: HealthSerializer, 503: HealthSerializer})
     def get(self, request: Request) -> Response:
         """Say how every component is: 200 while Darkroom serves, 503 where it does not."""
         said = views.report(request, kind="health")

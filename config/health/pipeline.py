@@ -10,7 +10,7 @@ from config.health.database import hurried_connection
 from config.health.findings import Finding
 from processing import backlog, sweeps
 from processing.model_overview import models_overview
-from processing.models import LibraryRun, StageRun, WorkerPresence
+from processing.models import WorkerPresence
 from processing.models.ledger import Lane
 from processing.overview import MODEL_NOT_INSTALLED, Obstacles
 from processing.stages import registry
@@ -42,7 +42,7 @@ def check_pipeline() -> Finding:
     finding = Finding()
     with hurried_connection():
         waiting = backlog.waiting()
-        dead = StageRun.objects.dead().count() + LibraryRun.objects.dead().count()
+        dead = backlog.dead()
         obstacles = Obstacles()
         stages = {stage.name: stage for stage in registry.all_stages()}
         in_the_way = {

@@ -1,0 +1,144 @@
+"""Real workers: what they say of themselves, what they count, what their children may take."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import factories
+import psutil
+import pytest
+import requests
+from celery import Celery
+from django.conf import settings
+from django.db.models.functions import Now
+
+from photos.models import Photo
+from processing.models import RunState, StageRun, WorkerPresence
+from processing.stages import registry
+
+TOKEN = {"X-Internal-Token": settings.INTERNAL_TOKEN}
+
+
+def wait_until(condition: Callable[[], bool], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
+
+
+Worker = Callable[..., contextlib.AbstractContextManager[tuple[psutil.Process, WorkerPresence, Path]]]
+
+
+@pytest.fixture
+def worker(tmp_path: Path, process_environment: dict[str, str]) -> Worker:
+    """Run a worker with one process until a block ends; gives its process, its row and its log."""
+
+    @contextlib.contextmanager
+    def run(queues: str, *arguments: str, **environment: str) -> Iterator[tuple[psutil.Process, WorkerPresence, Path]]:
+        log = tmp_path / "worker.log"
+        named = ["-Q", queues, "-c", "1", "-n", "w@here", *arguments]
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "config", "worker", *named],
+                cwd=settings.BASE_DIR,
+                env=process_environment | environment,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            wait_until(lambda: process.poll() is not None or WorkerPresence.objects.exists(), log)
+            assert process.poll() is None, log.read_text()
+            yield psutil.Process(process.pid), WorkerPresence.objects.get(), log
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0, log.read_text()
+
+    return run
+
+
+def pool_child(process: psutil.Process) -> psutil.Process:
+    (child,) = [one for one in process.children() if "semaphore_tracker" not in " ".join(one.cmdline())]
+    return child
+
+
+def scrape(row: WorkerPresence, **headers: str) -> requests.Response:
+    return requests.get(f"http://127.0.0.1:{row.metrics_port}/metrics", headers=headers, timeout=5)
+
+
+def test_a_worker_of_pixels(worker: Worker, process_environment: dict[str, str]) -> None:
+    limits = {"DECODE_MEMORY_BYTES": str(3 * 1024**3), "DECODE_FILE_BYTES": "1000000"}
+    photo = factories.make_photo(factories.make_library())
+    stage = registry.get("exif")
+
+    with worker("ingest", **limits) as (process, row, log):
+        child = pool_child(process)
+
+        assert (row.name, row.queues, row.processes, row.device) == ("w@here", ["ingest"], 1, "")
+        assert row.versions == {name: [registry.get(name).base_version] for name in ("exif", "renditions")}
+        assert row.memory_bytes > child.memory_info().rss
+        assert child.rlimit(psutil.RLIMIT_AS) == (3 * 1024**3, 3 * 1024**3)
+        assert child.rlimit(psutil.RLIMIT_FSIZE) == (1000000, 1000000)
+        assert child.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+        assert process.rlimit(psutil.RLIMIT_AS) != (3 * 1024**3, 3 * 1024**3)
+
+        assert scrape(row).status_code == 403
+        assert scrape(row, **{"X-Internal-Token": "wrong"}).status_code == 403
+        assert requests.get(f"http://127.0.0.1:{row.metrics_port}/", headers=TOKEN, timeout=5).status_code == 404
+        assert 'darkroom_runs_total{outcome="attempt",stage="exif"}' not in scrape(row, **TOKEN).text
+
+        # what the child counts is in what the parent says
+        run_without_bytes(photo, version=stage.base_version, broker=process_environment["REDIS_URL"], log=log)
+        text = scrape(row, **TOKEN).text
+        assert 'darkroom_runs_total{outcome="attempt",stage="exif"} 1.0' in text
+        assert 'darkroom_storage_seconds_count{alias="originals",operation="open",outcome="missing"} 1.0' in text
+        assert "darkroom_worker_processes 2.0" in text
+
+        # a child in the place of one that was killed has the same limits, and none of the parent's sockets
+        child.send_signal(signal.SIGKILL)
+        wait_until(lambda: pool_children_differ(process, child), log)
+        replaced = pool_child(process)
+        wait_until(lambda: replaced.rlimit(psutil.RLIMIT_AS) == (3 * 1024**3, 3 * 1024**3), log)
+        assert row.metrics_port not in listening(replaced)
+        assert row.metrics_port in listening(process)
+
+    assert WorkerPresence.objects.count() == 0
+
+
+def run_without_bytes(photo: Photo, *, version: str, broker: str, log: Path) -> None:
+    """Let the worker try a run whose original is nowhere."""
+    pending = {"state": RunState.PENDING, "queued_at": Now()}
+    run = StageRun.objects.create(photo=photo, stage="exif", version=version, **pending)
+    with Celery(broker=broker, set_as_current=False) as sender:
+        sender.send_task("exif", queue="ingest")
+    wait_until(lambda: StageRun.objects.exclude(error_code="").exists(), log)
+    run.refresh_from_db()
+    assert (run.state, run.attempt, run.error_code) == (RunState.PENDING, 1, "object_missing")
+
+
+def pool_children_differ(process: psutil.Process, child: psutil.Process) -> bool:
+    return [one.pid for one in process.children()] not in ([], [child.pid])
+
+
+def listening(process: psutil.Process) -> set[int]:
+    return {one.laddr.port for one in process.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
+
+
+def test_a_worker_of_models_has_a_light_parent_and_warns_of_pixels_beside_them(worker: Worker) -> None:
+    with worker("ingest,faces,embeddings", DEVICE="cpu", METRICS_PORT="0") as (process, row, log):
+        assert (row.queues, row.device, row.metrics_port) == (["embeddings", "faces", "ingest"], "cpu", None)
+        assert sorted(row.versions) == ["exif", "face_detection", "face_embedding", "renditions"]
+        loaded = {Path(mapped.path).name.partition(".")[0] for mapped in process.memory_maps()}
+        assert not loaded & {"libtorch", "libtorch_cpu", "libopenvino", "_dlib_pybind11"}
+        assert pool_child(process).rlimit(psutil.RLIMIT_AS)[0] == psutil.RLIM_INFINITY
+        assert "This worker serves ingest and models: files of strangers are decoded without limits" in log.read_text()
+    assert WorkerPresence.objects.count() == 0
+
+
+def test_children_of_an_interpreter_of_their_own_are_limited_too(worker: Worker) -> None:
+    spawned = ["--pool-start-method", "spawn"]
+    with worker("ingest", *spawned, DECODE_FILE_BYTES="1000000") as (process, _row, log):
+        wait_until(lambda: pool_child(process).rlimit(psutil.RLIMIT_FSIZE) == (1000000, 1000000), log)
