@@ -54,7 +54,6 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_fields = ("email", "name")
     ordering = ("email",)
-    show_full_result_count = False
     autocomplete_fields = ("groups",)
     filter_horizontal = ("user_permissions",)
     readonly_fields = ("last_login", "date_joined")
@@ -74,8 +73,6 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     """Sets of the admin's own permissions, for staff."""
-
-    show_full_result_count = False
 
 
 class RoleForm(forms.ModelForm):

@@ -4,13 +4,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from django.db.models import Count, Min
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from photos.models import Face, Person, Photo
-from processing.models import RunState
+from processing.models import RunState, StageRun
 from processing.overview import Overview, WorkOverview, overview
 from processing.services.folder_import import ImportedFile
 from processing.states import PhotoState, count_by_state
@@ -85,7 +86,7 @@ def wait_until_settled(shown: Bars, *, watch: Callable[[], None]) -> bool:
 def result_table() -> Table:
     """Build the table of all runs by stage and state; the blocked are those of the waiting that wait for a dead one."""
     seen = overview()
-    table = Table(title="Runs by stage and state", title_justify="left", box=box.SIMPLE)
+    table = Table(title="Runs by stage and state", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("stage", no_wrap=True)
     for state in RunState:
         table.add_column(state.value, justify="right")
@@ -94,6 +95,16 @@ def result_table() -> Table:
         numbers = [str(work.counts[state]) if work.counts[state] else "·" for state in RunState]
         table.add_row(work.name, *numbers, str(work.blocked or "·"))
     return table
+
+
+def dead_lines() -> list[str]:
+    """Say why runs are dead: a line for each stage and error, with how many and one of the photos."""
+    dead = StageRun.objects.dead().order_by().values("stage", "error_code")
+    rows = dead.annotate(count=Count("pk"), photo=Min("photo__original_filename"))
+    return [
+        f"dead: {row['count']} of {row['stage']}: {row['error_code']} (such as {row['photo']})"
+        for row in rows.order_by("stage", "error_code")
+    ]
 
 
 def result_line() -> str:

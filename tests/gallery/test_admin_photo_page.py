@@ -202,7 +202,8 @@ def test_a_visitor_sees_a_photo_and_not_its_original_or_its_runs(
     factories.make_rendition(photo, "thumb_300", data=factories.image_bytes())
     factories.make_run(photo, state=RunState.DEAD, error_detail="/srv/secret")
     client.force_login(staff(library, "visitor"))
-    assert client.get(url(photo, "rendition/thumb_300")).status_code == HTTPStatus.OK
+    thumbnail = client.get(url(photo, "rendition/thumb_300"))
+    assert (thumbnail.status_code, len(b"".join(thumbnail)) > 0) == (HTTPStatus.OK, True)
     assert client.get(url(photo, "original")).status_code == HTTPStatus.NOT_FOUND
     response = client.get(url(photo))
     assert response.context["runs"] == []
@@ -291,3 +292,12 @@ def test_staff_who_may_only_look_change_nothing(client: Client, library: Library
     run.refresh_from_db()
     photo.refresh_from_db()
     assert (run.state, photo.trashed_at) == (RunState.DEAD, None)
+
+
+@pytest.mark.parametrize("object_id", ["nonsense", "0193a6de-0000-7000-8000-000000000000"])
+def test_a_photo_that_is_not_there_is_not_acted_on(admin: Client, object_id: str) -> None:
+    for action in ("retry_dead", "run_again", "trash_photo", "restore_photo"):
+        response = admin.post(f"/admin/photos/photo/{object_id}/{action}/", {**SUBMITTED, "stage": "exif"})
+        assert response.status_code == HTTPStatus.NOT_FOUND
+    assert admin.get(f"/admin/photos/photo/{object_id}/change/")["Location"] == "/admin/"
+    assert not StageRun.objects.exists()

@@ -93,6 +93,8 @@ class Command(BaseCommand):
         """Say what came of it, where to look, and how to get in."""
         url = f"http://{settings.RUN_HOST}:{settings.RUN_PORT}"
         self.console.print(progress.result_table())
+        for line in progress.dead_lines():
+            self.console.print(f"[red]{line}")
         self.console.print(progress.result_line())
         self.console.print(f"\nadmin     {url}/admin/\nAPI docs  {url}/api/docs\nhealth    {url}/health\n")
         if login.password:

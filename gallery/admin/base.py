@@ -1,0 +1,121 @@
+"""What the admin's pages share: lists that stay usable at millions of rows, labels, and answers to dialogs."""
+
+import json
+from typing import Any, ClassVar
+
+from django.contrib import messages
+from django.contrib.admin import ShowFacets
+from django.core.paginator import Paginator
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils.functional import cached_property
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
+
+from photos.problems import DomainError
+from processing.models import RunState
+from processing.states import PhotoState
+
+# more rows than this are not counted one by one
+EXACT_COUNT_LIMIT = 10_000
+
+RUN_STATE_LABELS = {
+    RunState.WAITING: "default",
+    RunState.PENDING: "info",
+    RunState.RUNNING: "primary",
+    RunState.DONE: "success",
+    RunState.SKIPPED: "default",
+    RunState.DEAD: "danger",
+}
+PHOTO_STATE_LABELS = {
+    PhotoState.PENDING: "info",
+    PhotoState.PROCESSING: "primary",
+    PhotoState.READY: "success",
+    PhotoState.ATTENTION: "danger",
+}
+
+
+class EstimatedPaginator(Paginator):
+    """Counts exactly as far as that is cheap, and takes the planner's estimate for longer lists."""
+
+    @cached_property
+    def count(self) -> int:
+        """Rows of the list: exact up to `EXACT_COUNT_LIMIT`, an estimate above it."""
+        rows = self.object_list.order_by().values("pk")  # and none of the annotations
+        counted = rows[: EXACT_COUNT_LIMIT + 1].count()
+        if counted <= EXACT_COUNT_LIMIT:
+            return counted
+        plan = json.loads(rows.explain(format="json"))
+        return max(counted, int(plan[0]["Plan"]["Plan Rows"]))
+
+
+class LargeChangeList(ChangeList):
+    """A page of a long list; the number of all rows is the number of those found while nothing is filtered."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the page."""
+        super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
+
+
+class LargeListAdmin(ModelAdmin):
+    """A list that is paged by key, newest first, and never counted in full."""
+
+    paginator = EstimatedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    # a count beside each choice of each filter would be a scan each
+    show_facets = ShowFacets.NEVER
+    # "show all" is no offer at a million rows
+    list_max_show_all = 0
+    ordering: ClassVar[tuple[str, ...]] = ("-id",)
+    # sorting by a column without an index would sort the whole table
+    sortable_by: ClassVar[tuple[str, ...]] = ()
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Page through the list without counting it in full."""
+        return LargeChangeList
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Say what the domain does not allow, in place of a traceback; nothing was written then."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except DomainError as error:
+            messages.error(request, error.detail)
+            return redirect(request.get_full_path())
+
+    def existing(self, request: HttpRequest, object_id: str) -> Any:
+        """Give the row that an action is about; Http404 if there is none that the user may see."""
+        found = self.get_object(request, object_id)
+        if found is None:
+            raise Http404(f"There is no {self.opts.verbose_name} {object_id!r}.")
+        return found
+
+
+class ReadOnlyAdmin(LargeListAdmin):
+    """Rows that only the pipeline writes: they are looked at, and acted on through services."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody adds these by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody edits these by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody deletes these by hand."""
+        return False
+
+
+def reload_page() -> HttpResponse:
+    """Answer a dialog that has done its work: the page beneath it loads again and shows the message."""
+    return HttpResponse(headers={"HX-Refresh": "true"})
+
+
+def dialog(*, title: Any, description: Any, submit: Any, form_class: type | None = None) -> dict[str, Any]:
+    """Describe the dialog that asks before an action, so that no link changes anything by being followed."""
+    return {"title": title, "description": description, "form_class": form_class, "form_submit_text": submit}

@@ -1,0 +1,96 @@
+"""Libraries in the admin: their members, and the switch of face analysis."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
+from unfold.forms import BaseDialogForm
+
+from accounts.admin import MembershipInline
+from accounts.models import Library
+from accounts.services.libraries import create_library
+from gallery.admin.base import LargeListAdmin, dialog, reload_page
+from processing.services.face_analysis import switch_face_analysis
+
+
+@admin.register(Library)
+class LibraryAdmin(LargeListAdmin):
+    """Libraries are made and named here; they do not go by deleting a row."""
+
+    list_display = ("name", "face_analysis", "face_analysis_changed_at", "created_at")
+    search_fields = ("name",)
+    sortable_by = ("name",)
+    fields = ("name", "created_at", "face_analysis", "face_analysis_changed_at", "face_analysis_changed_by")
+    readonly_fields = ("created_at", "face_analysis", "face_analysis_changed_at", "face_analysis_changed_by")
+    actions_detail = ("switch_on", "switch_off")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Library]:
+        """Libraries that the user may see."""
+        return Library.objects.visible_to(request.user)
+
+    def get_fields(self, request: HttpRequest, obj: Library | None = None) -> tuple[str, ...]:
+        """Ask for no more than a name at first."""
+        return self.fields if obj else ("name",)
+
+    def get_inlines(self, request: HttpRequest, obj: Library | None) -> list[type]:
+        """Show the members of a library that is there."""
+        return [MembershipInline] if obj else []
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Erasing a library is more than deleting a row."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Library, form: forms.ModelForm, change: bool) -> None:
+        """Make the library, with its maker as its first member, or rename it."""
+        if change:
+            super().save_model(request, obj, form, change)
+            return
+        obj.pk = create_library(name=obj.name, admin=request.user).pk
+        obj.refresh_from_db()
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Offer the position that the switch is not in."""
+        library = self.get_object(request, object_id)
+        if library is None:
+            return []
+        wanted = "switch_off" if library.face_analysis else "switch_on"
+        return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(wanted)]
+
+    @action(
+        description=_("Switch face analysis on"),
+        icon="familiar_face_and_zone",
+        permissions=["change"],
+        dialog=dialog(
+            title=_("Switch face analysis on?"),
+            description=_(
+                "Faces on all photos of this library are looked for and grouped into people. This is biometric data: "
+                "you and the time are recorded as having consented."
+            ),
+            submit=_("Switch on"),
+        ),
+    )
+    def switch_on(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Switch face analysis on."""
+        switch_face_analysis(library=self.existing(request, object_id), enabled=True, by=request.user)
+        messages.success(request, _("Face analysis is on; the photos that are there are being looked at."))
+        return reload_page()
+
+    @action(
+        description=_("Switch face analysis off"),
+        icon="visibility_off",
+        permissions=["change"],
+        dialog=dialog(
+            title=_("Switch face analysis off?"),
+            description=_("Work on faces stops at once. Faces and people that were found stay."),
+            submit=_("Switch off"),
+        ),
+    )
+    def switch_off(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Switch face analysis off."""
+        switch_face_analysis(library=self.existing(request, object_id), enabled=False, by=request.user)
+        messages.success(request, _("Face analysis is off."))
+        return reload_page()

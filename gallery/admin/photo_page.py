@@ -1,0 +1,220 @@
+"""What the page of one photo shows: the preview with its faces, metadata in words, renditions, runs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, timedelta, timezone
+from typing import Any
+
+from django.db.models import QuerySet
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
+from django.utils.formats import localize
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from gallery.admin.base import PHOTO_STATE_LABELS, RUN_STATE_LABELS
+from gallery.admin.durations import duration
+from gallery.admin.files import chip_url, rendition_url
+from gallery.admin.visibility import visible_runs
+from photos.models import Face, Metadata, Photo, is_kept
+from photos.models.face import FaceQuerySet
+from processing.models import RunState, StageRun
+from processing.overview import Obstacles
+from processing.stages import registry
+from processing.states import PhotoState
+
+Row = tuple[str, object]
+PREVIEW = "preview"
+
+
+@dataclass(frozen=True, slots=True)
+class FaceBox:
+    """A face as it is drawn over the preview; the box is in per cent of the image's sides."""
+
+    face: Face
+    is_kept: bool
+    label: str
+    left: float
+    top: float
+    width: float
+    height: float
+    chip_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A stage run as a line of the table."""
+
+    run: StageRun
+    tone: str
+    work: str | None
+    total: str | None
+    obstacle: str
+    warnings: list[str]
+
+
+def photo_page(photo: Photo, *, user: User) -> dict[str, Any]:
+    """Read everything that the page of `photo` shows to this user."""
+    renditions = sorted(photo.renditions.all(), key=lambda rendition: -rendition.width)
+    preview = next((one for one in renditions if one.kind == PREVIEW), renditions[0] if renditions else None)
+    faces = _face_boxes(Face.objects.visible_to(user).filter(photo=photo))
+    metadata = Metadata.objects.filter(pk=photo.pk).first()
+    return {
+        "photo": photo,
+        "photo_state": (PhotoState(photo.state).label, PHOTO_STATE_LABELS[photo.state]),
+        "preview": preview,
+        "preview_url": rendition_url(preview) if preview else "",
+        "original_url": reverse("admin:photos_photo_original", args=[photo.pk]),
+        "faces": faces,
+        "kept_count": sum(one.is_kept for one in faces),
+        "candidate_count": sum(not one.is_kept for one in faces),
+        "file_rows": list(_file_rows(photo)),
+        "metadata_rows": list(_metadata_rows(metadata)) if metadata else [],
+        "position": _position(metadata),
+        "warnings": [_warning(one) for one in metadata.warnings] if metadata else [],
+        "tags": sorted(_flatten(metadata.tags)) if metadata else [],
+        "renditions": [(one, rendition_url(one), filesizeformat(one.byte_size)) for one in renditions],
+        "runs": _run_rows(visible_runs(user).filter(photo=photo)),
+    }
+
+
+def camera_name(metadata: Metadata) -> str:
+    """Give make and model, without the make that many a model begins with."""
+    make, model = metadata.camera_make, metadata.camera_model
+    is_said_twice = any(model.lower().startswith(word) for word in make.lower().split())
+    return model if is_said_twice else f"{make} {model}".strip()
+
+
+def taken(metadata: Metadata, *, with_source: bool = False) -> str:
+    """Give the camera's wall clock, with its offset from UTC where that is known."""
+    if metadata.taken_at is None:
+        return ""
+    if metadata.taken_at_offset is None:
+        clock = f"{metadata.taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    else:
+        zone = timezone(timedelta(minutes=metadata.taken_at_offset))
+        clock = f"{metadata.taken_at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+    return f"{clock} ({metadata.taken_at_source})" if with_source else clock
+
+
+def _face_boxes(faces: FaceQuerySet) -> list[FaceBox]:
+    return [
+        FaceBox(
+            face=face,
+            is_kept=face.kept,
+            label=face.person.name if face.person else "",
+            left=100 * face.left,
+            top=100 * face.top,
+            width=100 * (face.right - face.left),
+            height=100 * (face.bottom - face.top),
+            chip_url=chip_url(face.pk, face.chip_key),
+        )
+        for face in faces.annotate(kept=is_kept()).select_related("person").order_by("left", "top")
+    ]
+
+
+def _run_rows(runs: QuerySet[StageRun]) -> list[RunRow]:
+    place = {stage.name: number for number, stage in enumerate(registry.all_stages())}
+    in_order = sorted(runs, key=lambda run: (place.get(run.stage, len(place)), run.pk))
+    obstacles = Obstacles()
+    return [
+        RunRow(
+            run=run,
+            tone=RUN_STATE_LABELS[RunState(run.state)],
+            work=duration(run.work_seconds),
+            total=duration(run.duration),
+            # a stage that is gone from the code has no queue to look at
+            obstacle=obstacles.of_run(run) if run.stage in place else "",
+            warnings=[_warning(one) for one in run.warnings],
+        )
+        for run in in_order
+    ]
+
+
+def _file_rows(photo: Photo) -> Iterator[Row]:
+    yield _("File"), photo.original_filename or "-"
+    yield _("Library"), photo.library
+    yield _("Uploaded"), localize(localtime(photo.uploaded_at))
+    yield _("Uploaded by"), photo.uploader or "-"
+    yield _("Format"), f"{photo.image_format} ({photo.mime_type})"
+    yield _("Size"), f"{photo.width} \u00d7 {photo.height} px · {filesizeformat(photo.byte_size)}"
+    yield _("SHA-256"), photo.sha256
+    yield _("Id"), photo.pk
+    if photo.trashed_at:
+        yield _("Moved to the trash"), localize(localtime(photo.trashed_at))
+
+
+def _metadata_rows(metadata: Metadata) -> Iterator[Row]:
+    """Give what is known, in words; what is not known has no row."""
+    rows: list[Row] = [
+        (_("Taken"), taken(metadata, with_source=True)),
+        (_("Camera"), camera_name(metadata)),
+        (_("Lens"), f"{metadata.lens_make} {metadata.lens}".strip()),
+        (_("Exposure"), _exposure(metadata)),
+        (_("Focal length"), _focal_length(metadata)),
+        (_("Flash"), {True: _("fired"), False: _("did not fire")}.get(metadata.flash_fired, "")),
+        (_("Orientation"), metadata.orientation),
+        (_("Position"), _coordinates(metadata)),
+        (_("Altitude"), _measured(metadata.altitude, "m")),
+        (_("Direction"), _measured(metadata.direction, "°")),
+        (_("GPS time"), metadata.gps_time and f"{metadata.gps_time:%Y-%m-%d %H:%M:%S} UTC"),
+        (_("Title"), metadata.title),
+        (_("Description"), metadata.description),
+        (_("Keywords"), ", ".join(metadata.keywords)),
+        (_("Rating"), metadata.rating),
+        (_("Artist"), metadata.artist),
+        (_("Copyright"), metadata.copyright),
+        (_("Software"), metadata.software),
+    ]
+    return ((name, value) for name, value in rows if value not in (None, ""))
+
+
+def _exposure(metadata: Metadata) -> str:
+    time = metadata.exposure_time
+    parts = [
+        "" if not time else f"1/{1 / time:.0f} s" if time < 0.3 else f"{time:g} s",
+        f"f/{metadata.aperture:g}" if metadata.aperture else "",
+        f"ISO {metadata.iso}" if metadata.iso else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _focal_length(metadata: Metadata) -> str:
+    if not metadata.focal_length:
+        return f"{metadata.focal_length_35mm:g} mm (35 mm film)" if metadata.focal_length_35mm else ""
+    equivalent = f" ({metadata.focal_length_35mm:g} mm on 35 mm film)" if metadata.focal_length_35mm else ""
+    return f"{metadata.focal_length:g} mm{equivalent}"
+
+
+def _coordinates(metadata: Metadata) -> str:
+    if metadata.latitude is None or metadata.longitude is None:
+        return ""
+    north, east = "NS"[metadata.latitude < 0], "EW"[metadata.longitude < 0]
+    return f"{abs(metadata.latitude):.5f}° {north}, {abs(metadata.longitude):.5f}° {east}"
+
+
+def _position(metadata: Metadata | None) -> dict[str, str] | None:
+    """Give the coordinates as a map's address takes them: with points, whatever the language."""
+    if metadata is None or metadata.latitude is None or metadata.longitude is None:
+        return None
+    return {"latitude": f"{metadata.latitude:.5f}", "longitude": f"{metadata.longitude:.5f}"}
+
+
+def _measured(value: float | None, unit: str) -> str:
+    return "" if value is None else f"{value:.1f} {unit}"
+
+
+def _warning(warning: object) -> str:
+    """Say a warning of the EXIF reader as one line."""
+    if isinstance(warning, dict):
+        return " · ".join(str(value) for value in warning.values() if value not in (None, ""))
+    return str(warning)
+
+
+def _flatten(tags: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in tags.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}:")
+        else:
+            yield f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,269 @@
+"""Photos in the admin: the list, the page of one photo, the trash, and what can be done again."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.template.defaultfilters import filesizeformat
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from gallery.admin import files, filters
+from gallery.admin.base import PHOTO_STATE_LABELS, ReadOnlyAdmin, dialog, reload_page
+from gallery.admin.photo_page import camera_name, photo_page, taken
+from gallery.admin.photo_search import matching
+from gallery.admin.visibility import visible_photos
+from photos.models import Face, Photo
+from photos.services import trash
+from processing.models import StageRun
+from processing.services import dead_letters, reprocess
+from processing.stages import registry
+from processing.states import PhotoState, with_state
+
+
+class RunAgainForm(BaseDialogForm):
+    """Which stage is run again; the stages that read its result follow."""
+
+    stage = forms.ChoiceField(label=_("Stage"), widget=UnfoldAdminSelectWidget)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["stage"].choices = [(stage.name, stage.name) for stage in registry.all_stages()]
+
+
+@admin.register(Photo)
+class PhotoAdmin(ReadOnlyAdmin):
+    """Photos are looked at, moved to the trash and back, and processed again."""
+
+    list_display = ("thumbnail", "file", "state", "library", "taken", "faces_found", "uploaded_at")
+    list_display_links = ("thumbnail", "file")
+    list_select_related = ("library", "metadata")
+    list_filter = (
+        filters.StateFilter,
+        ("library", AutocompleteSelectFilter),
+        filters.FormatFilter,
+        filters.HasFacesFilter,
+        filters.CameraMakeFilter,
+        ("uploaded_at", filters.DayRangeFilter),
+        ("metadata__taken_at", filters.DayRangeFilter),
+        filters.TrashFilter,
+    )
+    list_filter_submit = True
+    search_fields = ("original_filename",)
+    search_help_text = _("File, id, SHA-256, camera, person")
+    fieldsets = ((None, {"fields": ()}),)
+    actions = ("move_to_trash", "restore")
+    actions_detail = ("retry_dead", "run_again", "trash_photo", "restore_photo")
+    change_form_template = "admin/photos/photo/change_form.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
+        """Photos that the user may see, with their derived state and the number of kept faces."""
+        faces = Face.objects.kept().filter(photo=OuterRef("pk")).order_by().values("photo")
+        photos = with_state(visible_photos(request.user)).defer("metadata__tags", "metadata__warnings")
+        counted = photos.annotate(face_count=Coalesce(Subquery(faces.annotate(n=Count("pk")).values("n")), 0))
+        return counted.prefetch_related(files.smallest_renditions())
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Photo], search_term: str
+    ) -> tuple[QuerySet[Photo], bool]:
+        """Find photos by the words typed."""
+        return queryset.filter(matching(search_term, user=request.user)), False
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the images and the original."""
+        view = self.admin_site.admin_view
+        return [
+            path(
+                "<uuid:photo_id>/rendition/<str:kind>/",
+                view(self.rendition_view, cacheable=True),
+                name="photos_photo_rendition",
+            ),
+            path("<uuid:photo_id>/original/", view(self.original_view), name="photos_photo_original"),
+            *super().get_urls(),
+        ]
+
+    def rendition_view(self, request: HttpRequest, photo_id: UUID, kind: str) -> HttpResponseBase:
+        """Answer with a rendition."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return files.serve_rendition(request, photo_id, kind)
+
+    def original_view(self, request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
+        """Answer with the original, as an attachment."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return files.serve_original(request, photo_id)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Photo | None = None, **kwargs: Any
+    ) -> HttpResponse:
+        """Show the photo with everything that is known of it, in place of a form."""
+        if obj is not None:
+            context |= {**photo_page(obj, user=request.user), "may_process": self.has_process_permission(request)}
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    # permissions of the actions
+
+    def has_trash_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Whether the user may move photos to the trash and back."""
+        return request.user.has_perm("photos.change_photo")
+
+    def has_process_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Whether the user may have stages run again."""
+        return request.user.has_perm("processing.change_stagerun")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Offer what fits the photo: a retry where something is dead, the way out of the trash for what is in it."""
+        photo = self.get_object(request, object_id)
+        if photo is None:
+            return []
+        fitting = {
+            "retry_dead": photo.state == PhotoState.ATTENTION,
+            "run_again": photo.trashed_at is None,
+            "trash_photo": photo.trashed_at is None,
+            "restore_photo": photo.trashed_at is not None,
+        }
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
+        offered = super().get_actions_detail(request, object_id)
+        return [one for one in offered if fitting[one.action_name.removeprefix(prefix)]]
+
+    # actions on many photos
+
+    @action(description=_("Move to the trash"), permissions=["trash"])
+    def move_to_trash(self, request: HttpRequest, queryset: QuerySet[Photo]) -> None:
+        """Move the chosen photos to the trash."""
+        count = trash.move_to_trash(photo_ids=queryset.values_list("pk", flat=True))
+        messages.success(request, _said(count, "%d photo is in the trash.", "%d photos are in the trash."))
+
+    @action(description=_("Restore from the trash"), permissions=["trash"])
+    def restore(self, request: HttpRequest, queryset: QuerySet[Photo]) -> None:
+        """Bring the chosen photos back."""
+        count = trash.restore(photo_ids=queryset.values_list("pk", flat=True))
+        messages.success(request, _said(count, "%d photo is back.", "%d photos are back."))
+
+    # actions on one photo, each behind a dialog
+
+    @action(
+        description=_("Retry"),
+        icon="replay",
+        permissions=["process"],
+        dialog=dialog(
+            title=_("Retry what is dead?"),
+            description=_("The photo's dead runs start over, with all their attempts."),
+            submit=_("Retry"),
+        ),
+    )
+    def retry_dead(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Let the photo's dead runs start over."""
+        photo = self.existing(request, object_id)
+        count = dead_letters.retry(runs=StageRun.objects.filter(photo=photo).dead())
+        messages.success(request, _said(count, "%d run starts over.", "%d runs start over."))
+        return reload_page()
+
+    @action(
+        description=_("Run a stage again"),
+        icon="restart_alt",
+        permissions=["process"],
+        dialog=dialog(
+            title=_("Run a stage again"),
+            description=_("Its results are made anew; the stages that read them follow."),
+            submit=_("Run again"),
+            form_class=RunAgainForm,
+        ),
+    )
+    def run_again(self, request: HttpRequest, form: RunAgainForm, object_id: str) -> HttpResponse:
+        """Run a stage of the photo again, whatever came of it before."""
+        stage = form.cleaned_data["stage"]
+        photo = self.existing(request, object_id)
+        count = reprocess.run_again(photos=Photo.objects.filter(pk=photo.pk), stage=stage)
+        if count:
+            messages.success(request, _("%(stage)s runs again.") % {"stage": stage})
+        else:
+            messages.warning(request, _("There is no run of %(stage)s that could start over.") % {"stage": stage})
+        return reload_page()
+
+    @action(
+        description=_("Move to the trash"),
+        icon="delete",
+        permissions=["trash"],
+        dialog=dialog(
+            title=_("Move the photo to the trash?"),
+            description=_("Nobody sees it there, and it can be brought back."),
+            submit=_("Move to the trash"),
+        ),
+    )
+    def trash_photo(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Move this photo to the trash."""
+        self.move_to_trash(request, Photo.objects.filter(pk=self.existing(request, object_id).pk))
+        return reload_page()
+
+    @action(
+        description=_("Restore"),
+        icon="restore_from_trash",
+        permissions=["trash"],
+        dialog=dialog(
+            title=_("Bring the photo back?"),
+            description=_("Everybody who may see the library's photos sees it again."),
+            submit=_("Restore"),
+        ),
+    )
+    def restore_photo(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Bring this photo back from the trash."""
+        self.restore(request, Photo.objects.filter(pk=self.existing(request, object_id).pk))
+        return reload_page()
+
+    # columns
+
+    @display(description="")
+    def thumbnail(self, photo: Photo) -> SafeString:
+        """The smallest rendition."""
+        return files.thumbnail(photo)
+
+    @display(description=_("file"))
+    def file(self, photo: Photo) -> SafeString:
+        """Name, size and format."""
+        return format_html(
+            '<span class="dr-file">{}</span><span class="dr-sub">{} {}\u00d7{} · {}</span>',
+            photo.original_filename or _("without a name"),
+            photo.image_format,
+            photo.width,
+            photo.height,
+            filesizeformat(photo.byte_size),
+        )
+
+    @display(description=_("state"), label=PHOTO_STATE_LABELS)
+    def state(self, photo: Photo) -> tuple[str, object]:
+        """The derived state."""
+        return photo.state, PhotoState(photo.state).label
+
+    @display(description=_("taken"))
+    def taken(self, photo: Photo) -> SafeString | None:
+        """When it was taken, by the camera's clock, and with which camera."""
+        metadata = getattr(photo, "metadata", None)
+        if metadata is None:
+            return None
+        return format_html(
+            '<div class="nowrap">{}<span class="dr-sub">{}</span></div>', taken(metadata), camera_name(metadata)
+        )
+
+    @display(description=_("faces"))
+    def faces_found(self, photo: Photo) -> int:
+        """How many faces are kept."""
+        return photo.face_count
+
+
+def _said(count: int, one: str, many: str) -> str:
+    return ngettext(one, many, count) % count

@@ -1,0 +1,121 @@
+"""Libraries in the admin: names, members, and the switch of face analysis."""
+
+from http import HTTPStatus
+
+import factories
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from accounts.models import Library, Membership, User
+from processing.models import ModelSelection, RunState, StageRun
+
+pytestmark = pytest.mark.django_db
+
+LIBRARIES = "/admin/accounts/library/"
+SUBMITTED = {"_form_submitted": "True"}
+
+
+@pytest.fixture
+def operator() -> User:
+    return factories.make_user(is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def admin(client: Client, operator: User) -> Client:
+    client.force_login(operator)
+    return client
+
+
+def members_form(*rows: dict[str, object], initial: int = 0) -> dict[str, object]:
+    form: dict[str, object] = {"memberships-TOTAL_FORMS": len(rows), "memberships-INITIAL_FORMS": initial}
+    for number, row in enumerate(rows):
+        form |= {f"memberships-{number}-{name}": value for name, value in row.items()}
+    return form
+
+
+def test_a_library_is_made_with_its_maker_as_admin(admin: Client, operator: User) -> None:
+    assert admin.get(f"{LIBRARIES}add/").status_code == HTTPStatus.OK
+    response = admin.post(f"{LIBRARIES}add/", {"name": "Archive"})
+    assert (response.status_code, response["Location"]) == (HTTPStatus.FOUND, LIBRARIES)
+    library = Library.objects.get(name="Archive")
+    assert [(one.user, one.role.name) for one in library.memberships.all()] == [(operator, "admin")]
+    again = admin.post(f"{LIBRARIES}add/", {"name": "Archive"})
+    assert again.status_code == HTTPStatus.OK
+    assert Library.objects.count() == 1
+
+
+def test_a_library_is_renamed_and_keeps_its_switch(admin: Client) -> None:
+    library = factories.make_library(name="Old")
+    form = {"name": "New", "face_analysis": "on", **members_form()}
+    assert admin.post(f"{LIBRARIES}{library.pk}/change/", form).status_code == HTTPStatus.FOUND
+    library.refresh_from_db()
+    assert (library.name, library.face_analysis) == ("New", False)
+
+
+def test_members_are_added_and_removed(admin: Client) -> None:
+    library = factories.make_library()
+    member = factories.make_member(library, "visitor")
+    membership = Membership.objects.get(user=member)
+    newcomer = factories.make_user()
+    old = {"id": membership.pk, "library": library.pk, "user": member.pk, "role": membership.role_id, "DELETE": "on"}
+    new = {"library": library.pk, "user": newcomer.pk, "role": membership.role_id}
+    form = {"name": library.name, **members_form(old, new, initial=1)}
+    assert admin.post(f"{LIBRARIES}{library.pk}/change/", form).status_code == HTTPStatus.FOUND
+    assert [one.user for one in library.memberships.all()] == [newcomer]
+
+
+def test_a_library_is_not_deleted(admin: Client) -> None:
+    library = factories.make_library()
+    assert admin.post(f"{LIBRARIES}{library.pk}/delete/", {"post": "yes"}).status_code == HTTPStatus.FORBIDDEN
+    assert Library.objects.filter(pk=library.pk).exists()
+
+
+def test_face_analysis_is_switched_with_consent(admin: Client, operator: User) -> None:
+    library = factories.make_library()
+    ModelSelection.objects.create(task="face_detection", model="mtcnn", weights_hash="ab" * 32, in_use=True)
+    photo = factories.make_photo(library)
+    page = f"{LIBRARIES}{library.pk}/"
+    dialog = admin.get(f"{page}switch_on/").content.decode()
+    assert "biometric data" in dialog
+    library.refresh_from_db()
+    assert not library.face_analysis
+    assert admin.post(f"{page}switch_on/", SUBMITTED)["HX-Refresh"] == "true"
+    library.refresh_from_db()
+    assert (library.face_analysis, library.face_analysis_changed_by) == (True, operator)
+    assert library.face_analysis_changed_at is not None
+    run = StageRun.objects.get(photo=photo, stage="face_detection")
+    assert run.state == RunState.WAITING
+    offered = [action["path"] for action in admin.get(f"{page}change/").context["actions_detail"]]
+    assert offered == [f"{page}switch_off/"]
+    assert admin.post(f"{page}switch_off/", SUBMITTED)["HX-Refresh"] == "true"
+    library.refresh_from_db()
+    run.refresh_from_db()
+    assert (library.face_analysis, run.state, run.skip_reason) == (False, RunState.SKIPPED, "face_analysis_off")
+
+
+def test_staff_who_may_only_look_do_not_switch(client: Client) -> None:
+    library, foreign = factories.make_library(), factories.make_library()
+    user = factories.make_member(library, "admin")
+    user.is_staff = True
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename="view_library"))
+    client.force_login(user)
+    assert list(client.get(LIBRARIES).context["cl"].result_list) == [library]
+    assert client.get(f"{LIBRARIES}{library.pk}/change/").status_code == HTTPStatus.OK
+    assert client.get(f"{LIBRARIES}{foreign.pk}/change/").status_code == HTTPStatus.FOUND
+    assert client.post(f"{LIBRARIES}{library.pk}/switch_on/", SUBMITTED).status_code == HTTPStatus.FORBIDDEN
+    library.refresh_from_db()
+    assert not library.face_analysis
+
+
+def test_a_foreign_library_is_not_switched(client: Client) -> None:
+    library, foreign = factories.make_library(), factories.make_library()
+    user = factories.make_member(library, "admin")
+    user.is_staff = True
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_library", "change_library"]))
+    client.force_login(user)
+    assert client.post(f"{LIBRARIES}{foreign.pk}/switch_on/", SUBMITTED).status_code == HTTPStatus.NOT_FOUND
+    foreign.refresh_from_db()
+    assert not foreign.face_analysis
