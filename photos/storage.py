@@ -5,10 +5,11 @@ import io
 import os
 import tempfile
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+from botocore.exceptions import ClientError
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
@@ -53,7 +54,7 @@ class DurableFileSystemStorage(FileSystemStorage):
 
     def _save(self, name: str, content: File) -> str:
         target = Path(self.path(name))
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._make_directory(target.parent)
         descriptor, incoming = tempfile.mkstemp(prefix=".incoming-", dir=target.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -67,6 +68,14 @@ class DurableFileSystemStorage(FileSystemStorage):
             raise
         _sync_directory(target.parent)
         return name
+
+    def _make_directory(self, directory: Path) -> None:
+        """Make a directory and those above it, each synced into the one that holds it."""
+        if directory.is_dir():
+            return
+        self._make_directory(directory.parent)
+        directory.mkdir(mode=self.directory_permissions_mode or 0o777, exist_ok=True)
+        _sync_directory(directory.parent)
 
 
 def _sync_directory(directory: Path) -> None:
@@ -129,18 +138,45 @@ def open_object(*, alias: str, key: str) -> BinaryIO:
     with storage_operation(alias=alias, operation="open"):
         if not hasattr(storage, "bucket"):
             return cast("BinaryIO", Path(storage.path(key)).open("rb"))
-        size = storage.size(key)
-        s3_object = storage.bucket.Object(storage._normalize_name(key))  # noqa: SLF001 - no public way to the object
+        with _missing_object_of(storage, key) as s3_object:
+            size = s3_object.content_length
     ranged = RangedObject(alias=alias, s3_object=s3_object, size=size)
     return cast("BinaryIO", io.BufferedReader(ranged, S3_READ_AHEAD_BYTES))
 
 
 def read_object(*, alias: str, key: str) -> bytes:
-    """Read a whole small object (a rendition or a chip)."""
-    with storage_operation(alias=alias, operation="read"), storages[alias].open(key, "rb") as file:
-        data = cast("bytes", file.read())
+    """Read a whole small object (a rendition or a chip), in one request. Raises as `open_object` does."""
+    storage = storages[alias]
+    with storage_operation(alias=alias, operation="read"):
+        if hasattr(storage, "bucket"):
+            with _missing_object_of(storage, key) as s3_object:
+                data = cast("bytes", s3_object.get()["Body"].read())
+        else:
+            data = Path(storage.path(key)).read_bytes()
     STORAGE_BYTES.labels(alias, "read").inc(len(data))
     return data
+
+
+@contextlib.contextmanager
+def _missing_object_of(storage: Any, key: str) -> Iterator[Any]:
+    """Give an S3 object; one that is missing is FileNotFoundError, unless its bucket is missing with it."""
+    try:
+        yield storage.bucket.Object(storage._normalize_name(key))  # noqa: SLF001 - no public way to the object
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"404", "NoSuchKey"}:
+            raise
+        storage.bucket.meta.client.head_bucket(Bucket=storage.bucket_name)
+        raise FileNotFoundError(f"{key} is not in the bucket {storage.bucket_name}") from error
+
+
+def is_store_gone(path: str) -> bool:
+    """Tell whether the file at `path` is missing because nothing of its store is there, as of an unmounted disk."""
+    for alias in (ORIGINALS, RENDITIONS):
+        storage = storages[alias]
+        if isinstance(storage, FileSystemStorage) and Path(path).is_relative_to(storage.location):
+            folder = Path(storage.location)
+            return not folder.is_dir() or not any(folder.iterdir())
+    return False
 
 
 def write_object(*, alias: str, key: str, file: File) -> None:

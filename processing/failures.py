@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
+from photos.storage import is_store_gone
 from processing.engines.errors import EngineError, ModelNotInstalledError, WeightsMismatchError
 from processing.stages.base import InputMissingError
 
@@ -52,6 +53,8 @@ def classify(error: BaseException) -> Failure:
         return Failure(Fault.ATTEMPT, error.code, str(error))
     if isinstance(error, SoftTimeLimitExceeded):
         return Failure(Fault.ATTEMPT, "timed_out", "The work took longer than the task may.")
+    if isinstance(error, FileNotFoundError) and error.filename and is_store_gone(error.filename):
+        return Failure(Fault.INFRASTRUCTURE, "storage_unavailable", detail)
     if isinstance(error, FileNotFoundError) or _is_missing_object(error):
         return Failure(Fault.ATTEMPT, "object_missing", detail)
     if isinstance(error, OperationalError | InterfaceError):
@@ -64,10 +67,9 @@ def classify(error: BaseException) -> Failure:
 
 
 def _is_missing_object(error: BaseException) -> bool:
-    return isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in {
-        "404",
-        "NoSuchKey",
-    }
+    if not isinstance(error, ClientError) or error.operation_name not in {"GetObject", "HeadObject"}:
+        return False
+    return error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey"}
 
 
 def _is_host_trouble(error: BaseException) -> bool:

@@ -105,7 +105,8 @@ class Obstacles:
         missing = self.of_queue(stage.queue)
         if missing:
             return missing
-        known = {version for queues, by_stage in self._workers for version in by_stage.get(stage.name, [])}
+        serving = [by_stage for queues, by_stage in self._workers if stage.queue in queues]
+        known = {version for by_stage in serving for version in by_stage.get(stage.name, [])}
         return "" if known.issuperset(versions) else MODEL_NOT_INSTALLED if stage.model_task else NO_WORKER
 
 

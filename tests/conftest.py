@@ -1,11 +1,18 @@
 """Fixtures that every test may ask for."""
 
+import importlib.util
 import os
+import re
 import socket
+import subprocess
+import sys
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import boto3
 import pytest
 from pytest_django import Settings
 
@@ -64,3 +71,47 @@ def silent_port() -> Iterator[int]:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
         yield listening.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An S3 endpoint in a process of its own: moto's server."""
+    log = tmp_path_factory.mktemp("moto") / "log"
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with log.open("wb") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        deadline = time.monotonic() + 60
+        while (listening := re.search(r"Running on (http://127\.0\.0\.1:\d+)", log.read_text())) is None:
+            assert server.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield listening[1]
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+@pytest.fixture
+def s3_storages(s3_endpoint: str, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Originals and renditions in two new buckets, as the settings make them of the environment; gives their names."""
+    buckets = (f"originals-{uuid.uuid4()}", f"thumbnails-{uuid.uuid4()}")
+    environment = {
+        "STORAGE_TYPE": "s3",
+        "S3_BUCKET": buckets[0],
+        "S3_THUMBNAIL_BUCKET": buckets[1],
+        "AWS_S3_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3", endpoint_url=s3_endpoint)
+    for bucket in buckets:
+        client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    spec = importlib.util.spec_from_file_location("s3_settings", REPOSITORY / "config" / "settings" / "storage.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    settings.STORAGES = {**settings.STORAGES, **module.photo_storages()}
+    return buckets

@@ -56,6 +56,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.email
 
+    def get_full_name(self) -> str:
+        """Give the name as the admin shows it."""
+        return self.name
+
+    def get_short_name(self) -> str:
+        """Give what to greet somebody with."""
+        return self.name or self.email
+
     def clean(self) -> None:
         """Write the address in lower case, as it is kept."""
         super().clean()

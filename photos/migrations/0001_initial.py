@@ -178,7 +178,7 @@ class Migration(migrations.Migration):
                 'verbose_name': 'metadata',
                 'verbose_name_plural': 'metadata',
                 'indexes': [models.Index(fields=['taken_at'], name='metadata_taken_at'), models.Index(fields=['camera_make', 'camera_model'], name='metadata_camera')],
-                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('latitude__isnull', True), ('longitude__isnull', True)), models.Q(('latitude__range', (-90, 90)), ('longitude__range', (-180, 180))), _connector='OR'), name='metadata_position_on_earth'), models.CheckConstraint(condition=models.Q(('orientation__isnull', True), ('orientation__range', (1, 8)), _connector='OR'), name='metadata_orientation_known'), models.CheckConstraint(condition=models.Q(('rating__isnull', True), ('rating__range', (-1, 5)), _connector='OR'), name='metadata_rating_range')],
+                'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('latitude__isnull', True), ('longitude__isnull', True)), models.Q(('latitude__isnull', False), ('latitude__range', (-90, 90)), ('longitude__isnull', False), ('longitude__range', (-180, 180))), _connector='OR'), name='metadata_position_on_earth'), models.CheckConstraint(condition=models.Q(('orientation__isnull', True), ('orientation__range', (1, 8)), _connector='OR'), name='metadata_orientation_known'), models.CheckConstraint(condition=models.Q(('rating__isnull', True), ('rating__range', (-1, 5)), _connector='OR'), name='metadata_rating_range')],
             },
         ),
         migrations.AddIndex(

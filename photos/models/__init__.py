@@ -1,10 +1,10 @@
 """What is true of a photo. No Celery and no HTTP here."""
 
 from photos.models.embedding import FaceEmbedding, GroupLoss
-from photos.models.face import Face
+from photos.models.face import Face, is_kept
 from photos.models.metadata import Metadata
 from photos.models.person import Person
 from photos.models.photo import Photo
 from photos.models.rendition import Rendition
 
-__all__ = ["Face", "FaceEmbedding", "GroupLoss", "Metadata", "Person", "Photo", "Rendition"]
+__all__ = ["Face", "FaceEmbedding", "GroupLoss", "Metadata", "Person", "Photo", "Rendition", "is_kept"]

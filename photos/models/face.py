@@ -14,6 +14,16 @@ from photos.models.person import Person
 from photos.models.photo import Photo
 
 
+def is_kept(face: str = "") -> Q:
+    """Tell kept faces from candidates: confident and good enough, or decided on by a person.
+
+    The floors are settings that are read here, so that moving them needs no detection. `face` is the way to the face
+    in a query of something else, as `face__`.
+    """
+    floors = {f"{face}confidence__gte": settings.FACE_MIN_CONFIDENCE, f"{face}quality__gte": settings.FACE_MIN_QUALITY}
+    return Q(**floors) | Q(**{f"{face}person_decided": True})
+
+
 class FaceQuerySet(models.QuerySet["Face"]):
     """Reads of faces; every one that serves a user starts with `visible_to`."""
 
@@ -23,12 +33,12 @@ class FaceQuerySet(models.QuerySet["Face"]):
         return self.filter(photo__in=Photo.objects.visible_to(user).filter(library__in=libraries))
 
     def kept(self) -> Self:
-        """Faces that are shown and grouped: confident and good enough, or decided on by a person.
+        """Faces that are shown and grouped."""
+        return self.filter(is_kept())
 
-        The floors are settings that are read here, so that moving them needs no detection.
-        """
-        good = Q(confidence__gte=settings.FACE_MIN_CONFIDENCE, quality__gte=settings.FACE_MIN_QUALITY)
-        return self.filter(good | Q(person_decided=True))
+    def candidates(self) -> Self:
+        """Faces that are stored and not shown: they cost no detection when a floor is moved."""
+        return self.filter(~is_kept())
 
 
 class Face(models.Model):

@@ -49,9 +49,15 @@ class Metadata(models.Model):
         verbose_name = _("metadata")
         verbose_name_plural = _("metadata")
         constraints = [
+            # half a position is none; asked for by name, since a comparison with NULL refuses nothing
             models.CheckConstraint(
                 condition=Q(latitude__isnull=True, longitude__isnull=True)
-                | Q(latitude__range=(-90, 90), longitude__range=(-180, 180)),
+                | Q(
+                    latitude__isnull=False,
+                    longitude__isnull=False,
+                    latitude__range=(-90, 90),
+                    longitude__range=(-180, 180),
+                ),
                 name="metadata_position_on_earth",
             ),
             models.CheckConstraint(

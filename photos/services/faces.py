@@ -12,6 +12,8 @@ import numpy as np
 from photos.models import Face, FaceEmbedding, GroupLoss
 
 SAME_FACE_OVERLAP = 0.4
+# of a vector's length: batches of other sizes and other devices give last bits of their own, faces differ by far more
+SAME_VECTOR_DISTANCE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def replace_faces(*, photo_id: UUID, version: str, found: Sequence[FoundFace]) -
 def match_by_overlap(old: Sequence[Face], found: Sequence[FoundFace]) -> dict[int, int]:
     """Pair old and found faces so that the sum of their overlaps is greatest (Hungarian algorithm, by SciPy).
 
-    The overlap is intersection over union; pairs below `SAME_FACE_OVERLAP` are no pairs. Gives {old: found} indices.
+    The overlap is intersection over union; what is below `SAME_FACE_OVERLAP` is none. Gives {old: found} indices.
     """
     if not old or not found:
         return {}
@@ -71,24 +73,21 @@ def match_by_overlap(old: Sequence[Face], found: Sequence[FoundFace]) -> dict[in
     intersection = np.prod(np.clip(high - low, 0, None), axis=-1)
     areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (first, second)]
     overlap = intersection / (areas[0] + areas[1] - intersection)
+    # before the assignment: two pairs that are none must not outweigh one that is
+    overlap[overlap < SAME_FACE_OVERLAP] = 0
     rows, columns = linear_sum_assignment(overlap, maximize=True)
-    return {
-        int(row): int(column)
-        for row, column in zip(rows, columns, strict=True)
-        if overlap[row, column] >= SAME_FACE_OVERLAP
-    }
+    return {int(row): int(column) for row, column in zip(rows, columns, strict=True) if overlap[row, column] > 0}
 
 
 def replace_embeddings(*, library_id: UUID, model: str, version: str, vectors: Mapping[UUID, np.ndarray]) -> None:
     """Put these vectors ({face id: float32 (dimensions,)}) in the place of the faces' old ones by the same model.
 
-    A vector that is as it was stays in its group; a changed one leaves it and waits for the next grouping.
+    A vector that is as it was (within `SAME_VECTOR_DISTANCE`) stays, and stays in its group; a changed one leaves it
+    and waits for the next grouping.
     """
     rows = FaceEmbedding.objects.select_for_update().filter(face_id__in=vectors, model=model)
-    # as the column keeps them, so that equal ones are found equal
-    halves = {face_id: vector.astype(np.float16).tolist() for face_id, vector in vectors.items()}
     old = {row.face_id: row for row in rows.order_by("id")}
-    same = {row.pk for face_id, row in old.items() if row.vector == halves[face_id]}
+    same = {row.pk for face_id, row in old.items() if _is_same_vector(row, vectors[face_id])}
     # a changed vector is a new row: a grouping that read the old one cannot say anything of it
     changed = [row for row in old.values() if row.pk not in same]
     _note_losses(changed)
@@ -101,11 +100,18 @@ def replace_embeddings(*, library_id: UUID, model: str, version: str, vectors: M
             model=model,
             version=version,
             dimensions=len(vector),
-            vector=halves[face_id],
+            vector=vector.astype(np.float16).tolist(),
         )
         for face_id, vector in vectors.items()
         if face_id not in old or old[face_id].pk not in same
     )
+
+
+def _is_same_vector(row: FaceEmbedding, vector: np.ndarray) -> bool:
+    if row.dimensions != len(vector):
+        return False
+    length = np.linalg.norm(vector)
+    return bool(np.linalg.norm(np.asarray(row.vector, dtype=np.float32) - vector) <= SAME_VECTOR_DISTANCE * length)
 
 
 def _boxes(faces: Sequence[Face] | Sequence[FoundFace]) -> np.ndarray:
@@ -120,8 +126,8 @@ def _update(face: Face, *, version: str, found: FoundFace) -> None:
 
 
 def _forget_faces(face_ids: Sequence[UUID]) -> None:
-    """Remove faces; the groups that lose them are noted."""
-    _note_losses(FaceEmbedding.objects.filter(face_id__in=face_ids))
+    """Remove faces; the groups that lose them are noted, also one that a grouping is writing at this moment."""
+    _note_losses(FaceEmbedding.objects.select_for_update().filter(face_id__in=face_ids))
     Face.objects.filter(pk__in=face_ids).delete()
 
 

@@ -1,6 +1,6 @@
 """People: what a grouping found, and what a person says of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from uuid_utils.compat import uuid7
 
-from photos.models import Face, FaceEmbedding, GroupLoss, Person
+from photos.models import Face, FaceEmbedding, GroupLoss, Person, is_kept
 from photos.problems import ConflictError, NotFoundError
 
 ROWS_PER_UPDATE = 500
@@ -33,7 +33,7 @@ class LibraryFaces:
 
 def has_ungrouped(*, library_id: UUID, model: str) -> bool:
     """Tell whether an embedding exists that no grouping has read, or one that was read is gone."""
-    unread = _embeddings(library_id, model).filter(component__isnull=True, face__in=Face.objects.kept())
+    unread = _embeddings(library_id, model).filter(is_kept("face__"), component__isnull=True)
     return unread.exists() or GroupLoss.objects.filter(library_id=library_id, model=model).exists()
 
 
@@ -42,7 +42,7 @@ def read_library(*, library_id: UUID, model: str) -> LibraryFaces:
     losses = list(GroupLoss.objects.filter(library_id=library_id, model=model))
     rows = list(
         _embeddings(library_id, model)
-        .filter(face__in=Face.objects.kept())
+        .filter(is_kept("face__"))
         .order_by("pk")
         .values_list("pk", "face_id", "vector", "component", "face__person_id", "face__person_decided")
     )
@@ -50,7 +50,7 @@ def read_library(*, library_id: UUID, model: str) -> LibraryFaces:
     return LibraryFaces(
         embedding_ids=[row[0] for row in rows],
         face_ids=[row[1] for row in rows],
-        vectors=vectors.reshape(len(rows), -1),
+        vectors=vectors if rows else vectors.reshape(0, 0),
         components=np.array([-1 if row[3] is None else row[3] for row in rows], dtype=np.int64),
         persons=[row[4] for row in rows],
         decided=[row[5] for row in rows],
@@ -61,8 +61,10 @@ def read_library(*, library_id: UUID, model: str) -> LibraryFaces:
 def let_go_of_candidates(*, library_id: UUID, model: str) -> None:
     """Take faces that are not kept any more out of their groups: the floor has been moved."""
     with transaction.atomic():
-        gone = _embeddings(library_id, model).filter(component__isnull=False).exclude(face__in=Face.objects.kept())
-        rows = list(gone.select_for_update(of=("self",)))
+        gone = _embeddings(library_id, model).filter(~is_kept("face__"), component__isnull=False)
+        # faces before their embeddings, as everybody locks them
+        faces = Face.objects.select_for_update(no_key=True).filter(pk__in=list(gone.values_list("face_id", flat=True)))
+        rows = list(gone.filter(face__in=[face.pk for face in faces]).select_for_update(of=("self",)))
         GroupLoss.objects.bulk_create(
             GroupLoss(library_id=library_id, model=model, component=row.component) for row in rows
         )
@@ -79,6 +81,7 @@ def anchored_people(*, library_id: UUID) -> set[UUID]:
 def write_grouping(
     *,
     library_id: UUID,
+    model: str,
     components: Mapping[UUID, int],
     persons: Mapping[UUID, UUID | None],
     new_people: Iterable[UUID],
@@ -86,26 +89,34 @@ def write_grouping(
 ) -> int:
     """Write what a grouping found, in its own fenced transaction; gives how many faces changed their person.
 
-    `components` are by embedding id, `persons` by face id. A face that somebody decided on since is left alone; a
-    nameless person without faces goes.
+    `components` are by embedding id, `persons` by face id. A face that somebody decided on since is left alone, one
+    that was removed since is noted as lost to the group that it held together; a nameless person without faces goes.
     """
+    # faces before their embeddings, as everybody locks them
+    faces = Face.objects.select_for_update(no_key=True).filter(pk__in=persons).order_by("pk")
+    moved = [face for face in faces if not face.person_decided and face.person_id != persons[face.pk]]
     Person.objects.bulk_create(Person(pk=pk, library_id=library_id) for pk in new_people)
-    changed_rows = [FaceEmbedding(pk=pk, component=component) for pk, component in components.items()]
-    FaceEmbedding.objects.bulk_update(changed_rows, ["component"], batch_size=ROWS_PER_UPDATE)
-    faces = Face.objects.select_for_update().filter(pk__in=persons, person_decided=False).order_by("pk")
-    moved = [face for face in faces if face.person_id != persons[face.pk]]
     for face in moved:
         face.person_id = persons[face.pk]
     Face.objects.bulk_update(moved, ["person"], batch_size=ROWS_PER_UPDATE)
+    changed_rows = [FaceEmbedding(pk=pk, component=component) for pk, component in components.items()]
+    FaceEmbedding.objects.bulk_update(changed_rows, ["component"], batch_size=ROWS_PER_UPDATE)
+    there = set(FaceEmbedding.objects.filter(pk__in=components).values_list("pk", flat=True))
+    gone = {component for pk, component in components.items() if pk not in there}
     GroupLoss.objects.filter(pk__in=[loss.pk for loss in losses]).delete()
+    GroupLoss.objects.bulk_create(GroupLoss(library_id=library_id, model=model, component=one) for one in gone)
     delete_empty_people(library_id=library_id)
     return len(moved)
 
 
-def delete_empty_people(*, library_id: UUID) -> int:
-    """Delete the nameless people of a library who have no face left; gives how many."""
-    faces = Exists(Face.objects.filter(person=OuterRef("pk")))
-    return Person.objects.filter(~faces, library_id=library_id, name="").delete()[0]
+def delete_empty_people(*, library_id: UUID, among: Collection[UUID | None] | None = None) -> int:
+    """Delete the nameless people of a library, or those `among` them, who have no face left; gives how many."""
+    empty = Person.objects.filter(~Exists(Face.objects.filter(person=OuterRef("pk"))), library_id=library_id, name="")
+    if among is not None:
+        empty = empty.filter(pk__in=among)
+    # locked, then asked again: one who was named or given a face meanwhile stays
+    locked = [person.pk for person in empty.select_for_update(of=("self",))]
+    return empty.filter(pk__in=locked).delete()[0]
 
 
 def new_person_id() -> UUID:
@@ -128,10 +139,21 @@ def rename_person(*, person: Person, name: str) -> Person:
 
 @transaction.atomic
 def decide_face(*, face: Face, person: Person | None) -> Face:
-    """Put a face to a person, or to nobody, for good: no regrouping moves it again."""
+    """Put a face to a person, or to nobody, for good: no regrouping moves it again.
+
+    Raises ConflictError for a person of another library, NotFoundError if the face or the person has been removed
+    meanwhile.
+    """
     if person is not None and person.library_id != face.photo.library_id:
         raise ConflictError("The person belongs to another library.")
+    # the face before the person, as a grouping locks them
+    locked = Face.objects.select_for_update(no_key=True).filter(pk=face.pk).first()
+    if locked is None:
+        raise NotFoundError("The face is gone: it was not found again.")
+    if person is not None and not Person.objects.select_for_update(no_key=True).filter(pk=person.pk):
+        raise NotFoundError("The person is gone: the faces were given to others.")
     Face.objects.filter(pk=face.pk).update(person=person, person_decided=True)
+    delete_empty_people(library_id=face.photo.library_id, among=[locked.person_id])
     face.refresh_from_db(fields=["person", "person_decided"])
     return face
 

@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from processing.models import RunState, StageRun
 from processing.models.ledger import RunQuerySet
-from processing.pipeline.planning import FACE_ANALYSIS_OFF
 from processing.publish import ring_on_commit
 from processing.stages import registry
+from processing.stages.base import FACE_ANALYSIS_OFF
 
 # a run that starts over, whatever happened to it before
 FRESH = {
@@ -32,7 +33,9 @@ def advance(*, photo_id: UUID, stage: str, skip_children: str = "") -> None:
     makes of the older input is not written.
     """
     for child in registry.children_of(stage):
-        runs = StageRun.objects.filter(photo_id=photo_id, stage=child.name, version__in=child.planned_versions())
+        # waiting ones of any version: in a rolling upgrade others plan versions that this process does not know
+        planned = Q(version__in=child.planned_versions()) | Q(state=RunState.WAITING)
+        runs = StageRun.objects.filter(planned, photo_id=photo_id, stage=child.name)
         runs = runs.exclude(skip_reason=FACE_ANALYSIS_OFF)
         if skip_children:
             _skip(runs, reason=skip_children)

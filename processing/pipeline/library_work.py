@@ -6,18 +6,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import connection, transaction
 
 from processing import ledger
-from processing.failures import Fault, classify
 from processing.ledger import Lease, LeaseLostError
 from processing.metrics import FENCED, RUNS, STAGE_SECONDS
+from processing.pipeline.working import end_attempt
 from processing.services import grouping
 
 logger = logging.getLogger(__name__)
-
-NO_MODEL = "no_model_in_use"
 
 
 def work(*, kind: str, task_id: str, worker: str) -> int:
@@ -32,8 +31,9 @@ def work(*, kind: str, task_id: str, worker: str) -> int:
             return taken
         taken += 1
         with heartbeat(lease):
-            _run(lease)
-        if rule and grouping.is_due(library_id=lease.subject_id, rule=rule):
+            is_done = _run(lease)
+        # what came in meanwhile found this run open; after an error it is the retry that reads it
+        if is_done and grouping.is_due(library_id=lease.subject_id, rule=rule):
             grouping.request(library_id=lease.subject_id, model=rule.model.name)
     return taken
 
@@ -64,31 +64,29 @@ def _beat(lease: Lease, stop: threading.Event) -> None:
         connection.close()  # a thread's connection is its own
 
 
-def _run(lease: Lease) -> None:
+def _run(lease: Lease) -> bool:
+    """Group one library; tells whether a grouping was written."""
     started = time.monotonic()
     try:
         made = grouping.perform(lease.subject_id)
+        spent = time.monotonic() - started
         with transaction.atomic():
-            spent = time.monotonic() - started
-            if made is None:
-                ledger.mark_skipped(lease, reason=NO_MODEL, work_seconds=spent)
-                return
-            report, write = made
+            if isinstance(made, grouping.NothingToDo):
+                ledger.mark_skipped(lease, reason=made.reason, work_seconds=spent)
+                return False
             ledger.mark_done(lease, work_seconds=spent)
-            write()
+            report = made.write()
             lease.ledger.objects.filter(pk=lease.run_id).update(report=report)
     except LeaseLostError as error:
         FENCED.labels(lease.work).inc()
         logger.warning("not written: %s", error)
-    except Exception as error:
-        failure = classify(error)
-        logger.exception("%s of library %s failed", lease.work, lease.subject_id)
-        RUNS.labels(lease.work, failure.fault.value).inc()
-        if failure.fault is Fault.INFRASTRUCTURE:
-            wait = settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS
-            ledger.hand_back(lease, code=failure.code, detail=failure.detail, after_seconds=wait)
-        else:
-            ledger.fail(lease, code=failure.code, detail=failure.detail, permanent=failure.fault is Fault.PERMANENT)
-    else:
-        RUNS.labels(lease.work, "done").inc()
-        STAGE_SECONDS.labels(lease.work).observe(spent)
+        return False
+    except SoftTimeLimitExceeded as error:
+        end_attempt(lease, error)
+        raise
+    except Exception as error:  # noqa: BLE001 - every error ends on the run's own row
+        end_attempt(lease, error)
+        return False
+    RUNS.labels(lease.work, "done").inc()
+    STAGE_SECONDS.labels(lease.work).observe(spent)
+    return True

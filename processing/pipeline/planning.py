@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, product
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -13,12 +13,11 @@ from processing.models import RunState, StageRun
 from processing.models.ledger import OPEN_STATES
 from processing.publish import ring, ring_on_commit
 from processing.stages import registry
-from processing.stages.base import Stage
+from processing.stages.base import SUPERSEDED, Stage
 from processing.stages.face_detection import NO_FACES
 
-SUPERSEDED = "superseded"
-FACE_ANALYSIS_OFF = "face_analysis_off"
 PHOTOS_PER_TRANSACTION = 500
+_READ_AS_OUTDATED = (RunState.DONE, RunState.WAITING, RunState.SKIPPED)
 _PLANNING_LOCK = 0x6461726B726F6F6D  # "darkroom": a key of our own among advisory locks
 
 
@@ -41,22 +40,25 @@ def lock_plan_for_change() -> None:
 def plan(photo_ids: Sequence[UUID], *, lane: int, announce: bool = True) -> int:
     """Create the runs that these photos should have and have not; gives how many.
 
-    Open and dead runs of versions that are no longer planned are ended as superseded. With `announce` off nobody is
-    rung: the caller does it for many photos at once, by `announce_new`.
+    Made anew is what says nothing of the photo as it is: a run that was superseded and is planned again, one whose
+    rows another version has replaced since, one that still waits for an input that is there. Open and dead runs of
+    versions that are no longer planned are ended as superseded. With `announce` off nobody is rung: the caller does it
+    for many photos at once, by `announce_new`.
     """
     lock_plan_for_reading()
     chunk = _Chunk(photo_ids)
     created: list[StageRun] = []
+    outdated: list[UUID] = []
     for stage in registry.all_stages():
         versions = stage.planned_versions()
-        wanted = chunk.wanted(stage)
-        created += [
-            chunk.new_run(photo_id, stage, version, lane=lane)
-            for version in versions
-            for photo_id in wanted
-            if version not in chunk.versions[photo_id, stage.name]
-        ]
+        for photo_id, version in product(chunk.wanted(stage), versions):
+            old = chunk.runs.get((photo_id, stage.name, version))
+            if old is None or chunk.is_outdated(old, stage):
+                created.append(chunk.new_run(photo_id, stage, version, lane=lane))
+                outdated += [old.pk] if old else []
         _supersede(chunk.photo_ids, stage, versions)
+    # not one that has moved on since it was read
+    StageRun.objects.filter(pk__in=outdated, state__in=_READ_AS_OUTDATED).delete()
     StageRun.objects.bulk_create(created, ignore_conflicts=True)
     if announce:
         _ring(created)
@@ -89,18 +91,25 @@ class _Chunk:
         photos = Photo.objects.filter(pk__in=photo_ids).values_list("pk", "library__face_analysis")
         self.with_faces_wanted = dict(photos)
         self.photo_ids = list(self.with_faces_wanted)
-        self.versions: dict[tuple[UUID, str], set[str]] = defaultdict(set)
-        self.finished: set[tuple[UUID, str]] = set()
-        runs = StageRun.objects.filter(photo_id__in=photo_ids)
-        for photo_id, stage, version, state in runs.values_list("photo_id", "stage", "version", "state"):
-            self.versions[photo_id, stage].add(version)
-            if state == RunState.DONE:
-                self.finished.add((photo_id, stage))
+        columns = ("photo_id", "stage", "version", "state", "skip_reason", "finished_at")
+        runs = list(StageRun.objects.filter(photo_id__in=photo_ids).only(*columns))
+        self.runs = {(run.photo_id, run.stage, run.version): run for run in runs}
+        # whose rows are there: the version that was finished last
+        done = sorted((run for run in runs if run.state == RunState.DONE), key=lambda run: run.finished_at)
+        self.finished = {(run.photo_id, run.stage) for run in done}
+        self.latest = {(run.photo_id, run.stage, _model_of(run)): run.version for run in done}
         faces = Face.objects.filter(photo_id__in=photo_ids)
         self.having_faces = set(faces.values_list("photo_id", flat=True).distinct())
 
     def wanted(self, stage: Stage) -> list[UUID]:
         return [one for one in self.photo_ids if self.with_faces_wanted[one] or not stage.is_face_work]
+
+    def is_outdated(self, run: StageRun, stage: Stage) -> bool:
+        if run.state == RunState.DONE:
+            return self.latest[run.photo_id, run.stage, _model_of(run)] != run.version
+        if run.state == RunState.WAITING:
+            return (run.photo_id, stage.needs) in self.finished
+        return run.state == RunState.SKIPPED and run.skip_reason == SUPERSEDED
 
     def new_run(self, photo_id: UUID, stage: Stage, version: str, *, lane: int) -> StageRun:
         run = StageRun(photo_id=photo_id, stage=stage.name, version=version, lane=lane)
@@ -111,6 +120,11 @@ class _Chunk:
         else:
             run.state, run.queued_at = RunState.PENDING, Now()
         return run
+
+
+def _model_of(run: StageRun) -> str:
+    """Give the model whose rows a run writes, from its version; nothing for a stage without one."""
+    return "".join(run.version.split(".")[2:3])
 
 
 def _supersede(photo_ids: Sequence[UUID], stage: Stage, versions: Sequence[str]) -> None:

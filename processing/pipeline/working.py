@@ -1,5 +1,6 @@
 """Running stages: claim, compute outside of any transaction, commit fenced, advance."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.db import close_old_connections, transaction
 
 from photos import storage
+from photos.models import Photo
 from processing import ledger
 from processing.failures import Fault, classify
 from processing.ledger import Lease, LeaseLostError
@@ -20,7 +22,7 @@ from processing.models import RunState, StageRun
 from processing.pipeline.advancing import advance
 from processing.publish import ring
 from processing.stages import registry
-from processing.stages.base import Loaded, Stage
+from processing.stages.base import FACE_ANALYSIS_OFF, Loaded, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,17 @@ def work(*, stage_name: str, task_id: str, worker: str) -> int:
     When the budget is spent and there is more, rings again, so that other queues of this worker get their turn.
     """
     stage = registry.get(stage_name)
+    try:
+        return _work(stage, task_id=task_id, worker=worker)
+    except SoftTimeLimitExceeded as error:
+        close_old_connections()  # what was interrupted may have left one unusable
+        failure = classify(error)
+        ledger.release_lost(ledger=StageRun, task_id=task_id, code=failure.code, detail=failure.detail)
+        RUNS.labels(stage.name, failure.fault.value).inc()
+        raise
+
+
+def _work(stage: Stage, *, task_id: str, worker: str) -> int:
     versions = stage.known_versions()
     deadline = time.monotonic() + settings.LEDGER_TASK_SECONDS
     taken = 0
@@ -49,20 +62,30 @@ def work(*, stage_name: str, task_id: str, worker: str) -> int:
 
 def run_batch(stage: Stage, leases: Sequence[Lease]) -> None:
     """Run one claim. What goes wrong with one photo is kept on its own run and fails no other."""
-    open_leases = dict.fromkeys(leases)
-    try:
-        inputs = _versions_of_inputs(stage, leases)
-        started = time.monotonic()
-        loaded = {lease: data for lease in leases if (data := _load(stage, lease)) is not None}
-        results = _compute(stage, loaded)
-        share = (time.monotonic() - started) / len(leases)
-        for lease, result in results.items():
-            _commit(stage, lease, loaded[lease], result, share=share, inputs=inputs.get(lease.subject_id, {}))
-            del open_leases[lease]
-    except SoftTimeLimitExceeded as error:
-        for lease in open_leases:
-            _end_attempt(lease, error)
-        raise
+    inputs = _versions_of_inputs(stage, leases)
+    started = time.monotonic()
+    loaded = {lease: data for lease in _permitted(stage, leases) if (data := _load(stage, lease)) is not None}
+    results = _compute(stage, loaded)
+    share = (time.monotonic() - started) / len(leases)
+    for lease, result in results.items():
+        _commit(stage, lease, loaded[lease], result, share=share, inputs=inputs.get(lease.subject_id, {}))
+
+
+def _permitted(stage: Stage, leases: Sequence[Lease]) -> list[Lease]:
+    """Give the runs that may be worked on; skip face work of libraries where it has been switched off.
+
+    A run may have been opened by a commit that the switch did not see. One that is at work when the switch comes loses
+    its lease.
+    """
+    if not stage.is_face_work:
+        return list(leases)
+    photos = Photo.objects.filter(pk__in=[lease.subject_id for lease in leases])
+    off = set(photos.filter(library__face_analysis=False).values_list("pk", flat=True))
+    for lease in leases:
+        if lease.subject_id in off:
+            with contextlib.suppress(LeaseLostError):
+                ledger.mark_skipped(lease, reason=FACE_ANALYSIS_OFF, work_seconds=0)
+    return [lease for lease in leases if lease.subject_id not in off]
 
 
 def _versions_of_inputs(stage: Stage, leases: Sequence[Lease]) -> dict[UUID, dict[str, str]]:
@@ -82,7 +105,7 @@ def _load(stage: Stage, lease: Lease) -> Loaded | None:
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # noqa: BLE001 - every error of one photo ends on its own row
-        _end_attempt(lease, error)
+        end_attempt(lease, error)
         return None
 
 
@@ -97,7 +120,7 @@ def _compute(stage: Stage, loaded: dict[Lease, Loaded]) -> dict[Lease, Any]:
         raise
     except Exception as error:  # noqa: BLE001 - as above
         if len(loaded) == 1:
-            _end_attempt(next(iter(loaded)), error)
+            end_attempt(next(iter(loaded)), error)
             return {}
     singles = ((lease, _compute(stage, {lease: data})) for lease, data in loaded.items())
     return {lease: result[lease] for lease, result in singles if lease in result}
@@ -123,13 +146,13 @@ def _commit(stage: Stage, lease: Lease, loaded: Loaded, result: Any, *, share: f
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # noqa: BLE001 - as above
-        _end_attempt(lease, error)
+        end_attempt(lease, error)
     else:
         RUNS.labels(stage.name, "done").inc()
         STAGE_SECONDS.labels(stage.name).observe(work_seconds)
 
 
-def _end_attempt(lease: Lease, error: BaseException) -> None:
+def end_attempt(lease: Lease, error: BaseException) -> None:
     """Give a run back with its error. If even that fails, the lease runs out and the reconciler returns it."""
     close_old_connections()  # a broken one could not give the run back
     failure = classify(error)

@@ -30,10 +30,13 @@ def retry(*, runs: QuerySet[StageRun]) -> int:
 
 @transaction.atomic
 def retry_library_runs(*, run_ids: Iterable[UUID]) -> int:
-    """Let dead library runs start over; gives how many. One whose work is open again already is left alone."""
-    dead = LibraryRun.objects.filter(pk__in=list(run_ids), state=RunState.DEAD).values_list("pk", "library_id")
+    """Let dead library runs start over; gives how many. Where the work is open again already none does.
+
+    Of several of one library the newest does: one run reads everything that there is.
+    """
+    dead = LibraryRun.objects.filter(pk__in=list(run_ids), state=RunState.DEAD)
     busy = LibraryRun.objects.open().values("library_id")
-    found = list(dead.exclude(library_id__in=busy).select_for_update())
-    count = reopen(LibraryRun.objects.filter(pk__in=[pk for pk, _ in found]))
-    ring_on_commit(task=grouping.KIND, queue=grouping.QUEUE, ids=[library_id for _, library_id in found])
-    return count
+    locked = dead.exclude(library_id__in=busy).order_by("pk").select_for_update()
+    newest = dict(locked.values_list("library_id", "pk"))
+    ring_on_commit(task=grouping.KIND, queue=grouping.QUEUE, ids=list(newest))
+    return reopen(LibraryRun.objects.filter(pk__in=newest.values()))

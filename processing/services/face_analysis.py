@@ -8,9 +8,10 @@ from photos.models import Photo
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import OPEN_STATES, Lane
 from processing.pipeline.advancing import FRESH
-from processing.pipeline.planning import FACE_ANALYSIS_OFF, lock_plan_for_change, plan_all
+from processing.pipeline.planning import lock_plan_for_change, plan_all
 from processing.services.grouping import KIND
 from processing.stages import registry
+from processing.stages.base import FACE_ANALYSIS_OFF
 
 
 @transaction.atomic
@@ -21,7 +22,8 @@ def switch_face_analysis(*, library: Library, enabled: bool, by: User | None) ->
     withdrawn, leases too, in this same transaction, so that a worker at work writes nothing.
     """
     lock_plan_for_change()
-    library = Library.objects.select_for_update().get(pk=library.pk)
+    # no_key: a commit that holds a run wants to refer to the library, and this waits for that run
+    library = Library.objects.select_for_update(no_key=True).get(pk=library.pk)
     if library.face_analysis == enabled:
         return library
     library.face_analysis = enabled
@@ -42,6 +44,7 @@ def switch_face_analysis(*, library: Library, enabled: bool, by: User | None) ->
 def _withdraw(library: Library) -> None:
     face_stages = [stage.name for stage in registry.all_stages() if stage.is_face_work]
     end = {**FRESH, "state": RunState.SKIPPED, "skip_reason": FACE_ANALYSIS_OFF, "finished_at": Now()}
-    runs = StageRun.objects.filter(photo__library=library, stage__in=face_stages)
+    # by the photos, not by a join: an update that had to wait for a commit must look at the state again
+    runs = StageRun.objects.filter(photo__in=Photo.objects.filter(library=library), stage__in=face_stages)
     runs.filter(state__in=(*OPEN_STATES, RunState.DEAD)).update(**end)
     LibraryRun.objects.filter(library=library, kind=KIND, state__in=OPEN_STATES).update(**end)

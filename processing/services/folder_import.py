@@ -18,6 +18,8 @@ NEW = "new"
 DUPLICATE = "duplicate"
 REFUSED = "refused"
 PASSED_OVER = "passed over"
+# what cameras, editors and desktops lay beside photos, of which the registry of media types knows nothing
+SIDECARS = frozenset({".aae", ".db", ".dop", ".ini", ".pp3", ".thm", ".xmp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +83,5 @@ def _import_file(path: Path, library: Library, uploader: User | None) -> Importe
 def is_something_else(path: Path) -> bool:
     """Tell whether a file's name says that it is no image: a sidecar, a text, a film. Unknown names are looked into."""
     media_type, _ = mimetypes.guess_type(path.name)
-    return media_type is not None and not media_type.startswith("image/")
+    is_no_image = media_type is not None and not media_type.startswith("image/")
+    return is_no_image or path.suffix.lower() in SIDECARS

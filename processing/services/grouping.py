@@ -1,6 +1,5 @@
 """Grouping faces into people: when it is due, and what one grouping does. A library's work, not a photo's."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,23 +13,68 @@ from processing.engines import catalogue
 from processing.models import LibraryRun, ModelSelection, RunState
 from processing.models.ledger import Lane
 from processing.publish import ring_on_commit
+from processing.stages.base import FACE_ANALYSIS_OFF
 
 KIND = "people"
 QUEUE = "people"
 CODE_VERSION = "1"
+NO_MODEL = "no_model_in_use"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a library is grouped: by which model, and within which distance in that model's metric."""
+    """How a library is grouped: by which model, within which distance in that model's metric, and which faces.
+
+    `confidence` and `quality` are the floors of the faces that are grouped.
+    """
 
     model: catalogue.Model
     threshold: float
+    confidence: float
+    quality: float
 
     @property
     def version(self) -> str:
         """Another version means that everything has to be grouped from scratch."""
-        return f"{CODE_VERSION}.{self.model.name}.{self.threshold:g}"
+        floors = f"{self.confidence:g}-{self.quality:g}"
+        return f"{CODE_VERSION}.{self.model.name}.{self.threshold:g}.{floors}"
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToDo:
+    """Why a library is not grouped, as a stable code."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """What a grouping found for the faces that it touched, by embedding and by face; not written yet."""
+
+    library_id: UUID
+    model: str
+    face_count: int
+    components: dict[UUID, int]
+    persons: dict[UUID, UUID | None]
+    new_people: list[UUID]
+    losses: list[GroupLoss]
+
+    def write(self) -> dict[str, int]:
+        """Write it; gives the report."""
+        moved = people.write_grouping(
+            library_id=self.library_id,
+            model=self.model,
+            components=self.components,
+            persons=self.persons,
+            new_people=self.new_people,
+            losses=self.losses,
+        )
+        return {
+            "faces": self.face_count,
+            "regrouped": len(self.persons),
+            "people_made": len(self.new_people),
+            "faces_moved": moved,
+        }
 
 
 def rule_in_use() -> Rule | None:
@@ -40,7 +84,12 @@ def rule_in_use() -> Rule | None:
         return None
     model = catalogue.get(selection.model)
     threshold = settings.FACE_CLUSTER_THRESHOLD
-    return Rule(model=model, threshold=model.threshold if threshold is None else threshold)
+    return Rule(
+        model=model,
+        threshold=model.threshold if threshold is None else threshold,
+        confidence=settings.FACE_MIN_CONFIDENCE,
+        quality=settings.FACE_MIN_QUALITY,
+    )
 
 
 def request(*, library_id: UUID, model: str) -> None:
@@ -63,11 +112,19 @@ def request(*, library_id: UUID, model: str) -> None:
 
 
 def request_where_due() -> int:
-    """Ask for a grouping of every library that has something no grouping has read; gives how many were asked for."""
+    """Ask for a grouping of every library that has something no grouping has read; gives how many were asked for.
+
+    Not where the last one died under the same rule: that one waits for a person, or for new faces.
+    """
     rule = rule_in_use()
     if rule is None:
         return 0
+    # one that was asked for under another rule would be claimed by nobody
+    LibraryRun.objects.filter(kind=KIND, state=RunState.PENDING).exclude(version=rule.version).update(
+        version=rule.version
+    )
     due = [library_id for library_id in _libraries_with_faces(rule) if is_due(library_id=library_id, rule=rule)]
+    due = [library_id for library_id in due if not _is_dead(library_id, rule)]
     for library_id in due:
         request(library_id=library_id, model=rule.model.name)
     return len(due)
@@ -81,18 +138,20 @@ def is_due(*, library_id: UUID, rule: Rule) -> bool:
     return last is not None and last != rule.version
 
 
-def perform(library_id: UUID) -> tuple[dict[str, int], Callable[[], None]] | None:
-    """Group a library's faces; gives the report, and the write to be called in the fenced transaction.
+def perform(library_id: UUID) -> Grouped | NothingToDo:
+    """Group a library's faces. Nothing is written until the result's `write` is called, in the fenced transaction.
 
     Recomputes only what has changed since the last grouping, unless the rule has: the result is the same as from
-    scratch. None if no embedding model is in use.
+    scratch.
     """
     # imports SciPy, which the web process needs for nothing else
     from processing.engines.grouping import NewPerson, assign_persons, regroup
 
     rule = rule_in_use()
     if rule is None:
-        return None
+        return NothingToDo(NO_MODEL)
+    if not Library.objects.filter(pk=library_id, face_analysis=True).exists():
+        return NothingToDo(FACE_ANALYSIS_OFF)
     people.let_go_of_candidates(library_id=library_id, model=rule.model.name)
     faces = people.read_library(library_id=library_id, model=rule.model.name)
     if _last_version(library_id) != rule.version:
@@ -115,25 +174,32 @@ def perform(library_id: UUID) -> tuple[dict[str, int], Callable[[], None]] | Non
     )
     new_ids = {one: people.new_person_id() for one in assignment.persons if isinstance(one, NewPerson)}
     chosen = [new_ids.get(one, one) for one in assignment.persons]
-    report = {"faces": len(faces.face_ids), "regrouped": len(touched), "people_made": len(new_ids)}
-
-    def write() -> None:
-        report["faces_moved"] = people.write_grouping(
-            library_id=library_id,
-            components={faces.embedding_ids[i]: int(c) for i, c in zip(touched, found.components, strict=True)},
-            persons={faces.face_ids[i]: person for i, person in zip(touched, chosen, strict=True)},
-            new_people=new_ids.values(),
-            losses=faces.losses,
-        )
-
-    return report, write
+    return Grouped(
+        library_id=library_id,
+        model=rule.model.name,
+        face_count=len(faces.face_ids),
+        components={faces.embedding_ids[i]: int(c) for i, c in zip(touched, found.components, strict=True)},
+        persons={faces.face_ids[i]: person for i, person in zip(touched, chosen, strict=True)},
+        new_people=list(new_ids.values()),
+        losses=faces.losses,
+    )
 
 
 def _libraries_with_faces(rule: Rule) -> set[UUID]:
-    model = rule.model.name
-    rows = FaceEmbedding.objects.filter(model=model, library__in=Library.objects.filter(face_analysis=True))
-    losses = GroupLoss.objects.filter(model=model)
-    return set(rows.values_list("library_id", flat=True).distinct()) | set(losses.values_list("library_id", flat=True))
+    libraries = Library.objects.filter(face_analysis=True)
+    rows = FaceEmbedding.objects.filter(model=rule.model.name, library__in=libraries)
+    losses = GroupLoss.objects.filter(model=rule.model.name, library__in=libraries)
+    return {
+        library_id
+        for found in (rows, losses)
+        for library_id in found.order_by().values_list("library_id", flat=True).distinct()
+    }
+
+
+def _is_dead(library_id: UUID, rule: Rule) -> bool:
+    runs = LibraryRun.objects.filter(library_id=library_id, kind=KIND)
+    last = runs.order_by("-id").values_list("state", "version").first()
+    return last == (RunState.DEAD, rule.version)
 
 
 def _last_version(library_id: UUID) -> str | None:

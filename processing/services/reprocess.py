@@ -10,7 +10,7 @@ from photos.models import Photo
 from processing.models import RunState, StageRun
 from processing.models.ledger import Lane
 from processing.pipeline.advancing import reopen
-from processing.pipeline.planning import FACE_ANALYSIS_OFF, batched_ids, plan
+from processing.pipeline.planning import batched_ids, plan
 from processing.publish import ring_on_commit
 from processing.stages import registry
 
@@ -21,17 +21,23 @@ def plan_missing(*, photos: QuerySet[Photo]) -> int:
 
 
 def run_again(*, photos: QuerySet[Photo], stage: str) -> int:
-    """Run a stage again for photos, whatever came of it before; what reads its result follows. Gives how many runs."""
+    """Run a stage again for photos; what reads its result follows. Gives how many runs.
+
+    Not where it was skipped, which says that there is nothing to do, nor face work where face analysis is off.
+    """
     return sum(_run_again(chunk, stage) for chunk in batched_ids(_ids(photos)))
 
 
 @transaction.atomic
 def _run_again(photo_ids: Sequence[UUID], stage: str) -> int:
     plan(photo_ids, lane=Lane.BACKFILL)
-    versions = registry.get(stage).planned_versions()
-    runs = StageRun.objects.filter(photo_id__in=photo_ids, stage=stage, version__in=versions)
-    count = reopen(runs.exclude(state=RunState.WAITING).exclude(skip_reason=FACE_ANALYSIS_OFF))
-    ring_on_commit(task=stage, queue=registry.get(stage).queue, ids=photo_ids)
+    chosen = registry.get(stage)
+    runs = StageRun.objects.filter(photo_id__in=photo_ids, stage=stage, version__in=chosen.planned_versions())
+    if chosen.is_face_work:
+        runs = runs.filter(photo__library__face_analysis=True)
+    count = reopen(runs.exclude(state__in=[RunState.WAITING, RunState.SKIPPED]))
+    if count:
+        ring_on_commit(task=stage, queue=chosen.queue, ids=photo_ids)
     return count
 
 

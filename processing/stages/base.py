@@ -15,6 +15,10 @@ from processing.engines import installation
 from processing.ledger import Lease
 from processing.models import ModelSelection
 
+# why a run is skipped, beside what stages themselves say
+FACE_ANALYSIS_OFF = "face_analysis_off"
+SUPERSEDED = "superseded"
+
 
 class InputMissingError(Exception):
     """What the stage reads is not there, although the run says that it should be."""

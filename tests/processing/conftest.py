@@ -1,15 +1,23 @@
-"""Photos and runs as rows, for tests of the ledger that need no pixels."""
+"""Photos and runs as rows, for tests of the ledger that need no pixels; models and a broker for those that do."""
 
 import hashlib
 import itertools
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
 
 import pytest
+import redis
+from django.conf import settings
 from django.db.models.functions import Now
 
 from accounts.models import Library
 from photos.models import Photo
+from processing import publish
+from processing.engines import installation
+from processing.engines.installation import InstalledModel
 from processing.models import RunState, StageRun
+from processing.services import face_analysis, selection
+from processing.stages import registry
 
 _numbers = itertools.count()
 
@@ -17,7 +25,7 @@ _numbers = itertools.count()
 @pytest.fixture
 def library(db: None) -> Library:
     """A library without face analysis."""
-    return Library.objects.create(name=f"library {next(_numbers)}")
+    return Library.objects.create(name=f"library of the pipeline {next(_numbers)}")
 
 
 @pytest.fixture
@@ -57,3 +65,48 @@ def make_run(make_photo: Callable[..., Photo]) -> Callable[..., StageRun]:
         return run
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def cpu_limit() -> Iterator[None]:
+    """Take back the limit that a stage sets for its process, which here is that of all tests."""
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    yield
+    resource.setrlimit(resource.RLIMIT_CPU, before)
+
+
+@pytest.fixture
+def broker() -> Iterator[redis.Redis]:
+    """The real broker, emptied before and after."""
+    client = redis.Redis.from_url(settings.CELERY_BROKER_URL)
+    client.flushdb()
+    publish.forget_connection()
+    yield client
+    client.flushdb()
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def installed_models() -> dict[str, InstalledModel]:
+    """The models whose weights lie inside packages; converted once and kept between sessions."""
+    return {name: installation.install(name, models_dir=settings.MODELS_DIR) for name in ("mtcnn", "dlib-resnet-v1")}
+
+
+@pytest.fixture
+def models_in_use(db: None, installed_models: dict[str, InstalledModel]) -> None:
+    """Both of them in use."""
+    for installed in installed_models.values():
+        selection.select_model(installed=installed, in_use=True)
+
+
+@pytest.fixture
+def face_library(library: Library, models_in_use: None) -> Library:
+    """A library with face analysis, and models that do it."""
+    return face_analysis.switch_face_analysis(library=library, enabled=True, by=None)
+
+
+@pytest.fixture
+def fresh_versions() -> Iterator[Callable[[], None]]:
+    """Make stages forget their versions: call it after a setting that shapes an output has changed."""
+    yield registry.all_stages.cache_clear
+    registry.all_stages.cache_clear()

@@ -3,25 +3,12 @@
 import socket
 import time
 import uuid
-from collections.abc import Iterator
 
 import pytest
 import redis
-from django.conf import settings
 from django.db import transaction
 
 from processing import publish
-
-
-@pytest.fixture
-def broker() -> Iterator[redis.Redis]:
-    """The real broker, emptied before and after."""
-    client = redis.Redis.from_url(settings.CELERY_BROKER_URL)
-    client.flushdb()
-    publish.forget_connection()
-    yield client
-    client.flushdb()
-    client.close()
 
 
 @pytest.fixture

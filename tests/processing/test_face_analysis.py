@@ -1,0 +1,132 @@
+"""The switch of face analysis: consent, who gave it and when, and what it means for the runs."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import factories
+import photo_samples
+import pytest
+from django.utils import timezone
+
+from accounts.models import Library
+from photos.models import Face, FaceEmbedding, Person, Photo
+from processing.models import LibraryRun, RunState, StageRun
+from processing.models.ledger import Lane
+from processing.services.face_analysis import switch_face_analysis
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
+
+MakePhoto = Callable[..., Photo]
+
+
+def face_runs() -> set[tuple[str, str, str]]:
+    runs = StageRun.objects.filter(stage__startswith="face_")
+    return set(runs.values_list("stage", "state", "skip_reason"))
+
+
+def test_who_switched_it_and_when_are_kept(library: Library) -> None:
+    user = factories.make_user()
+    assert (library.face_analysis, library.face_analysis_changed_at) == (False, None)
+
+    switched = switch_face_analysis(library=library, enabled=True, by=user)
+
+    assert (switched.face_analysis, switched.face_analysis_changed_by) == (True, user)
+    assert timezone.now() - switched.face_analysis_changed_at < timedelta(minutes=1)
+    # once more changes nothing, neither who nor when
+    before = Library.objects.values().get()
+    switch_face_analysis(library=library, enabled=True, by=None)
+    assert Library.objects.values().get() == before
+
+    off = switch_face_analysis(library=library, enabled=False, by=None)
+    assert (off.face_analysis, off.face_analysis_changed_by) == (False, None)
+    assert off.name == library.name
+
+
+def test_on_plans_the_photos_that_are_there(library: Library, models_in_use: None) -> None:
+    photo_samples.take_through(library, photo_samples.portrait())
+    photo_samples.take_in(library, photo_samples.picture())
+    elsewhere = factories.make_library()
+    photo_samples.take_in(elsewhere, photo_samples.picture())
+    assert face_runs() == set()
+
+    switch_face_analysis(library=library, enabled=True, by=None)
+
+    assert set(StageRun.objects.filter(stage__startswith="face_").values_list("photo__library", "stage", "state")) == {
+        (library.pk, "face_detection", "pending"),  # of the photo whose renditions are there
+        (library.pk, "face_detection", "waiting"),
+        (library.pk, "face_embedding", "waiting"),
+    }
+    assert StageRun.objects.filter(stage__startswith="face_").count() == 4
+    assert set(StageRun.objects.filter(stage__startswith="face_").values_list("lane", flat=True)) == {Lane.BACKFILL}
+    photo_samples.run_everything()
+    assert Face.objects.count() == 1
+
+
+def test_off_withdraws_what_is_open_and_keeps_what_is_known(face_library: Library) -> None:
+    done = photo_samples.take_through(face_library, photo_samples.portrait())
+    photo_samples.take_through(face_library, photo_samples.portrait(brightness=0.8))
+    waiting = photo_samples.take_in(face_library, photo_samples.picture())
+    dead = photo_samples.take_in(face_library, photo_samples.picture())
+    final = {"state": RunState.DEAD, "error_code": "unexpected_error", "attempt": 3, "finished_at": timezone.now()}
+    dead.stage_runs.filter(stage="face_detection").update(**final)
+    lease = {"lease_token": waiting.pk, "lease_until": timezone.now(), "started_at": timezone.now()}
+    waiting.stage_runs.filter(stage="face_detection").update(state=RunState.RUNNING, **lease)
+    people, vectors = list(Person.objects.values()), FaceEmbedding.objects.count()
+    assert (len(people), vectors) == (1, 2)
+
+    switch_face_analysis(library=face_library, enabled=False, by=None)
+
+    assert photo_samples.states(done) == dict.fromkeys(
+        ("exif", "renditions", "face_detection", "face_embedding"), "done"
+    )
+    for photo in (waiting, dead):
+        for run in photo.stage_runs.filter(stage__startswith="face_"):
+            assert (run.state, run.skip_reason, run.error_code, run.attempt) == ("skipped", "face_analysis_off", "", 0)
+            assert (run.lease_token, run.lease_until) == (None, None)
+            assert run.finished_at is not None
+        assert set(photo.stage_runs.exclude(stage__startswith="face_").values_list("state", flat=True)) == {"pending"}
+    assert (list(Person.objects.values()), FaceEmbedding.objects.count()) == (people, vectors)
+
+
+def test_off_withdraws_a_grouping(face_library: Library) -> None:
+    values = {"kind": "people", "version": "v", "queued_at": timezone.now()}
+    mine = LibraryRun.objects.create(library=face_library, **values)
+    other = LibraryRun.objects.create(library=factories.make_library(), **values)
+    switch_face_analysis(library=face_library, enabled=False, by=None)
+    mine.refresh_from_db()
+    other.refresh_from_db()
+    assert (mine.state, mine.skip_reason, other.state) == ("skipped", "face_analysis_off", "pending")
+
+
+def test_while_it_is_off_new_photos_get_no_face_work(face_library: Library) -> None:
+    switch_face_analysis(library=face_library, enabled=False, by=None)
+    photo_samples.take_through(face_library, photo_samples.portrait())
+    assert face_runs() == set()
+    assert Face.objects.count() == 0
+
+
+def test_on_again_starts_what_was_withdrawn_where_the_photo_is_now(face_library: Library) -> None:
+    early = photo_samples.take_in(face_library, photo_samples.picture())
+    photo = photo_samples.take_in(face_library, photo_samples.portrait())
+    switch_face_analysis(library=face_library, enabled=False, by=None)
+    # meanwhile the renditions of one are made
+    StageRun.objects.filter(photo=early, stage="renditions").update(queued_at=timezone.now() + timedelta(hours=1))
+    StageRun.objects.filter(photo=early, stage="renditions").update(not_before=timezone.now() + timedelta(hours=1))
+    photo_samples.run_everything()
+    assert face_runs() == {
+        ("face_detection", "skipped", "face_analysis_off"),
+        ("face_embedding", "skipped", "face_analysis_off"),
+    }
+
+    switch_face_analysis(library=face_library, enabled=True, by=None)
+
+    assert photo_samples.run_of(early, "face_detection").state == "waiting"
+    assert photo_samples.run_of(photo, "face_detection").state == "pending"
+    StageRun.objects.update(not_before=None)
+    photo_samples.run_everything()
+    assert face_runs() == {
+        ("face_detection", "done", ""),
+        ("face_embedding", "done", ""),
+        ("face_embedding", "skipped", "no_faces"),
+    }
+    assert StageRun.objects.count() == 8
