@@ -61,3 +61,9 @@ class WeightsUnavailableError(EngineError):
     """The weights of a model can be had neither from a package, nor from the models directory, nor from the network."""
 
     code = "weights_unavailable"
+
+
+class DeviceUnavailableError(EngineError):
+    """The device that this host is set to use is not there."""
+
+    code = "device_unavailable"

@@ -20,12 +20,12 @@ class Detector(Protocol):
         """Find the faces of RGB images, uint8 (height, width, 3) of any size; best first for each image."""
 
 
-def load_detector(name: str, *, models_dir: Path, device: str, threads: int = 1) -> Detector:
+def load_detector(name: str, *, models_dir: Path, device: str) -> Detector:
     """Load an installed detector for a device, `cpu` or `cuda`.
 
     Raises ModelNotInstalledError, WeightsMismatchError.
     """
     model = installation.require(name, models_dir, device=device)
     if device == "cuda":
-        return MtcnnDetector(TorchNets(device=device))
-    return MtcnnDetector(OpenVinoNets(model.folder, threads=threads))
+        return MtcnnDetector(TorchNets(model.folder, device=device))
+    return MtcnnDetector(OpenVinoNets(model.folder))

@@ -4,9 +4,13 @@ Zhang et al., Joint Face Detection and Alignment using Multitask Cascaded Convol
 conventions of facenet-pytorch, whose weights are used. Boxes are float32 (n, 4): left, top, right, bottom in pixels.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 STRIDE, CELL = 2, 12
+# rows of the matrix of overlaps: it stays in the processor's cache
+COMPARED_AT_ONCE = 64
 
 
 def candidates(
@@ -40,19 +44,43 @@ def _suppress(
     boxes: np.ndarray, scores: np.ndarray, areas: np.ndarray, threshold: float, *, border: int, by_smaller: bool
 ) -> np.ndarray:
     order = np.argsort(-scores, kind="stable")
-    boxes, areas = boxes[order], areas[order]
-    alive = np.arange(len(order))
-    kept = []
-    while alive.size:
-        best, rest = alive[0], alive[1:]
-        kept.append(best)
-        low = np.maximum(boxes[best, :2], boxes[rest, :2])
-        high = np.minimum(boxes[best, 2:], boxes[rest, 2:])
-        sides = np.maximum(high - low + border, 0)
-        shared = sides[:, 0] * sides[:, 1]
-        base = np.minimum(areas[best], areas[rest]) if by_smaller else areas[best] + areas[rest] - shared
-        alive = rest[shared / base <= np.float32(threshold)]
-    return order[np.array(kept, dtype=np.int64)]
+    better, worse = _overlapping(boxes[order], areas[order], threshold, border=border, by_smaller=by_smaller)
+    by_better = np.argsort(better, kind="stable")
+    worse = worse[by_better]
+    ends = np.searchsorted(better[by_better], np.arange(len(order) + 1)).tolist()
+    is_kept = np.ones(len(order), dtype=bool)
+    for place, (start, end) in enumerate(pairwise(ends)):
+        if start < end and is_kept[place]:
+            is_kept[worse[start:end]] = False
+    return order[is_kept]
+
+
+def _overlapping(
+    boxes: np.ndarray, areas: np.ndarray, threshold: float, *, border: int, by_smaller: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the pairs of boxes, as places in `boxes`, that overlap by more than the threshold: smaller places, larger.
+
+    Boxes are compared a block at a time, and only with those that begin above the block's lower end.
+    """
+    downwards = np.argsort(boxes[:, 1], kind="stable")
+    left, top, right, bottom = np.ascontiguousarray(boxes[downwards].T)
+    areas = areas[downwards]
+    found = []
+    for start in range(0, len(boxes), COMPARED_AT_ONCE):
+        block = slice(start, start + COMPARED_AT_ONCE), None
+        others = slice(start, np.searchsorted(top, bottom[block].max() + border, side="right"))
+        width = np.minimum(right[block], right[others]) - np.maximum(left[block], left[others]) + border
+        height = np.minimum(bottom[block], bottom[others]) - np.maximum(top[block], top[others]) + border
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        one, other = areas[block], areas[others]
+        base = np.minimum(one, other) if by_smaller else one + other - shared
+        # a box without an area shares nothing with itself: 0 / 0 is not above any threshold
+        with np.errstate(invalid="ignore"):
+            found.append(np.argwhere(shared / base > np.float32(threshold)) + start)
+    pairs = downwards[np.concatenate(found)] if found else np.empty((0, 2), dtype=np.int64)
+    smaller, larger = pairs.min(axis=1), pairs.max(axis=1)
+    differ = smaller < larger
+    return smaller[differ], larger[differ]
 
 
 def shifted(boxes: np.ndarray, offsets: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ The nets are pluggable; the steps between them are numpy. Gives the boxes of fac
 of a pixel, which a test holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,8 +20,13 @@ PYRAMID_FACTOR = 0.709
 THRESHOLDS = (0.6, 0.7, 0.7)
 
 
+Net = Callable[[np.ndarray], tuple[np.ndarray, ...]]
+
+
 class Nets(Protocol):
     """The three nets. Inputs are normalised float32 (n, 3, height, width)."""
+
+    crops_per_inference: int
 
     def proposals(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """P-Net: offsets (n, 4, rows, columns) and face scores (n, rows, columns)."""
@@ -86,20 +91,20 @@ class MtcnnDetector:
         return rules.squared(rules.shifted(boxes[kept], offsets[kept]))
 
     def _refine(self, sampler: AreaSampler, boxes: np.ndarray) -> np.ndarray:
-        boxes, crops = _crops(sampler, boxes, side=24)
+        boxes, windows = _windows(sampler, boxes)
         if not len(boxes):
             return boxes
-        offsets, scores = self._nets.refine(crops)
+        offsets, scores = self._in_chunks(self._nets.refine, sampler, windows, side=24)
         passed = scores > THRESHOLDS[1]
         boxes, scores, offsets = boxes[passed], scores[passed], offsets[passed]
         kept = rules.suppress(boxes, scores, 0.7)
         return rules.squared(rules.refined(boxes[kept], offsets[kept]))
 
     def _finish(self, sampler: AreaSampler, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        boxes, crops = _crops(sampler, boxes, side=48)
+        boxes, windows = _windows(sampler, boxes)
         if not len(boxes):
             return boxes, np.empty(0, dtype=np.float32), np.empty((0, 5, 2), dtype=np.float32)
-        offsets, landmarks, scores = self._nets.finish(crops)
+        offsets, landmarks, scores = self._in_chunks(self._nets.finish, sampler, windows, side=48)
         passed = scores > THRESHOLDS[2]
         boxes, scores, offsets = boxes[passed], scores[passed], offsets[passed]
         # fractions of the box, five x before five y
@@ -109,6 +114,12 @@ class MtcnnDetector:
         boxes = rules.refined(boxes, offsets)
         kept = rules.suppress_by_smaller(boxes, scores, 0.7)
         return boxes[kept], scores[kept], points[kept]
+
+    def _in_chunks(self, net: Net, sampler: AreaSampler, windows: np.ndarray, *, side: int) -> list[np.ndarray]:
+        size = self._nets.crops_per_inference
+        starts = range(0, len(windows), size)
+        outputs = [net(sampler.windows(windows[start : start + size], side)) for start in starts]
+        return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
 
 def _scales(height: int, width: int) -> list[float]:
@@ -123,8 +134,8 @@ def _scales(height: int, width: int) -> list[float]:
     return scales
 
 
-def _crops(sampler: AreaSampler, boxes: np.ndarray, *, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut boxes out and scale them for a net; boxes that lie outside of the image are left out of both."""
+def _windows(sampler: AreaSampler, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the boxes and their pixel windows; boxes that lie outside of the image are left out of both."""
     windows = rules.clipped_windows(boxes, width=sampler.width, height=sampler.height)
     inside = rules.has_area(windows)
-    return boxes[inside], sampler.windows(windows[inside], side)
+    return boxes[inside], windows[inside]

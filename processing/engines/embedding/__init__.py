@@ -10,18 +10,17 @@ from processing.engines.embedding.facenet import FacenetEmbedder, OpenVinoNet, T
 __all__ = ["AlignedInput", "Embedder", "load_embedder"]
 
 
-def load_embedder(name: str, *, models_dir: Path, device: str, threads: int = 1, precision: str = "f32") -> Embedder:
-    """Load an installed embedder for a device, `cpu` or `cuda`.
+def load_embedder(name: str, *, models_dir: Path, device: str) -> Embedder:
+    """Load an installed embedder for a device, `cpu` or `cuda`; dlib's runs on the CPU anyhow.
 
-    `precision` is for OpenVINO on a CPU: `f32`, or `bf16` where the CPU has it. Raises ModelNotInstalledError,
-    WeightsMismatchError.
+    Raises ModelNotInstalledError, WeightsMismatchError.
     """
     model = installation.require(name, models_dir, device=device)
-    dimensions = catalogue.get(name).dimensions
+    entry = catalogue.get(name)
     if name.startswith("dlib-"):
-        return DlibEmbedder(model.folder, name=name, dimensions=dimensions)
+        return DlibEmbedder(model.folder, name=name, dimensions=entry.dimensions)
     if device == "cuda":
-        weights = model.folder / catalogue.get(name).files[0].name
-        return FacenetEmbedder(TorchNet(weights, device=device), name=name, dimensions=dimensions)
-    net = OpenVinoNet(model.folder / "net.xml", threads=threads, precision=precision)
-    return FacenetEmbedder(net, name=name, dimensions=dimensions)
+        net = TorchNet(model.folder / entry.files[0].name, device=device)
+    else:
+        net = OpenVinoNet(model.folder / "net.xml")
+    return FacenetEmbedder(net, name=name, dimensions=entry.dimensions)
