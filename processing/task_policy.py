@@ -41,8 +41,10 @@ class LedgerRequest(Request):
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Return the runs of a child that died."""
         super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
-        if isinstance(exc_info.exception, WorkerLostError | SystemExit):
-            self._release(code="worker_lost", detail=f"The process died: {exc_info.exception}")
+        # billiard wraps what it carries from one process to another
+        error = getattr(exc_info.exception, "exc", exc_info.exception)
+        if isinstance(error, WorkerLostError | SystemExit):
+            self._release(code="worker_lost", detail=f"The process died: {error}")
 
     def _release(self, *, code: str, detail: str) -> None:
         try:

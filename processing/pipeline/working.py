@@ -10,12 +10,12 @@ from uuid import UUID
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import close_old_connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
 
 from photos import storage
 from photos.models import Photo
 from processing import ledger
-from processing.failures import Fault, classify
+from processing.failures import Failure, Fault, classify
 from processing.ledger import Lease, LeaseLostError
 from processing.metrics import FENCED, RUNS, STAGE_SECONDS
 from processing.models import RunState, StageRun
@@ -25,6 +25,9 @@ from processing.stages import registry
 from processing.stages.base import FACE_ANALYSIS_OFF, Loaded, Stage
 
 logger = logging.getLogger(__name__)
+
+# a database that restarts is back within seconds; in all less than a lease, which a task's time limit ends before
+GIVE_BACK_AFTER_SECONDS = (0.5, 1, 2, 4, 5, 5, 5)
 
 
 def work(*, stage_name: str, task_id: str, worker: str) -> int:
@@ -62,9 +65,14 @@ def _work(stage: Stage, *, task_id: str, worker: str) -> int:
 
 def run_batch(stage: Stage, leases: Sequence[Lease]) -> None:
     """Run one claim. What goes wrong with one photo is kept on its own run and fails no other."""
-    inputs = _versions_of_inputs(stage, leases)
     started = time.monotonic()
-    loaded = {lease: data for lease in _permitted(stage, leases) if (data := _load(stage, lease)) is not None}
+    try:
+        inputs, permitted = _versions_of_inputs(stage, leases), _permitted(stage, leases)
+    except DatabaseError as error:
+        for lease in leases:
+            end_attempt(lease, error)
+        return
+    loaded = {lease: data for lease in permitted if (data := _load(stage, lease)) is not None}
     results = _compute(stage, loaded)
     share = (time.monotonic() - started) / len(leases)
     for lease, result in results.items():
@@ -153,13 +161,28 @@ def _commit(stage: Stage, lease: Lease, loaded: Loaded, result: Any, *, share: f
 
 
 def end_attempt(lease: Lease, error: BaseException) -> None:
-    """Give a run back with its error. If even that fails, the lease runs out and the reconciler returns it."""
-    close_old_connections()  # a broken one could not give the run back
+    """Give a run back with its error, as soon as the database takes it.
+
+    If it does not for as long as the lease holds, the lease runs out and the reconciler returns the run.
+    """
     failure = classify(error)
     RUNS.labels(lease.work, failure.fault.value).inc()
     logger.warning("%s of %s, attempt %d: %s", lease.work, lease.subject_id, lease.attempt, failure.detail)
     if failure.code == "unexpected_error":
         logger.error("unexpected error in %s of %s", lease.work, lease.subject_id, exc_info=error)
+    for wait in (*GIVE_BACK_AFTER_SECONDS, None):
+        close_old_connections()  # a broken one could not give the run back
+        try:
+            _give_back(lease, failure)
+        except (OperationalError, InterfaceError):
+            if wait is None:
+                raise
+            time.sleep(wait)
+        else:
+            return
+
+
+def _give_back(lease: Lease, failure: Failure) -> None:
     if failure.fault is Fault.INFRASTRUCTURE:
         wait = settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS
         ledger.hand_back(lease, code=failure.code, detail=failure.detail, after_seconds=wait)

@@ -1,6 +1,7 @@
 """Real workers: what they say of themselves, what they count, what their children may take."""
 
 import contextlib
+import io
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import requests
 from celery import Celery
 from django.conf import settings
 from django.db.models.functions import Now
+from PIL import Image
 
 from photos.models import Photo
 from processing.models import RunState, StageRun, WorkerPresence
@@ -144,3 +146,26 @@ def test_children_of_an_interpreter_of_their_own_are_limited_too(worker: Worker)
     spawned = ["--pool-start-method", "spawn"]
     with worker("ingest", *spawned, DECODE_FILE_BYTES="1000000") as (process, _row, log):
         wait_until(lambda: pool_child(process).rlimit(psutil.RLIMIT_FSIZE) == (1000000, 1000000), log)
+
+
+def test_a_killed_child_gives_its_run_back_at_once(worker: Worker, process_environment: dict[str, str]) -> None:
+    slow = io.BytesIO()
+    Image.new("RGB", (9000, 9000)).save(slow, "PNG", compress_level=1)
+    photo = factories.make_photo(factories.make_library(), data=slow.getvalue(), image_format="PNG")
+    version = registry.get("renditions").base_version
+    run = StageRun.objects.create(
+        photo=photo, stage="renditions", version=version, state=RunState.PENDING, queued_at=Now()
+    )
+    with worker("ingest", METRICS_PORT="0") as (process, _row, log):
+        child = pool_child(process)
+        with Celery(broker=process_environment["REDIS_URL"], set_as_current=False) as sender:
+            sender.send_task("renditions", queue="ingest")
+        wait_until(lambda: StageRun.objects.get().state == RunState.RUNNING, log)
+        child.send_signal(signal.SIGKILL)
+        killed_at = time.monotonic()
+        wait_until(lambda: StageRun.objects.get().error_code == "worker_lost", log)
+        # the lease would have held it for a minute
+        assert time.monotonic() - killed_at < 10
+        wait_until(lambda: StageRun.objects.get().state == RunState.DONE, log)
+    run.refresh_from_db()
+    assert (run.attempt, run.error_code) == (2, "")

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from accounts.models import Library, User
 from processing.services import folder_import
@@ -48,7 +49,8 @@ class Command(BaseCommand):
 def summary(results: list[ImportedFile], *, root: Path) -> Table:
     """Build the table of what became of the files, with the reason for every one that was refused."""
     counts = Counter(result.outcome for result in results)
-    table = Table(title=f"{len(results)} files below {root}", title_justify="left", show_header=False, box=box.SIMPLE)
+    title = _plain(f"{len(results)} files below {root}")
+    table = Table(title=title, title_justify="left", show_header=False, box=box.SIMPLE)
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(overflow="fold")
@@ -57,11 +59,16 @@ def summary(results: list[ImportedFile], *, root: Path) -> Table:
     table.add_row("refused", str(counts[REFUSED]), "")
     for result in results:
         if result.outcome == REFUSED:
-            table.add_row("", "", f"{_below(result.path, root)}: {result.code}: {result.detail}")
+            table.add_row("", "", _plain(f"{_below(result.path, root)}: {result.code}: {result.detail}"))
     others = Counter(result.path.suffix or result.path.name for result in results if result.outcome == PASSED_OVER)
     what = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
-    table.add_row(PASSED_OVER, str(counts[PASSED_OVER]), f"no images: {what}" if what else "")
+    table.add_row(PASSED_OVER, str(counts[PASSED_OVER]), _plain(f"no images: {what}" if what else ""))
     return table
+
+
+def _plain(text: str) -> Text:
+    """Make text of strangers' file names: brackets are no markup, and bytes that are no text are written as escapes."""
+    return Text(text.encode(errors="backslashreplace").decode())
 
 
 def _below(path: Path, root: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -23,7 +24,7 @@ class Command(BaseCommand):
         """Declare the arguments."""
         parser.add_argument("--library", help="only the photos of this library")
         parser.add_argument("--stage", choices=[stage.name for stage in registry.all_stages()])
-        parser.add_argument("--photo", action="append", help="only this photo, by its id; may be repeated")
+        parser.add_argument("--photo", action="append", type=UUID, help="only this photo, by its id; may be repeated")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Plan, and say how many runs there are to do."""
