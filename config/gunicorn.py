@@ -10,7 +10,8 @@ multiprocess.begin(name="web")
 
 # requests wait for the database and the stores most of the time
 worker_class = "gthread"
-threads = 8
+workers = 2
+threads = 16
 # heartbeats of workers on a disk would make them wait for it
 _MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes a file of its own there, and unlinks it
 worker_tmp_dir = str(_MEMORY) if _MEMORY.is_dir() else None

@@ -1,11 +1,14 @@
 """The processes of a run: web server, workers, beat. Started together, watched, and stopped together."""
 
 import ctypes
+import fcntl
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +19,10 @@ _PR_SET_PDEATHSIG = 1
 
 class PortInUseError(Exception):
     """Somebody else listens on the port."""
+
+
+class AlreadyRunningError(Exception):
+    """Another run keeps its data in the same folder."""
 
 
 @dataclass
@@ -40,7 +47,7 @@ class Children:
 
     def start(self, name: str, command: list[str]) -> None:
         """Start a process whose output goes to a log of its own."""
-        self.log_folder.mkdir(parents=True, exist_ok=True)
+        self.log_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         child = Child(name=name, command=command, log=self.log_folder / f"{name}.log")
         self._children.append(child)
         self._launch(child)
@@ -89,6 +96,17 @@ class Children:
                 start_new_session=True,
                 preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no thread yet
             )
+
+
+@contextmanager
+def only_run_of(var_dir: Path) -> Iterator[None]:
+    """Hold a folder against a second run, which would start every worker twice. Raises AlreadyRunningError."""
+    with (var_dir / "run.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunningError(f"Darkroom runs already with its data in {var_dir}.") from error
+        yield
 
 
 def require_free_port(host: str, port: int) -> None:

@@ -79,6 +79,15 @@ class LargeListAdmin(ModelAdmin):
         """Page through the list without counting it in full."""
         return LargeChangeList
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        """Show the list; a filter with a value that no row can have (NUL, the year 99999) shows it unfiltered."""
+        try:
+            return super().changelist_view(request, extra_context)
+        except ValueError:
+            if not request.GET:
+                raise
+            return redirect(request.path)
+
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Say what the domain does not allow, in place of a traceback; nothing was written then."""
         try:

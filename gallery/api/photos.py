@@ -8,12 +8,13 @@ from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.parsers import BoundedJSONParser
 from accounts.api.problems import problems
 from accounts.models import Library, User
 from accounts.roles import Permission
@@ -126,7 +127,7 @@ class PhotoViewSet(StreamedUploadMixin, ListModelMixin, GenericViewSet):
         request=None,
         responses={200: RetriedSerializer, **problems(403, 404)},
     )
-    @action(detail=True, methods=["post"], parser_classes=[JSONParser])
+    @action(detail=True, methods=["post"], parser_classes=[BoundedJSONParser])
     def retry(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
         """Let dead runs start over with all their attempts."""
         photo = self.get_object()

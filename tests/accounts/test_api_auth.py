@@ -205,3 +205,9 @@ def test_of_two_requests_that_race_for_a_refresh_token_one_wins(monkeypatch: pyt
 
     assert sorted(statuses) == [200, 401]
     assert BlacklistedToken.objects.count() == 1
+
+
+def test_nesting_without_end_is_a_bad_request() -> None:
+    answer = APIClient().post("/api/v1/auth/token", "[" * 100_000, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "parse_error"

@@ -65,7 +65,8 @@ def test_the_folder_is_taken_in_whole(installation: Installation, shared_photos:
     assert "8bit-sRGB.jxl: unsupported_format" in printed
     broken = {path.name for path in (shared_photos / "broken_exif").iterdir()}
     rows = installation.query(
-        "SELECT DISTINCT original_filename FROM processing_stagerun run JOIN photos_photo photo ON photo.id = run.photo_id "
+        "SELECT DISTINCT original_filename "
+        "FROM processing_stagerun run JOIN photos_photo photo ON photo.id = run.photo_id "
         "WHERE original_filename = ANY(%s) AND jsonb_array_length(warnings) > 0",
         list(broken),
     )

@@ -214,3 +214,10 @@ def test_models_and_workers_are_listed(admin: Client) -> None:
     assert alive == {"alive@host": True, "gone@host": False}
     assert "faces, embeddings" in response.content.decode()
     assert admin.get("/admin/processing/workerpresence/alive_40host/change/").status_code == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("query", ["state__exact=zz&stage=%00", "q=%00"])
+def test_a_filter_that_no_row_can_have_is_no_fault(admin: Client, query: str) -> None:
+    response = admin.get(f"{RUNS}?{query}")
+    assert response.status_code in {200, 302}
+    assert admin.get(response.headers.get("Location", RUNS)).status_code == 200

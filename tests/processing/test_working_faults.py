@@ -9,6 +9,7 @@ import photo_samples
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from concurrency import end_connection_of_this_thread, in_a_thread, wait_until, wait_until_blocked
+from django.db import OperationalError
 from django.db.models.functions import Now
 from pytest_django import Settings
 
@@ -16,6 +17,7 @@ from accounts.models import Library
 from photos.models import FaceEmbedding, Photo, Rendition
 from processing import ledger, publish
 from processing.models import StageRun
+from processing.pipeline import working
 from processing.services import face_analysis, reprocess
 from processing.stages import registry
 from processing.stages.exif import ExifStage
@@ -334,3 +336,12 @@ def test_a_host_without_the_model_claims_nothing(face_library: Library, settings
     assert photo_samples.run("face_detection") == 0
     run = photo_samples.run_of(photo, "face_detection")
     assert (run.state, run.attempt, run.error_code) == ("pending", 0, "")
+
+
+def test_a_database_that_restarts_burns_no_attempt(make_run: Callable[..., StageRun]) -> None:
+    run = make_run(version=registry.get("exif").base_version)
+    [lease] = ledger.claim(stage="exif", versions=[run.version], limit=1, task_id="t", worker="w")
+    end_connection_of_this_thread()
+    working.end_attempt(lease, OperationalError("the server closed the connection"))
+    run.refresh_from_db()
+    assert (run.state, run.attempt, run.error_code) == ("pending", 0, "database_unavailable")

@@ -12,8 +12,14 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from accounts.models import Library, User
-from config.running import first_start, progress, sample_photos
-from config.running.processes import Children, PortInUseError, require_free_port
+from config.running import first_start, progress, sample_photos, services
+from config.running.processes import (
+    AlreadyRunningError,
+    Children,
+    PortInUseError,
+    only_run_of,
+    require_free_port,
+)
 from processing.management.commands.import_photos import summary
 from processing.services import folder_import
 
@@ -37,6 +43,15 @@ class Command(BaseCommand):
         except PortInUseError as error:
             raise CommandError(str(error)) from error
         signal.signal(signal.SIGTERM, _interrupt)
+        settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
+        try:
+            with only_run_of(settings.VAR_DIR):
+                self.run()
+        except AlreadyRunningError as error:
+            raise CommandError(str(error)) from error
+
+    def run(self) -> None:
+        """Run it from the first preparation to the last process that is stopped."""
         login, library = self.prepare()
         self.children = Children(directory=settings.BASE_DIR, log_folder=settings.VAR_DIR / "log")
         try:
@@ -57,7 +72,6 @@ class Command(BaseCommand):
 
     def prepare(self) -> tuple[first_start.Login, Library]:
         """Bring the database up to date and see to administrator, library and models."""
-        settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
         login = first_start.make_administrator(email=settings.RUN_ADMIN_EMAIL, password=settings.RUN_ADMIN_PASSWORD)
         library = first_start.make_library(admin_email=login.email, tell=self.console.print)
@@ -112,7 +126,9 @@ class Command(BaseCommand):
             time.sleep(1)
 
     def watch(self) -> None:
-        """Look after the processes."""
+        """Look after the processes, and the services that they need."""
+        for name in services.start_again():
+            self.console.print(f"[yellow]{name} had ended and was started again")
         for message in self.children.watch():
             self.console.print(f"[yellow]{message}")
 
