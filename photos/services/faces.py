@@ -126,8 +126,8 @@ def _update(face: Face, *, version: str, found: FoundFace) -> None:
 
 
 def _forget_faces(face_ids: Sequence[UUID]) -> None:
-    """Remove faces; the groups that lose them are noted, also one that a grouping is writing at this moment."""
-    _note_losses(FaceEmbedding.objects.select_for_update().filter(face_id__in=face_ids))
+    """Remove faces, which the caller has locked; the groups that lose them are noted."""
+    _note_losses(FaceEmbedding.objects.filter(face_id__in=face_ids))
     Face.objects.filter(pk__in=face_ids).delete()
 
 

@@ -46,6 +46,16 @@ def advance(*, photo_id: UUID, stage: str, skip_children: str = "") -> None:
             ring_on_commit(task=child.name, queue=child.queue, ids=[photo_id])
 
 
+def hold_children(*, photo_id: UUID, stage: str) -> None:
+    """Lock the runs that read the result of `stage`. Call it before that result is replaced.
+
+    One that is at work commits first, or finds its lease gone; else each would hold rows that the other needs.
+    """
+    names = [child.name for child in registry.children_of(stage)]
+    if names:
+        list(StageRun.objects.select_for_update().filter(photo_id=photo_id, stage__in=names).values_list("pk"))
+
+
 def reopen(runs: RunQuerySet) -> int:
     """Let runs start over; gives how many."""
     return runs.update(queued_at=Now(), **FRESH)

@@ -19,7 +19,7 @@ from processing.failures import Failure, Fault, classify
 from processing.ledger import Lease, LeaseLostError
 from processing.metrics import FENCED, RUNS, STAGE_SECONDS
 from processing.models import RunState, StageRun
-from processing.pipeline.advancing import advance
+from processing.pipeline.advancing import advance, hold_children
 from processing.publish import ring
 from processing.stages import registry
 from processing.stages.base import FACE_ANALYSIS_OFF, Loaded, Stage
@@ -141,6 +141,7 @@ def _commit(stage: Stage, lease: Lease, loaded: Loaded, result: Any, *, share: f
         work_seconds = share + time.monotonic() - started
         with transaction.atomic():
             ledger.mark_done(lease, work_seconds=work_seconds, inputs=inputs, warnings=[])
+            hold_children(photo_id=lease.subject_id, stage=stage.name)
             written = stage.write(loaded, stored, version=lease.version)
             advance(photo_id=lease.subject_id, stage=stage.name, skip_children=written.skip_children)
             if written.warnings:

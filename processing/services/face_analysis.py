@@ -42,9 +42,11 @@ def switch_face_analysis(*, library: Library, enabled: bool, by: User | None) ->
 
 
 def _withdraw(library: Library) -> None:
-    face_stages = [stage.name for stage in registry.all_stages() if stage.is_face_work]
     end = {**FRESH, "state": RunState.SKIPPED, "skip_reason": FACE_ANALYSIS_OFF, "finished_at": Now()}
     # by the photos, not by a join: an update that had to wait for a commit must look at the state again
-    runs = StageRun.objects.filter(photo__in=Photo.objects.filter(library=library), stage__in=face_stages)
-    runs.filter(state__in=(*OPEN_STATES, RunState.DEAD)).update(**end)
+    runs = StageRun.objects.filter(photo__in=Photo.objects.filter(library=library))
+    for stage in registry.all_stages():
+        # one by one, in the order of the pipeline: a commit holds its own run when it reaches for its children's
+        if stage.is_face_work:
+            runs.filter(stage=stage.name, state__in=(*OPEN_STATES, RunState.DEAD)).update(**end)
     LibraryRun.objects.filter(library=library, kind=KIND, state__in=OPEN_STATES).update(**end)

@@ -82,6 +82,7 @@ class FaceEmbeddingStage(Stage):
     def write(self, loaded: Loaded, stored: dict[UUID, np.ndarray], *, version: str) -> Written:
         """Replace the FaceEmbedding rows of this model, and ask for a grouping that reads them."""
         model = model_of(version)
-        faces.replace_embeddings(library_id=loaded.library_id, model=model, version=version, vectors=stored)
+        # the request first: a grouping that is being written holds its run before it reaches for embeddings
         grouping.request(library_id=loaded.library_id, model=model)
+        faces.replace_embeddings(library_id=loaded.library_id, model=model, version=version, vectors=stored)
         return Written()

@@ -177,7 +177,7 @@ def test_the_refresh_token_of_a_deleted_account_is_a_401() -> None:
     assert (response.status_code, response.json()["code"]) == (401, "token_not_valid")
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_of_two_requests_that_race_for_a_refresh_token_one_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     refresh = log_in(factories.make_user())["refresh"]
     # both have found the token unused before either uses it

@@ -426,7 +426,7 @@ def test_an_upload_is_never_whole_in_memory(
     assert max(sizes) <= upload.HashingUploadHandler.chunk_size
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_two_uploads_of_the_same_bytes_that_race_are_one_photo(
     client: Client, library: Library, photo_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

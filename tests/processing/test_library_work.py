@@ -8,17 +8,18 @@ import factories
 import photo_samples
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
-from concurrency import end_connection_of_this_thread, in_a_thread, wait_until
+from concurrency import end_connection_of_this_thread, in_a_thread, wait_until, wait_until_blocked
 from django.db.models.functions import Now
 from face_samples import MODEL, add_face, groups, persons_of, remove, vector
 from pytest_django import Settings
 
 from accounts.models import Library
-from photos.models import Face, FaceEmbedding, GroupLoss, Person
+from photos.models import Face, FaceEmbedding, GroupLoss, Person, Photo
+from photos.services import people
 from processing import ledger
 from processing.models import LibraryRun, RunState
 from processing.pipeline import library_work
-from processing.services import face_analysis, grouping
+from processing.services import face_analysis, grouping, reprocess
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,6 +94,29 @@ def test_a_grouping_that_lost_its_lease_writes_nothing(face_library: Library, mo
     assert Person.objects.count() == 0
     assert set(FaceEmbedding.objects.values_list("component", flat=True)) == {None}
     assert list(LibraryRun.objects.values_list("state", "skip_reason")) == [("skipped", "face_analysis_off")]
+
+
+def test_a_grouping_and_an_embedding_that_commit_at_once_do_not_deadlock(
+    face_library: Library, photo_store: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = photo_samples.take_through(face_library, photo_samples.portrait())
+    FaceEmbedding.objects.update(component=None)
+    grouping.request(library_id=face_library.pk, model=MODEL)
+    reprocess.run_again(photos=Photo.objects.all(), stage="face_embedding")
+    write, embeddings = people.write_grouping, []
+
+    def write_slowly(**values: object) -> int:
+        if not embeddings:
+            embeddings.append(in_a_thread(photo_samples.run, "face_embedding"))
+            wait_until_blocked()
+        return write(**values)
+
+    monkeypatch.setattr(people, "write_grouping", write_slowly)
+    assert photo_samples.run_people() >= 1
+    assert embeddings[0].result(30) == 1
+    run = photo_samples.run_of(photo, "face_embedding")
+    assert (run.state, run.attempt, run.error_code) == ("done", 1, "")
+    assert set(LibraryRun.objects.values_list("attempt", "error_code")) <= {(0, ""), (1, "")}
 
 
 def test_a_long_grouping_keeps_its_lease(

@@ -1,6 +1,7 @@
 """What goes wrong while a stage works: zombies, lost connections, time limits, withdrawn consent."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from accounts.models import Library
-from photos.models import FaceEmbedding, Photo, Rendition
+from photos.models import Face, FaceEmbedding, Photo, Rendition
 from processing import ledger, publish
 from processing.models import StageRun
 from processing.pipeline import working
@@ -152,26 +153,72 @@ def test_consent_that_is_withdrawn_stops_a_worker_at_work(
     assert FaceEmbedding.objects.count() == 0
 
 
+@pytest.mark.parametrize(
+    ("stage", "states"),
+    [
+        (FaceDetectionStage, {"face_detection": "done", "face_embedding": "skipped"}),
+        (FaceEmbeddingStage, {"face_detection": "done", "face_embedding": "done"}),
+    ],
+)
 def test_a_switch_waits_for_a_commit_and_does_not_deadlock(
-    face_library: Library, replaced_stage: Callable[[type], None]
+    face_library: Library, replaced_stage: Callable[[type], None], stage: type, states: dict[str, str]
 ) -> None:
     switches = []
 
-    class Slow(FaceEmbeddingStage):
+    class Slow(stage):
         def write(self, loaded: Any, stored: Any, *, version: str) -> Any:
             written = super().write(loaded, stored, version=version)
             arguments = {"library": face_library, "enabled": False, "by": None}
             switches.append(in_a_thread(face_analysis.switch_face_analysis, **arguments))
+            # it waits for the run that is committed here, which has yet to reach for its child's
             wait_until_blocked()
             return written
 
     replaced_stage(Slow)
-    photo = photo_samples.take_through(face_library, photo_samples.portrait())
+    photo = photo_samples.take_in(face_library, photo_samples.portrait())
+    for name in STAGES:
+        photo_samples.run(name)
     [switch] = switches
     assert not switch.result(10).face_analysis
-    # committed before it was withdrawn, and so not followed by a grouping
-    assert (photo_samples.states(photo)["face_embedding"], FaceEmbedding.objects.count()) == ("done", 1)
-    assert list(face_library.runs.values_list("state", "skip_reason")) == [("skipped", "face_analysis_off")]
+    assert photo_samples.states(photo) == {"exif": "done", "renditions": "done", **states}
+    # what was committed before the withdrawal is not followed by more
+    assert set(face_library.runs.values_list("state", "skip_reason")) <= {("skipped", "face_analysis_off")}
+    assert photo_samples.run_people() == 0
+
+
+class FindsNothing(FaceDetectionStage):
+    """Finds no face any more."""
+
+    def compute(self, loaded: Any, *, version: str) -> list[Any]:
+        return [replace(found, faces=()) for found in super().compute(loaded, version=version)]
+
+
+def test_a_stage_and_the_one_that_reads_it_commit_at_once_and_do_not_deadlock(
+    face_library: Library, replaced_stage: Callable[[type], None]
+) -> None:
+    detections = []
+
+    class Slow(FaceEmbeddingStage):
+        def write(self, loaded: Any, stored: Any, *, version: str) -> Any:
+            written = super().write(loaded, stored, version=version)
+            detections.append(in_a_thread(photo_samples.run, "face_detection"))
+            wait_until_blocked()
+            return written
+
+    photo = photo_samples.take_in(face_library, photo_samples.portrait())
+    for name in STAGES[:3]:
+        photo_samples.run(name)
+    replaced_stage(FindsNothing)
+    replaced_stage(Slow)
+    assert reprocess.run_again(photos=Photo.objects.all(), stage="face_detection") == 1
+    assert photo_samples.run("face_embedding") == 1
+    assert detections[0].result(30) == 1
+    runs = photo.stage_runs.values_list("stage", "state", "skip_reason", "error_code")
+    assert set(runs.filter(stage__startswith="face_")) == {
+        ("face_detection", "done", "", ""),
+        ("face_embedding", "skipped", "no_faces", ""),
+    }
+    assert (Face.objects.count(), FaceEmbedding.objects.count()) == (0, 0)
 
 
 def test_face_work_that_slipped_through_is_not_done(face_library: Library) -> None:
