@@ -11,7 +11,12 @@ from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
 from photos.storage import is_store_gone
-from processing.engines.errors import EngineError, ModelNotInstalledError, WeightsMismatchError
+from processing.engines.errors import (
+    DeviceUnavailableError,
+    EngineError,
+    ModelNotInstalledError,
+    WeightsMismatchError,
+)
 from processing.stages.base import InputMissingError
 
 
@@ -44,8 +49,8 @@ _HOST_ERRNOS = frozenset(
 def classify(error: BaseException) -> Failure:
     """Say whose fault an error is, and under which stable code it is kept."""
     detail = f"{type(error).__name__}: {error}"
-    if isinstance(error, ModelNotInstalledError | WeightsMismatchError):
-        # the host's fault: another one may have the model
+    if isinstance(error, ModelNotInstalledError | WeightsMismatchError | DeviceUnavailableError):
+        # the host's fault: another one may have the model, or the device
         return Failure(Fault.INFRASTRUCTURE, error.code, detail)
     if isinstance(error, EngineError):
         return Failure(Fault.PERMANENT if error.permanent else Fault.ATTEMPT, error.code, str(error) or detail)

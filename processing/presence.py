@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from django.db import connection
 from django.db.models.functions import Now
 
 from processing import process_tree
+from processing.engines import installation
 from processing.models import WorkerPresence
 from processing.stages import registry
 
@@ -27,7 +27,6 @@ FORGOTTEN_AFTER = timedelta(days=1)
 # a fork waits no longer for a beat whose database does not answer
 FORK_WAIT_SECONDS = 3.0
 STOP_WAIT_SECONDS = 5.0
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ def expected_device(setting: str) -> str:
     """
     if setting != "auto":
         return setting
-    return "cuda" if NVIDIA_DRIVER.exists() else "cpu"
+    return "cuda" if any(path.exists() for path in installation.DRIVER_FILES) else "cpu"
 
 
 def memory_bytes() -> int:

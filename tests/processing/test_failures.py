@@ -31,6 +31,7 @@ from processing.stages.base import InputMissingError
         # another process, or another host, may do better
         (errors.OutOfMemoryError("4 GB"), Fault.ATTEMPT, "out_of_memory"),
         (errors.ModelNotInstalledError("none"), Fault.INFRASTRUCTURE, "model_not_installed"),
+        (errors.DeviceUnavailableError("none"), Fault.INFRASTRUCTURE, "device_unavailable"),
         (errors.WeightsMismatchError("wrong"), Fault.INFRASTRUCTURE, "weights_mismatch"),
         (InputMissingError("no preview"), Fault.ATTEMPT, "input_missing"),
         (SoftTimeLimitExceeded(), Fault.ATTEMPT, "timed_out"),
