@@ -113,9 +113,10 @@ def test_models_are_listed(models_in_use: None) -> None:
     said = {line[0]: line for line in say("models", "list")}
     assert said["mtcnn"][:2] == ["mtcnn", "face_detection"]
     [found] = ModelSelection.objects.filter(model="dlib-resnet-v1")
-    expected = f"dlib-resnet-v1 face_embedding 128 yes ({found.weights_hash[:8]}) in use CC0"
+    expected = f"dlib-resnet-v1 face_embedding yes ({found.weights_hash[:8]}) in use dlib's face ResNet"
     assert " ".join(said["dlib-resnet-v1"]).startswith(expected)
-    assert said["facenet-vggface2"][:4] == ["facenet-vggface2", "face_embedding", "512", "no"]
+    assert "128 dimensions; CC0" in " ".join(said["dlib-resnet-v1"])
+    assert said["facenet-vggface2"][:3] == ["facenet-vggface2", "face_embedding", "no"]
 
 
 def selections() -> set[tuple[str, bool]]:

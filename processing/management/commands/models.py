@@ -43,19 +43,19 @@ class Command(BaseCommand):
 
     def _list(self) -> None:
         table = Table(box=None, pad_edge=False)
-        for column in ("model", "task", "dimensions", "installed here", "state", "licence", "what it is"):
-            table.add_column(column, overflow="fold")
+        for column in ("model", "task", "installed here", "state"):
+            table.add_column(column, no_wrap=True)
+        table.add_column("what it is", overflow="fold")
         selected = {row.model: "in use" if row.in_use else "backfill" for row in ModelSelection.objects.all()}
         for model in catalogue.MODELS.values():
             found = installation.installed(model.name, settings.MODELS_DIR)
+            facts = [model.about, f"{model.dimensions} dimensions" if model.dimensions else "", model.licence]
             table.add_row(
                 model.name,
                 model.task,
-                str(model.dimensions or ""),
                 f"yes ({found.weights_hash[:8]})" if found else "no",
                 selected.get(model.name, ""),
-                model.licence,
-                model.about,
+                "; ".join(fact for fact in facts if fact),
             )
         Console(file=self.stdout, highlight=False).print(table)
 
