@@ -1,6 +1,7 @@
 from datetime import timedelta
 from typing import Self
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -24,6 +25,10 @@ class RunState(models.TextChoices):
 
 OPEN_STATES = (RunState.WAITING, RunState.PENDING, RunState.RUNNING)
 FINAL_STATES = (RunState.DONE, RunState.SKIPPED, RunState.DEAD)
+
+# the `skip_reason` of a dead letter that a person has given up; of the runs below it, INPUT_DISCARDED
+DISCARDED = "discarded"
+INPUT_DISCARDED = "input_discarded"
 
 
 class Lane(models.IntegerChoices):
@@ -67,7 +72,23 @@ class Run(models.Model):
     claim_alone = models.BooleanField(_("next claimed alone"), default=False)
     error_code = models.CharField(_("error"), max_length=64, blank=True)
     error_detail = models.TextField(_("error detail"), blank=True)
+    # of the last error: the exception's type, the innermost frame of ours ("file.py:function"), and the whole story
+    exception = models.CharField(_("exception"), max_length=128, blank=True)
+    frame = models.CharField(_("frame"), max_length=200, blank=True)
+    traceback = models.TextField(_("traceback"), blank=True)
+    # a hash of work, code, exception and frame: what failed in the same way has the same one
+    fingerprint = models.CharField(_("fingerprint"), max_length=16, blank=True)
     skip_reason = models.CharField(_("reason for skipping"), max_length=64, blank=True)
+    # a dead letter that a person has given up, and why
+    discarded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="discarded_%(class)ss",
+        verbose_name=_("discarded by"),
+    )
+    discard_reason = models.CharField(_("reason for discarding"), max_length=400, blank=True)
     started_at = models.DateTimeField(_("started"), null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
     # a batch's time is shared out among its runs
@@ -116,6 +137,10 @@ def run_constraints(ledger: str) -> list[models.BaseConstraint]:
             | (~Q(state__in=FINAL_STATES) & Q(finished_at__isnull=True)),
             name=f"{ledger}_final_has_end",
         ),
+        # whoever gives a dead letter up says why
+        models.CheckConstraint(
+            condition=~Q(skip_reason=DISCARDED) | Q(discard_reason__gt=""), name=f"{ledger}_discarded_has_reason"
+        ),
     ]
 
 
@@ -157,6 +182,14 @@ class StageRun(Run):
                 name="stage_run_dead",
                 condition=Q(state=RunState.DEAD),
             ),
+            # dead letters by what they have in common, newest last
+            models.Index(
+                fields=["fingerprint", "finished_at"],
+                name="stage_run_fingerprint",
+                condition=Q(state=RunState.DEAD),
+            ),
+            # a stopping worker hands back what it holds
+            models.Index(fields=["worker"], name="stage_run_worker", condition=Q(state=RunState.RUNNING)),
             # throughput of the last hour
             models.Index(fields=["finished_at"], name="stage_run_finished", condition=Q(finished_at__isnull=False)),
         ]

@@ -32,6 +32,8 @@ class WorkerPresence(models.Model):
     memory_bytes = models.BigIntegerField(_("resident memory"), null=True)
     started_at = models.DateTimeField(_("started"))
     seen_at = models.DateTimeField(_("last seen"))
+    # since when it takes nothing new: it is being stopped, or drained by hand
+    draining_since = models.DateTimeField(_("takes nothing new since"), null=True)
 
     objects = WorkerPresenceQuerySet.as_manager()
 
