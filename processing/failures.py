@@ -1,11 +1,14 @@
 """Whose fault an error is: the file's for good, this attempt's, or the infrastructure's."""
 
 import errno
+import traceback
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
@@ -17,7 +20,10 @@ from processing.engines.errors import (
     ModelNotInstalledError,
     WeightsMismatchError,
 )
+from processing.ledger import RunError
 from processing.stages.base import InputMissingError
+
+OUR_PACKAGES = frozenset({"accounts", "config", "gallery", "photos", "processing"})
 
 
 class Fault(Enum):
@@ -30,11 +36,34 @@ class Fault(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error as the ledger keeps it. `code` is stable, `detail` is for a person."""
+    """Whose fault an error is, and under which stable code it is kept; `detail` is for a person."""
 
     fault: Fault
     code: str
     detail: str
+
+
+def describe(error: BaseException) -> RunError:
+    """Give what the ledger keeps of an error: code and detail, its type, where in our code, the whole story."""
+    failure = classify(error)
+    return RunError(
+        code=failure.code,
+        detail=failure.detail,
+        exception=type(error).__qualname__,
+        frame=_innermost_frame_of_ours(error),
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _innermost_frame_of_ours(error: BaseException) -> str:
+    """Name the function of ours that the error came through last: without a line number, which every edit moves."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.is_relative_to(settings.BASE_DIR):
+            inside = path.relative_to(settings.BASE_DIR)
+            if inside.parts[0] in OUR_PACKAGES:
+                return f"{inside}:{frame.name}"
+    return ""
 
 
 # disk full, quota, I/O, stale NFS handles, sockets, too many open files: the host's trouble, not the photo's

@@ -39,7 +39,7 @@ def reconcile() -> bool:
             loss = ledger.expire_leases(ledger=model)
             returned.update(loss.returned)
             if loss.returned or loss.dead:
-                logger.warning("leases expired: %s returned, %d dead", loss.returned, loss.dead)
+                logger.warning("leases expired: %s returned, %s dead", dict(loss.returned), dict(loss.dead))
         grouping.request_where_due()
         overdue = _overdue()
     # two counts of different runs: what was returned just now is not overdue yet

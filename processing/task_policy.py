@@ -49,7 +49,7 @@ class LedgerRequest(Request):
     def _release(self, *, code: str, detail: str) -> None:
         try:
             for model in (StageRun, LibraryRun):
-                loss = ledger.release_lost(ledger=model, task_id=self.id, code=code, detail=detail)
+                loss = ledger.release_lost(ledger=model, task_id=self.id, error=ledger.RunError(code, detail))
                 ring_for(loss.returned)
         except DatabaseError:
             logger.exception("the runs of task %s stay leased until the reconciler returns them", self.id)

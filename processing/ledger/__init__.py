@@ -4,13 +4,15 @@ Nothing else changes the state of a run. Every time here is the database's, so a
 """
 
 from processing.ledger.claiming import Lease, claim, claim_library_run, is_more_pending, renew
+from processing.ledger.errors import RunError
 from processing.ledger.finishing import LeaseLostError, mark_done, mark_skipped
-from processing.ledger.releasing import Loss, expire_leases, fail, hand_back, release_lost
+from processing.ledger.releasing import Loss, expire_leases, fail, hand_back, release_lost, release_worker
 
 __all__ = [
     "Lease",
     "LeaseLostError",
     "Loss",
+    "RunError",
     "claim",
     "claim_library_run",
     "expire_leases",
@@ -20,5 +22,6 @@ __all__ = [
     "mark_done",
     "mark_skipped",
     "release_lost",
+    "release_worker",
     "renew",
 ]

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from processing.models import LibraryRun, RunState, StageRun
+from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
 from processing.models.ledger import Run
 
 
@@ -27,13 +27,17 @@ class Lease:
     attempt: int
 
 
-# The head is the most urgent run. The rest fills the batch with runs of the head's version, and leaves out runs that
-# were lost in company before: those are claimed alone, so that the next loss names the culprit.
+# Nothing is claimed of work that is paused, nor by a worker that is to finish and take nothing new: asked in the same
+# statement, once and not per row. The head is the most urgent run. The rest fills the batch with runs of the head's
+# version, and leaves out runs that were lost in company before: those are claimed alone, so that the next loss names
+# the culprit.
 _CLAIM = """
 WITH head AS MATERIALIZED (
     SELECT id, version, claim_alone FROM {table}
     WHERE state = 'pending' AND {kind} = %(kind)s AND version = ANY(%(versions)s)
       AND (not_before IS NULL OR not_before <= now())
+      AND NOT EXISTS (SELECT FROM {pauses} WHERE work = %(kind)s)
+      AND NOT EXISTS (SELECT FROM {workers} WHERE name = %(worker)s AND draining_since IS NOT NULL)
     ORDER BY lane, queued_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ), rest AS MATERIALIZED (
     SELECT id FROM {table}
@@ -53,6 +57,19 @@ RETURNING run.id, run.{subject}, run.version, run.lease_token, run.attempt, run.
 """
 
 
+def _claim(ledger: type[Run], values: dict[str, object]) -> list[tuple]:
+    sql = _CLAIM.format(
+        table=ledger._meta.db_table,
+        pauses=StagePause._meta.db_table,
+        workers=WorkerPresence._meta.db_table,
+        kind=ledger.WORK,
+        subject=ledger.SUBJECT,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {**values, "lease": lease_duration()})
+        return cursor.fetchall()
+
+
 def lease_duration() -> timedelta:
     """Give the time after which a run that nobody renews is taken from its holder."""
     return timedelta(seconds=settings.LEDGER_LEASE_SECONDS)
@@ -61,25 +78,22 @@ def lease_duration() -> timedelta:
 def claim(*, stage: str, versions: Sequence[str], limit: int, task_id: str, worker: str) -> list[Lease]:
     """Take up to `limit` of the most urgent pending runs of `stage` whose version is one of `versions`.
 
-    The attempt is counted here, so that work that kills its process is counted too.
+    None where the stage is paused, or where the worker takes nothing new. The attempt is counted here, so that work
+    that kills its process is counted too.
     """
     if not versions:
         return []
-    sql = _CLAIM.format(table=StageRun._meta.db_table, kind="stage", subject="photo_id")
-    values = {"kind": stage, "versions": list(versions), "more": limit - 1, "lease": lease_duration()}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {**values, "task_id": task_id, "worker": worker})
-        rows = sorted(cursor.fetchall(), key=lambda row: row[5:7])
+    values = {"kind": stage, "versions": list(versions), "more": limit - 1, "task_id": task_id, "worker": worker}
+    rows = _claim(StageRun, values)
+    rows.sort(key=lambda row: row[5:7])
     return [Lease(StageRun, row[0], row[1], stage, row[2], row[3], row[4]) for row in rows]
 
 
 def claim_library_run(*, kind: str, versions: Sequence[str], task_id: str, worker: str) -> Lease | None:
     """Take the most urgent pending run of work whose subject is a library."""
-    sql = _CLAIM.format(table=LibraryRun._meta.db_table, kind="kind", subject="library_id")
-    values = {"kind": kind, "versions": list(versions), "more": 0, "lease": lease_duration()}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {**values, "task_id": task_id, "worker": worker})
-        row = cursor.fetchone()
+    values = {"kind": kind, "versions": list(versions), "more": 0, "task_id": task_id, "worker": worker}
+    rows = _claim(LibraryRun, values)
+    row = rows[0] if rows else None
     return row and Lease(LibraryRun, row[0], row[1], kind, row[2], row[3], row[4])
 
 

@@ -8,6 +8,7 @@ from processing.ledger.claiming import Lease
 from processing.models import RunState
 
 UNLEASED = {"lease_token": None, "lease_until": None}
+NO_ERROR = {"error_code": "", "error_detail": "", "exception": "", "frame": "", "traceback": "", "fingerprint": ""}
 
 
 class LeaseLostError(Exception):
@@ -29,6 +30,6 @@ def mark_skipped(lease: Lease, *, reason: str, work_seconds: float, **columns: o
 
 def _finish(lease: Lease, columns: Mapping[str, object]) -> None:
     held = lease.ledger.objects.filter(pk=lease.run_id, lease_token=lease.token, state=RunState.RUNNING)
-    clean = {"error_code": "", "error_detail": "", "not_before": None, "claim_alone": False}
+    clean = {**NO_ERROR, "not_before": None, "claim_alone": False}
     if not held.update(finished_at=Now(), **UNLEASED, **clean, **columns):
         raise LeaseLostError(f"{lease.work} of {lease.subject_id} is no longer ours")

@@ -1,9 +1,10 @@
 """Giving runs back: after an error, a loss, or trouble that was not theirs."""
 
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -11,67 +12,83 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from processing.ledger.claiming import Lease
+from processing.ledger.errors import RunError
 from processing.ledger.finishing import UNLEASED
 from processing.models import RunState
 from processing.models.ledger import Run, RunQuerySet
 
-DETAIL_MAX_LENGTH = 4000
-
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Runs that were taken from a holder that is gone: how many by the name of their work, and how many are dead."""
+    """Runs that were taken from a holder that is gone, by the name of their work: those returned, and those now dead.
 
-    returned: dict[str, int]
-    dead: int
+    `photo_ids` are the photos they were of; for library runs none.
+    """
+
+    returned: Counter[str] = field(default_factory=Counter)
+    dead: Counter[str] = field(default_factory=Counter)
+    photo_ids: frozenset[UUID] = frozenset()
 
 
-def fail(lease: Lease, *, code: str, detail: str, permanent: bool = False) -> bool:
+def fail(lease: Lease, error: RunError, *, permanent: bool = False) -> bool:
     """End an attempt with an error: pending again after a backoff, or dead if permanent or tried often enough.
 
     Gives False, and changes nothing, where the lease is not held any more.
     """
-    error = {"error_code": code, "error_detail": detail[:DETAIL_MAX_LENGTH]}
-    held = _held(lease)
+    held, columns = _held(lease), error.columns(lease.work)
     if permanent or lease.attempt >= settings.LEDGER_MAX_ATTEMPTS:
-        return bool(held.update(state=RunState.DEAD, finished_at=Now(), **UNLEASED, **error))
+        return bool(held.update(state=RunState.DEAD, finished_at=Now(), **UNLEASED, **columns))
     backoff = settings.LEDGER_BACKOFF_SECONDS * 2 ** (lease.attempt - 1)
-    return bool(held.update(**_pending_again(after_seconds=_jittered(backoff)), **error))
+    return bool(held.update(**_pending_again(after_seconds=_jittered(backoff)), **columns))
 
 
-def hand_back(lease: Lease, *, code: str, detail: str, after_seconds: float = 0) -> bool:
+def hand_back(lease: Lease, error: RunError, *, after_seconds: float = 0) -> bool:
     """Return a run without burning the attempt: the trouble was the database's, the broker's, the storage's."""
-    error = {"error_code": code, "error_detail": detail[:DETAIL_MAX_LENGTH]}
-    wait = _jittered(after_seconds)
-    return bool(_held(lease).update(attempt=F("attempt") - 1, **_pending_again(after_seconds=wait), **error))
+    again = _pending_again(after_seconds=_jittered(after_seconds))
+    return bool(_held(lease).update(attempt=F("attempt") - 1, **again, **error.columns(lease.work)))
 
 
-def release_lost(*, ledger: type[Run], task_id: str, code: str, detail: str) -> Loss:
+@transaction.atomic
+def release_worker(*, ledger: type[Run], worker: str) -> Counter[str]:
+    """Return what a worker holds that is being stopped: no error, no attempt, no wait; gives how many by their work."""
+    running = ledger.objects.filter(worker=worker, state=RunState.RUNNING).select_for_update(skip_locked=True)
+    held = list(running.values_list("pk", ledger.WORK))
+    chosen = ledger.objects.filter(pk__in=[pk for pk, _ in held])
+    chosen.update(attempt=F("attempt") - 1, **_pending_again())
+    return Counter(work for _, work in held)
+
+
+def release_lost(*, ledger: type[Run], task_id: str, error: RunError) -> Loss:
     """Return the runs of a task whose process died or was killed for its time, at once."""
-    return _return_lost(ledger, ledger.objects.filter(task_id=task_id), code=code, detail=detail)
+    return _return_lost(ledger, ledger.objects.filter(task_id=task_id), error)
 
 
 def expire_leases(*, ledger: type[Run]) -> Loss:
     """Return the runs whose lease has run out: their whole worker is gone, or hangs."""
-    expired = ledger.objects.filter(lease_until__lt=Now())
-    return _return_lost(ledger, expired, code="lease_expired", detail="The worker that held this run went silent.")
+    error = RunError("lease_expired", "The worker that held this run went silent.")
+    return _return_lost(ledger, ledger.objects.filter(lease_until__lt=Now()), error)
 
 
 @transaction.atomic
-def _return_lost(ledger: type[Run], runs: RunQuerySet, *, code: str, detail: str) -> Loss:
+def _return_lost(ledger: type[Run], runs: RunQuerySet, error: RunError) -> Loss:
     """Return lost runs. One lost in company keeps its attempt count and is claimed alone next."""
-    work = "stage" if hasattr(ledger, "stage") else "kind"
     running = runs.filter(state=RunState.RUNNING).select_for_update(skip_locked=True)
-    lost = list(running.values_list("pk", work, "claimed_with", "attempt"))
-    error = {"error_code": code, "error_detail": detail[:DETAIL_MAX_LENGTH]}
-    chosen = ledger.objects.filter(pk__in=[row[0] for row in lost])
+    lost = list(running.values_list("pk", ledger.WORK, "claimed_with", "attempt", ledger.SUBJECT))
+    returned, dead = Counter[str](), Counter[str]()
     alone, used_up = Q(claimed_with__lte=1), Q(attempt__gte=settings.LEDGER_MAX_ATTEMPTS)
-    dead = chosen.filter(alone & used_up).update(state=RunState.DEAD, finished_at=Now(), **UNLEASED, **error)
-    rest = chosen.filter(state=RunState.RUNNING)
-    rest.filter(alone).update(**_pending_again(), **error)
-    rest.filter(~alone).update(attempt=F("attempt") - 1, claim_alone=True, **_pending_again(), **error)
-    is_dead = [row[2] <= 1 and row[3] >= settings.LEDGER_MAX_ATTEMPTS for row in lost]
-    return Loss(returned=_count(row[1] for row, gone in zip(lost, is_dead, strict=True) if not gone), dead=dead)
+    for work in {row[1] for row in lost}:
+        chosen = ledger.objects.filter(pk__in=[row[0] for row in lost if row[1] == work])
+        columns = error.columns(work)
+        dead[work] = chosen.filter(alone & used_up).update(
+            state=RunState.DEAD, finished_at=Now(), **UNLEASED, **columns
+        )
+        rest = chosen.filter(state=RunState.RUNNING)
+        returned[work] = rest.filter(alone).update(**_pending_again(), **columns)
+        returned[work] += rest.filter(~alone).update(
+            attempt=F("attempt") - 1, claim_alone=True, **_pending_again(), **columns
+        )
+    photo_ids = frozenset(row[4] for row in lost) if ledger.SUBJECT == "photo_id" else frozenset()
+    return Loss(returned=+returned, dead=+dead, photo_ids=photo_ids)
 
 
 def _held(lease: Lease) -> RunQuerySet:
@@ -86,10 +103,3 @@ def _pending_again(*, after_seconds: float = 0) -> dict[str, object]:
 def _jittered(seconds: float) -> float:
     """Spread retries out, so that what failed together does not come back together."""
     return seconds * random.uniform(0.75, 1.25)  # noqa: S311 - spreading load, not secrets
-
-
-def _count(names: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return counts

@@ -1,5 +1,5 @@
 from datetime import timedelta
-from typing import Self
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -53,6 +53,10 @@ class RunQuerySet(models.QuerySet["Run"]):
 
 class Run(models.Model):
     """What both ledgers share. Times are the database's; only `processing.ledger` changes a state."""
+
+    # the columns that name the kind of work, and what it is done on
+    WORK: ClassVar[str]
+    SUBJECT: ClassVar[str]
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # the code's version, a hash of the settings that shape the output and, for a model's work, the model
@@ -147,6 +151,9 @@ def run_constraints(ledger: str) -> list[models.BaseConstraint]:
 class StageRun(Run):
     """One stage of one version for one photo."""
 
+    WORK = "stage"
+    SUBJECT = "photo_id"
+
     photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="stage_runs")
     stage = models.CharField(_("stage"), max_length=32)
     # versions of the inputs that were consumed, by stage: "out of date" is a query
@@ -200,6 +207,9 @@ class StageRun(Run):
 
 class LibraryRun(Run):
     """Work whose subject is a library; one open run per (library, kind, subject)."""
+
+    WORK = "kind"
+    SUBJECT = "library_id"
 
     library = models.ForeignKey(Library, on_delete=models.CASCADE, related_name="runs")
     kind = models.CharField(_("kind"), max_length=32)

@@ -15,8 +15,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, close_old
 from photos import storage
 from photos.models import Photo
 from processing import ledger
-from processing.failures import Failure, Fault, classify
-from processing.ledger import Lease, LeaseLostError
+from processing.failures import Fault, classify, describe
+from processing.ledger import Lease, LeaseLostError, RunError
 from processing.metrics import FENCED, RUNS, STAGE_SECONDS
 from processing.models import RunState, StageRun
 from processing.pipeline.advancing import advance, hold_children
@@ -40,9 +40,8 @@ def work(*, stage_name: str, task_id: str, worker: str) -> int:
         return _work(stage, task_id=task_id, worker=worker)
     except SoftTimeLimitExceeded as error:
         close_old_connections()  # what was interrupted may have left one unusable
-        failure = classify(error)
-        ledger.release_lost(ledger=StageRun, task_id=task_id, code=failure.code, detail=failure.detail)
-        RUNS.labels(stage.name, failure.fault.value).inc()
+        ledger.release_lost(ledger=StageRun, task_id=task_id, error=describe(error))
+        RUNS.labels(stage.name, classify(error).fault.value).inc()
         raise
 
 
@@ -166,15 +165,15 @@ def end_attempt(lease: Lease, error: BaseException) -> None:
 
     If it does not for as long as the lease holds, the lease runs out and the reconciler returns the run.
     """
-    failure = classify(error)
-    RUNS.labels(lease.work, failure.fault.value).inc()
-    logger.warning("%s of %s, attempt %d: %s", lease.work, lease.subject_id, lease.attempt, failure.detail)
-    if failure.code == "unexpected_error":
+    fault, described = classify(error).fault, describe(error)
+    RUNS.labels(lease.work, fault.value).inc()
+    logger.warning("%s of %s, attempt %d: %s", lease.work, lease.subject_id, lease.attempt, described.detail)
+    if described.code == "unexpected_error":
         logger.error("unexpected error in %s of %s", lease.work, lease.subject_id, exc_info=error)
     for wait in (*GIVE_BACK_AFTER_SECONDS, None):
         close_old_connections()  # a broken one could not give the run back
         try:
-            _give_back(lease, failure)
+            _give_back(lease, fault, described)
         except (OperationalError, InterfaceError):
             if wait is None:
                 raise
@@ -183,10 +182,8 @@ def end_attempt(lease: Lease, error: BaseException) -> None:
             return
 
 
-def _give_back(lease: Lease, failure: Failure) -> None:
-    if failure.fault is Fault.INFRASTRUCTURE:
-        wait = settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS
-        ledger.hand_back(lease, code=failure.code, detail=failure.detail, after_seconds=wait)
+def _give_back(lease: Lease, fault: Fault, error: RunError) -> None:
+    if fault is Fault.INFRASTRUCTURE:
+        ledger.hand_back(lease, error, after_seconds=settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS)
     else:
-        is_permanent = failure.fault is Fault.PERMANENT
-        ledger.fail(lease, code=failure.code, detail=failure.detail, permanent=is_permanent)
+        ledger.fail(lease, error, permanent=fault is Fault.PERMANENT)

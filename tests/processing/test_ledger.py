@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -12,7 +13,9 @@ from django.utils import timezone
 
 from accounts.models import Library
 from processing import ledger
-from processing.models import LibraryRun, RunState, StageRun
+from processing.failures import describe
+from processing.ledger import RunError
+from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
 from processing.models.ledger import Lane
 
 MakeRun = Callable[..., StageRun]
@@ -89,15 +92,17 @@ def test_a_commit_without_the_lease_is_refused(make_run: MakeRun) -> None:
     run = make_run()
     [stale] = claim()
     StageRun.objects.filter(pk=run.pk).update(lease_until=Now() - HOUR)
-    assert ledger.expire_leases(ledger=StageRun) == ledger.Loss(returned={"exif": 1}, dead=0)
+    assert ledger.expire_leases(ledger=StageRun) == ledger.Loss(
+        returned=Counter(exif=1), photo_ids=frozenset({run.photo_id})
+    )
     [fresh] = claim()
     with pytest.raises(ledger.LeaseLostError):
         ledger.mark_done(stale, work_seconds=1)
     run.refresh_from_db()
     assert (run.state, run.lease_token, run.attempt) == ("running", fresh.token, 2)
     assert not ledger.renew(stale)
-    assert not ledger.fail(stale, code="late", detail="")
-    assert not ledger.hand_back(stale, code="late", detail="")
+    assert not ledger.fail(stale, RunError("late", ""))
+    assert not ledger.hand_back(stale, RunError("late", ""))
     ledger.mark_done(fresh, work_seconds=0.5, inputs={"renditions": "v7"})
     run.refresh_from_db()
     assert (run.state, run.lease_token, run.work_seconds, run.inputs) == ("done", None, 0.5, {"renditions": "v7"})
@@ -109,14 +114,14 @@ def test_an_error_is_tried_again_later_and_then_dead(make_run: MakeRun) -> None:
     for attempt in (1, 2):
         StageRun.objects.update(not_before=None)
         [lease] = claim()
-        assert ledger.fail(lease, code="unexpected_error", detail=f"attempt {attempt}")
+        assert ledger.fail(lease, RunError("unexpected_error", f"attempt {attempt}"))
         run.refresh_from_db()
         assert (run.state, run.attempt, run.error_detail) == ("pending", attempt, f"attempt {attempt}")
         wait = (run.not_before - run.queued_at).total_seconds() / (5 * 2 ** (attempt - 1))
         assert 0.75 <= wait <= 1.25
     StageRun.objects.update(not_before=None)
     [lease] = claim()
-    assert ledger.fail(lease, code="unexpected_error", detail="attempt 3")
+    assert ledger.fail(lease, RunError("unexpected_error", "attempt 3"))
     run.refresh_from_db()
     assert (run.state, run.attempt, run.error_code) == ("dead", 3, "unexpected_error")
 
@@ -124,7 +129,7 @@ def test_an_error_is_tried_again_later_and_then_dead(make_run: MakeRun) -> None:
 def test_a_permanent_error_is_dead_at_once(make_run: MakeRun) -> None:
     run = make_run()
     [lease] = claim()
-    assert ledger.fail(lease, code="damaged", detail="truncated", permanent=True)
+    assert ledger.fail(lease, RunError("damaged", "truncated"), permanent=True)
     run.refresh_from_db()
     assert (run.state, run.attempt, run.error_code, run.error_detail) == ("dead", 1, "damaged", "truncated")
 
@@ -133,7 +138,7 @@ def test_infrastructure_burns_no_attempt(make_run: MakeRun) -> None:
     run = make_run()
     for _ in range(5):
         [lease] = claim()
-        assert ledger.hand_back(lease, code="storage_unavailable", detail="503")
+        assert ledger.hand_back(lease, RunError("storage_unavailable", "503"))
         run.refresh_from_db()
         assert (run.state, run.attempt, run.error_code) == ("pending", 0, "storage_unavailable")
 
@@ -143,10 +148,10 @@ def test_a_run_lost_alone_counts_and_dies_of_its_third_loss(make_run: MakeRun) -
     losses = []
     for _ in range(3):
         claim(task_id="t")
-        losses.append(ledger.release_lost(ledger=StageRun, task_id="t", code="worker_lost", detail="signal 9"))
+        losses.append(ledger.release_lost(ledger=StageRun, task_id="t", error=RunError("worker_lost", "signal 9")))
     run.refresh_from_db()
     assert (run.state, run.attempt, run.error_code) == ("dead", 3, "worker_lost")
-    assert [loss.dead for loss in losses] == [0, 0, 1]
+    assert [loss.dead for loss in losses] == [{}, {}, {"exif": 1}]
     assert [loss.returned for loss in losses] == [{"exif": 1}, {"exif": 1}, {}]
 
 
@@ -154,8 +159,8 @@ def test_runs_lost_together_do_not_count_and_come_alone_next(make_run: MakeRun) 
     runs = [make_run() for _ in range(3)]
     bystander = make_run(queued_at=timezone.now() + HOUR)
     assert len(claim(limit=3, task_id="t")) == 3
-    loss = ledger.release_lost(ledger=StageRun, task_id="t", code="worker_lost", detail="signal 9")
-    assert loss == ledger.Loss(returned={"exif": 3}, dead=0)
+    loss = ledger.release_lost(ledger=StageRun, task_id="t", error=RunError("worker_lost", "signal 9"))
+    assert loss == ledger.Loss(returned=Counter(exif=3), photo_ids=frozenset(run.photo_id for run in runs))
     lost = StageRun.objects.filter(pk__in=[run.pk for run in runs])
     assert set(lost.values_list("state", "attempt", "claim_alone")) == {("pending", 0, True)}
     assert {len(claim(limit=3)) for _ in range(3)} == {1}
@@ -163,12 +168,86 @@ def test_runs_lost_together_do_not_count_and_come_alone_next(make_run: MakeRun) 
     assert [lease.run_id for lease in claim(limit=3)] == [bystander.pk]
 
 
+def test_an_error_is_kept_with_its_story_until_the_run_succeeds(make_run: MakeRun) -> None:
+    run = make_run()
+    [lease] = claim()
+    try:
+        ledger.claim(stage="exif", versions=3, limit=1, task_id="", worker="")
+    except TypeError as error:
+        described = describe(error)
+    assert ledger.fail(lease, described)
+    run.refresh_from_db()
+    assert (run.error_code, run.exception) == ("unexpected_error", "TypeError")
+    assert run.frame == "processing/ledger/claiming.py:claim"
+    assert run.traceback.startswith("Traceback (most recent call last):")
+    assert run.traceback.endswith(f"{run.error_detail}\n")
+    StageRun.objects.update(not_before=None)
+    [lease] = claim()
+    ledger.mark_done(lease, work_seconds=1)
+    run.refresh_from_db()
+    assert [run.error_code, run.error_detail, run.exception, run.frame, run.traceback, run.fingerprint] == [""] * 6
+
+
+def test_equal_failures_have_one_fingerprint_whatever_their_detail_says(make_run: MakeRun) -> None:
+    runs = [make_run() for _ in range(4)]
+    errors = [
+        RunError("damaged", "cut at byte 17", "DamagedImageError", "processing/engines/imaging/decoding.py:open_image"),
+        RunError("damaged", "cut at byte 99", "DamagedImageError", "processing/engines/imaging/decoding.py:open_image"),
+        RunError("damaged", "cut at byte 17", "DamagedImageError", "processing/engines/imaging/decoding.py:shrink"),
+        RunError("timed_out", "cut at byte 17", "DamagedImageError", "processing/engines/imaging/decoding.py:shrink"),
+    ]
+    for error in errors:
+        [lease] = claim()
+        ledger.fail(lease, error, permanent=True)
+    first, second, third, fourth = (StageRun.objects.get(pk=run.pk).fingerprint for run in runs)
+    assert first == second
+    assert len({first, third, fourth}) == 3
+    assert {len(one) for one in (first, third, fourth)} == {16}
+
+
+def test_nothing_is_claimed_of_a_paused_stage(make_run: MakeRun, library: Library) -> None:
+    make_run()
+    renditions = make_run(stage="renditions")
+    LibraryRun.objects.create(library=library, kind="people", version="v1", queued_at=Now())
+    StagePause.objects.create(work="exif", reason="looking into it")
+    StagePause.objects.create(work="people", reason="looking into it")
+    people = {"kind": "people", "versions": ["v1"], "task_id": "t", "worker": "w"}
+    assert claim() == []
+    assert ledger.claim_library_run(**people) is None
+    assert [lease.run_id for lease in claim(stage="renditions")] == [renditions.pk]
+    StagePause.objects.all().delete()
+    assert len(claim()) == 1
+    assert ledger.claim_library_run(**people) is not None
+
+
+def test_a_draining_worker_claims_nothing_and_others_do(make_run: MakeRun) -> None:
+    make_run()
+    times = {"started_at": Now(), "seen_at": Now()}
+    WorkerPresence.objects.create(name="worker", draining_since=Now(), **times)
+    WorkerPresence.objects.create(name="other", **times)
+    assert claim() == []
+    assert len(claim(worker="other")) == 1
+
+
+def test_a_stopping_worker_hands_back_what_it_holds_and_nothing_else(make_run: MakeRun) -> None:
+    run, other = make_run(), make_run(stage="renditions")
+    [lease] = claim(worker="stopping")
+    claim(stage="renditions", worker="other")
+    assert ledger.release_worker(ledger=StageRun, worker="stopping") == Counter(exif=1)
+    run.refresh_from_db()
+    other.refresh_from_db()
+    assert (run.state, run.attempt, run.not_before, run.error_code) == ("pending", 0, None, "")
+    assert (other.state, other.attempt) == ("running", 1)
+    with pytest.raises(ledger.LeaseLostError):
+        ledger.mark_done(lease, work_seconds=1)
+
+
 def test_a_renewed_lease_does_not_expire(make_run: MakeRun) -> None:
     run = make_run()
     [lease] = claim()
     StageRun.objects.update(lease_until=Now() - HOUR)
     assert ledger.renew(lease)
-    assert ledger.expire_leases(ledger=StageRun) == ledger.Loss(returned={}, dead=0)
+    assert ledger.expire_leases(ledger=StageRun) == ledger.Loss()
     run.refresh_from_db()
     assert run.state == "running"
 
@@ -198,6 +277,10 @@ def test_library_runs_follow_the_same_rules(library: Library) -> None:
         ({"skip_reason": "no_faces"}, "stage_run_skipped_has_reason"),
         ({"state": "done"}, "stage_run_final_has_end"),
         ({"finished_at": Now()}, "stage_run_final_has_end"),
+        (
+            {"state": "skipped", "finished_at": Now(), "skip_reason": "discarded"},
+            "stage_run_discarded_has_reason",
+        ),
     ],
 )
 def test_the_database_refuses_impossible_states(make_run: MakeRun, change: dict[str, object], constraint: str) -> None:
