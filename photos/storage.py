@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ ORIGINALS = "originals"
 RENDITIONS = "renditions"
 
 S3_READ_AHEAD_BYTES = 256 * 1024
+WHOLE_IN_MEMORY_BYTES = 32 * 1024 * 1024
 
 
 def original_key(*, library_id: uuid.UUID, photo_id: uuid.UUID) -> str:
@@ -142,6 +144,25 @@ def open_object(*, alias: str, key: str) -> BinaryIO:
             size = s3_object.content_length
     ranged = RangedObject(alias=alias, s3_object=s3_object, size=size)
     return cast("BinaryIO", io.BufferedReader(ranged, S3_READ_AHEAD_BYTES))
+
+
+def open_whole_object(*, alias: str, key: str) -> BinaryIO:
+    """Open a stored object that will be read from end to end: from a bucket it is fetched in one request.
+
+    What is fetched lies in memory up to WHOLE_IN_MEMORY_BYTES, beyond that in a temporary file. Raises as `open_object`
+    does.
+    """
+    storage = storages[alias]
+    if not hasattr(storage, "bucket"):
+        return open_object(alias=alias, key=key)
+    with contextlib.ExitStack() as closing:
+        fetched = closing.enter_context(tempfile.SpooledTemporaryFile(max_size=WHOLE_IN_MEMORY_BYTES))
+        with storage_operation(alias=alias, operation="read"), _missing_object_of(storage, key) as s3_object:
+            shutil.copyfileobj(s3_object.get()["Body"], fetched)
+        STORAGE_BYTES.labels(alias, "read").inc(fetched.tell())
+        fetched.seek(0)
+        closing.pop_all()  # the caller closes it
+    return cast("BinaryIO", fetched)
 
 
 def read_object(*, alias: str, key: str) -> bytes:

@@ -13,11 +13,13 @@ from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
+from photos.integrity import WrongBytesError
 from photos.storage import is_store_gone
 from processing.engines.errors import (
     DeviceUnavailableError,
     EngineError,
     ModelNotInstalledError,
+    OutOfMemoryError,
     WeightsMismatchError,
 )
 from processing.ledger import RunError
@@ -81,10 +83,17 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, ModelNotInstalledError | WeightsMismatchError | DeviceUnavailableError):
         # the host's fault: another one may have the model, or the device
         return Failure(Fault.INFRASTRUCTURE, error.code, detail)
+    if isinstance(error, MemoryError):
+        # outside of a decoder too: the process that decodes may have only so much
+        return Failure(Fault.ATTEMPT, OutOfMemoryError.code, detail)
     if isinstance(error, EngineError):
         return Failure(Fault.PERMANENT if error.permanent else Fault.ATTEMPT, error.code, str(error) or detail)
     if isinstance(error, InputMissingError):
         return Failure(Fault.ATTEMPT, error.code, str(error))
+    if isinstance(error, WrongBytesError):
+        # what came wrong on its way comes right another time; what lies wrong is for a person, after as many attempts
+        fault = Fault.ATTEMPT if error.at_rest else Fault.INFRASTRUCTURE
+        return Failure(fault, error.code, str(error))
     if isinstance(error, SoftTimeLimitExceeded):
         return Failure(Fault.ATTEMPT, "timed_out", "The work took longer than the task may.")
     if isinstance(error, FileNotFoundError) and error.filename and is_store_gone(error.filename):

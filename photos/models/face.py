@@ -59,6 +59,8 @@ class Face(models.Model):
     confidence = models.FloatField(_("confidence"))
     quality = models.FloatField(_("quality"))
     chip_key = models.CharField(max_length=255)
+    # nothing: it was stored before hashes of chips were kept
+    chip_sha256 = models.CharField(max_length=64, blank=True)
     chip_width = models.PositiveIntegerField()
     chip_height = models.PositiveIntegerField()
     chip_box = models.JSONField()

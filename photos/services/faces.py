@@ -28,6 +28,7 @@ class FoundFace:
     confidence: float
     quality: float
     chip_key: str
+    chip_sha256: str
     chip_width: int
     chip_height: int
     chip_box: list[float]

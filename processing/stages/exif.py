@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, timedelta
 
-from django.conf import settings
-
-from photos import storage
 from photos.models import Photo
 from photos.services import results
-from processing.engines import exif, imaging
+from processing.engines import exif
 from processing.ledger import Lease
 from processing.stages.base import Loaded, Stage, Written
+from processing.stages.originals import open_original
 
 # the engine's names carry their units, the columns' descriptions do
 _COLUMNS = {
@@ -52,8 +50,7 @@ class ExifStage(Stage):
         found = []
         for one in loaded:
             photo: Photo = one.data
-            imaging.rearm_cpu(settings.DECODE_CPU_SECONDS)
-            with storage.open_object(alias=photo.storage_alias, key=photo.storage_key) as file:
+            with open_original(photo) as file:
                 found.append(exif.read_metadata(file, image_format=photo.image_format))
         return found
 

@@ -8,7 +8,7 @@ import numpy as np
 from django.conf import settings
 from django.core.files.base import ContentFile
 
-from photos import storage
+from photos import integrity, storage
 from photos.models import Rendition
 from photos.services import faces
 from processing.engines import imaging
@@ -62,7 +62,7 @@ class FaceDetectionStage(Stage):
         """Read the preview."""
         preview = (
             Rendition.objects.filter(photo_id=lease.subject_id, kind="preview")
-            .values("photo__library_id", "storage_key")
+            .values("photo__library_id", "storage_key", "sha256")
             .first()
         )
         if preview is None:
@@ -70,7 +70,7 @@ class FaceDetectionStage(Stage):
         return Loaded(
             photo_id=lease.subject_id,
             library_id=preview["photo__library_id"],
-            data=storage.read_object(alias=storage.RENDITIONS, key=preview["storage_key"]),
+            data=integrity.read_derived(key=preview["storage_key"], sha256=preview["sha256"]),
         )
 
     def compute(self, loaded: Sequence[Loaded], *, version: str) -> list[FacesOfPreview]:
@@ -135,6 +135,7 @@ def _found_face(one: FaceWithChip, *, key: str, width: int, height: int) -> face
         confidence=min(one.face.confidence, 1.0),
         quality=one.face.quality,
         chip_key=key,
+        chip_sha256=hashlib.sha256(one.chip.data).hexdigest(),
         chip_width=one.chip.width,
         chip_height=one.chip.height,
         chip_box=list(one.chip.box),

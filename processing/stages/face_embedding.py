@@ -8,7 +8,7 @@ from uuid import UUID
 import numpy as np
 from django.conf import settings
 
-from photos import storage
+from photos import integrity
 from photos.models import Face
 from photos.services import faces
 from processing.engines import imaging
@@ -49,14 +49,14 @@ class FaceEmbeddingStage(Stage):
             Face.objects.filter(photo_id=lease.subject_id)
             .order_by("id")
             .select_related("photo")
-            .only("chip_key", "chip_box", "chip_landmarks", "photo__library_id")
+            .only("chip_key", "chip_sha256", "chip_box", "chip_landmarks", "photo__library_id")
         )
         if not rows:
             raise InputMissingError("The photo has no faces.")
         chips = [
             Chip(
                 face_id=row.pk,
-                data=storage.read_object(alias=storage.RENDITIONS, key=row.chip_key),
+                data=integrity.read_derived(key=row.chip_key, sha256=row.chip_sha256),
                 box=tuple(row.chip_box),
                 landmarks=tuple(tuple(point) for point in row.chip_landmarks),
             )

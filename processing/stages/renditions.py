@@ -13,6 +13,7 @@ from photos.services import results
 from processing.engines import imaging
 from processing.ledger import Lease
 from processing.stages.base import Loaded, Stage, Written
+from processing.stages.originals import open_original
 
 MIME_TYPE = "image/jpeg"
 
@@ -48,8 +49,7 @@ class RenditionsStage(Stage):
         made = []
         for one in loaded:
             photo: Photo = one.data
-            imaging.rearm_cpu(settings.DECODE_CPU_SECONDS)
-            with storage.open_object(alias=photo.storage_alias, key=photo.storage_key) as file:
+            with open_original(photo) as file:
                 found = imaging.render(
                     file,
                     sizes=settings.RENDITION_SIZES,

@@ -31,6 +31,7 @@ def found(left: float, *, top: float = 0.2, size: float = 0.2, chip: str = "", *
         "confidence": 0.99,
         "quality": 0.5,
         "chip_key": chip or f"chip {left:.3f}",
+        "chip_sha256": "0" * 64,
         "chip_width": 160,
         "chip_height": 150,
         "chip_box": [40.0, 40.0, 120.0, 120.0],
