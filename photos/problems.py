@@ -23,6 +23,15 @@ class RefusedFileError(DomainError):
         self.code = code
 
 
+class InvalidValueError(DomainError):
+    """A value that cannot be; `field` names it, as it is called where it was asked for."""
+
+    code = "invalid"
+
+    def __init__(self, detail: str, *, field: str) -> None:
+        super().__init__(detail, errors=[{"field": field, "code": "invalid", "detail": detail}])
+
+
 class NotPermittedError(DomainError):
     """The caller sees the thing and may not do this to it."""
 

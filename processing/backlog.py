@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from django.db.models import F, Min, QuerySet
 from django.db.models.functions import Now
 
+from processing.kinds import registry as kinds
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import OPEN_STATES, Lane
-from processing.services import grouping
 from processing.stages import registry
 
 UNFINISHED_STATES = (*OPEN_STATES, RunState.DEAD)
@@ -42,6 +42,11 @@ def unfinished() -> dict[str, dict[RunState, int]]:
     return {name: {state: _count(runs, state) for state in UNFINISHED_STATES} for name, _, runs in _all_work()}
 
 
+def queues() -> dict[str, str]:
+    """Give the queue of each stage, and of each kind of work on libraries, in the order in which they are shown."""
+    return {name: queue for name, queue, _ in _all_work()}
+
+
 def dead() -> int:
     """Count the dead letters of all work, each kind up to COUNT_LIMIT."""
     return sum(_count(runs, RunState.DEAD) for _, _, runs in _all_work())
@@ -51,7 +56,8 @@ def _all_work() -> Iterator[tuple[str, str, QuerySet]]:
     """Give the name, the queue and the runs of each stage, and of work on libraries."""
     for stage in registry.all_stages():
         yield stage.name, stage.queue, StageRun.objects.filter(stage=stage.name)
-    yield grouping.KIND, grouping.QUEUE, LibraryRun.objects.filter(kind=grouping.KIND)
+    for kind in kinds.all_kinds():
+        yield kind.name, kind.queue, LibraryRun.objects.filter(kind=kind.name)
 
 
 def _count(runs: QuerySet, state: RunState) -> int:

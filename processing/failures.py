@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
+from photos import integrity, storage
 from photos.integrity import WrongBytesError
 from photos.storage import is_store_gone
 from processing.engines.errors import (
@@ -25,6 +26,7 @@ from processing.engines.errors import (
 from processing.ledger import RunError
 from processing.stages.base import InputMissingError
 
+_STORE, _READING = Path(storage.__file__).parent, Path(integrity.__file__)
 OUR_PACKAGES = frozenset({"accounts", "config", "gallery", "photos", "processing"})
 
 
@@ -95,7 +97,7 @@ def classify(error: BaseException) -> Failure:
         fault = Fault.ATTEMPT if error.at_rest else Fault.INFRASTRUCTURE
         return Failure(fault, error.code, str(error))
     if isinstance(error, SoftTimeLimitExceeded):
-        return Failure(Fault.ATTEMPT, "timed_out", "The work took longer than the task may.")
+        return _failure_of_time(error)
     if isinstance(error, FileNotFoundError) and error.filename and is_store_gone(error.filename):
         return Failure(Fault.INFRASTRUCTURE, "storage_unavailable", detail)
     if isinstance(error, FileNotFoundError) or _is_missing_object(error):
@@ -107,6 +109,14 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, BotoCoreError | ClientError | ConnectionError | TimeoutError) or _is_host_trouble(error):
         return Failure(Fault.INFRASTRUCTURE, "storage_unavailable", detail)
     return Failure(Fault.ATTEMPT, "unexpected_error", detail)
+
+
+def _failure_of_time(error: SoftTimeLimitExceeded) -> Failure:
+    """Say whose fault it is that a task's time is over: the store's, where that was being read or written."""
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    if any(path.is_relative_to(_STORE) or path == _READING for path in files):
+        return Failure(Fault.INFRASTRUCTURE, "storage_unavailable", "The time was over while the store was asked.")
+    return Failure(Fault.ATTEMPT, "timed_out", "The work took longer than the task may.")
 
 
 def _is_missing_object(error: BaseException) -> bool:

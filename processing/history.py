@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, DateTimeField, DurationField, F, Func, QuerySet, Value
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from processing.models import LibraryRun, RunState, StageRun
@@ -58,6 +59,24 @@ def throughput(runs: QuerySet[StageRun] | None = None) -> list[ThroughputBin]:
             done.setdefault(begun, Counter())[stage] += count
     starts = [first + number * BIN for number in range(SPAN // BIN + 1)]
     return [ThroughputBin(start=one, done=done.get(one, Counter()), dead=dead[one]) for one in starts]
+
+
+def count_done(span: timedelta) -> Counter[str]:
+    """Count the runs of all work that were done within `span`, by stage or kind: the index of `finished_at` serves."""
+    return _count_ended(RunState.DONE, span)
+
+
+def count_died(span: timedelta) -> Counter[str]:
+    """Count the runs of all work that died within `span`, and still are dead, by stage or kind."""
+    return _count_ended(RunState.DEAD, span)
+
+
+def _count_ended(state: RunState, span: timedelta) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for model, work in ((StageRun, "stage"), (LibraryRun, "kind")):
+        ended = model.objects.filter(state=state, finished_at__gt=Now() - span).order_by()
+        counts.update(dict(ended.values_list(work).annotate(Count("pk"))))
+    return counts
 
 
 def dead_letters(runs: QuerySet[StageRun], library_runs: QuerySet[LibraryRun]) -> list[DeadLetters]:

@@ -1,5 +1,6 @@
 """Taking files in: header, bytes, row and runs. The upload and the import call the same service."""
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -16,6 +17,12 @@ from processing.engines.errors import EngineError
 from processing.metrics import UPLOAD_SECONDS
 from processing.models.ledger import Lane
 from processing.pipeline.planning import plan
+from processing.services import trash
+
+logger = logging.getLogger(__name__)
+
+# rare races, of which each takes another try: with an upload of the same bytes, a deletion, a sweep
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +50,52 @@ def take_in(
     off the caller rings for the workers, for many photos at once.
 
     Raises RefusedFileError (`empty_file`, `too_large`, `unsupported_format`, `damaged`, `too_many_pixels`); then
-    nothing was stored. The same bytes again give the existing photo, out of the trash if it lay there.
+    nothing was stored. Raises UploadSweptError, the trouble of the store, where it took too long to store the bytes.
+    The same bytes again give the existing photo, out of the trash if it lay there.
     """
     started = time.monotonic()
     sha256, byte_size = digest or originals.hash_file(file)
     _check_size(byte_size)
-    existing = originals.find_same_bytes(library=library, sha256=sha256)
-    if existing is None:
-        facts = _read_facts(file, sha256=sha256, byte_size=byte_size)
+    facts = None
+    for _ in range(ATTEMPTS):
+        existing = _existing(library, sha256, lane=lane, announce=announce)
+        if existing is not None:
+            UPLOAD_SECONDS.labels("duplicate").observe(time.monotonic() - started)
+            return Ingested(photo=existing, is_new=False)
+        facts = facts or _read_facts(file, sha256=sha256, byte_size=byte_size)
         photo = originals.store(library=library, file=file, facts=facts)
-        # an error from here on leaves the bytes: the commit may have happened although its answer was lost
+        if _save(photo, uploader=uploader, filename=filename, lane=lane, announce=announce):
+            UPLOAD_SECONDS.labels("new").observe(time.monotonic() - started)
+            return Ingested(photo=photo, is_new=True)
+    raise originals.UploadSweptError("The same bytes are being uploaded and deleted all the time. Try again.")
+
+
+def _existing(library: Library, sha256: str, *, lane: int, announce: bool) -> Photo | None:
+    """Give the photo of these bytes, out of the trash; none where there is none, or it is being deleted for good."""
+    photo = originals.find_same_bytes(library=library, sha256=sha256)
+    if photo is None or photo.trashed_at is None:
+        return photo
+    # waits for a deletion under way; one that comes later sees that the photo is back
+    trash.restore(photo_ids=[photo.pk], lane=lane, announce=announce)
+    return Photo.objects.present().filter(pk=photo.pk).first()
+
+
+def _save(photo: Photo, *, uploader: User | None, filename: str, lane: int, announce: bool) -> bool:
+    """Save a stored photo with its runs; False, and nothing of it is left, where it has to be stored anew or is there.
+
+    Any other error leaves the bytes: the commit may have happened although its answer was lost.
+    """
+    try:
         with transaction.atomic():
             is_new = originals.save_once(photo=photo, uploader=uploader, filename=filename)
             if is_new:
                 plan([photo.pk], lane=lane, announce=announce)
-        if is_new:
-            UPLOAD_SECONDS.labels("new").observe(time.monotonic() - started)
-            return Ingested(photo=photo, is_new=True)
+    except originals.UploadSweptError:
+        logger.warning("the bytes of %s were given up while they were stored", photo.storage_key)
+        is_new = False
+    if not is_new:
         originals.discard(photo)
-        existing = Photo.objects.get(library=library, sha256=sha256)
-    originals.restore_if_trashed(existing)
-    UPLOAD_SECONDS.labels("duplicate").observe(time.monotonic() - started)
-    return Ingested(photo=existing, is_new=False)
+    return is_new
 
 
 def _check_size(byte_size: int) -> None:

@@ -14,3 +14,7 @@ UPLOAD_SECONDS = Histogram(
     buckets=SECONDS,
 )
 FENCED = Counter("darkroom_fenced_commits", "Results that came too late and were not written.", ["stage"])
+LOST_RUNS = Counter("darkroom_lost_runs", "Runs whose holder died, hung or went silent.", ["stage", "code"])
+EXPIRED_LEASES = Counter("darkroom_expired_leases", "Runs whose lease ran out: nobody saw their holder go.")
+DEAD_RUNS = Counter("darkroom_dead_runs", "Runs that have become dead letters.", ["stage", "code"])
+SWEPT_OBJECTS = Counter("darkroom_swept_objects", "Stored objects that no row named and that were deleted.", ["reason"])

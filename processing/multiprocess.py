@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 from celery.utils.log import current_process_index
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def begin(*, name: str, identify: Callable[[], object] = os.getpid) -> None:
         return
     if "prometheus_client" in sys.modules:
         raise RuntimeError("prometheus_client was imported already: it counts for this process alone")
-    _folder = Path(tempfile.mkdtemp(prefix=f"darkroom-{name}-metrics-"))
+    _remove_abandoned(f"darkroom-{name}-metrics-")
+    _folder = Path(tempfile.mkdtemp(prefix=f"darkroom-{name}-metrics-{os.getpid()}-"))
     atexit.register(_remove, _folder, os.getpid())
     # prometheus_client's own way in; children that are spawned find it in their environment
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_folder)
@@ -67,3 +69,11 @@ def _remove(folder: Path, owner: int) -> None:
     """Delete the folder, at the end of the process that made it and not of a forked child."""
     if os.getpid() == owner:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_abandoned(prefix: str) -> None:
+    """Delete the folders of processes that were killed and could not do it themselves."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        owner = folder.name.removeprefix(prefix).partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)

@@ -7,8 +7,8 @@ from django.db.models import Count, Min, Q, QuerySet
 from django.utils import timezone
 
 from photos.models import Photo
+from processing.kinds import registry as kinds
 from processing.models import LibraryRun, RunState, StageRun, WorkerPresence
-from processing.services import grouping
 from processing.stages import registry
 from processing.stages.base import Stage
 
@@ -52,7 +52,7 @@ class Overview:
 def overview(photos: QuerySet[Photo] | None = None) -> Overview:
     """Count runs by stage and state, of all photos or of some, and say what keeps pending ones from moving."""
     runs = StageRun.objects.all() if photos is None else StageRun.objects.filter(photo__in=photos)
-    library_runs = LibraryRun.objects.filter(kind=grouping.KIND)
+    library_runs = LibraryRun.objects.filter(kind__in=kinds.names())
     if photos is not None:
         library_runs = library_runs.filter(library__in=photos.values("library_id"))
     counts = _counts(runs, "stage") | _counts(library_runs, "kind")
@@ -69,16 +69,16 @@ def overview(photos: QuerySet[Photo] | None = None) -> Overview:
         )
         for stage in registry.all_stages()
     ]
-    people = counts.get(grouping.KIND, {})
-    work.append(
+    work += [
         WorkOverview(
-            name=grouping.KIND,
-            queue=grouping.QUEUE,
-            counts=_all_states(people),
-            oldest_pending_seconds=_age(oldest.get(grouping.KIND)),
-            obstacle=obstacles.of_queue(grouping.QUEUE) if people.get(RunState.PENDING) else "",
+            name=kind.name,
+            queue=kind.queue,
+            counts=_all_states(counts.get(kind.name, {})),
+            oldest_pending_seconds=_age(oldest.get(kind.name)),
+            obstacle=obstacles.of_queue(kind.queue) if counts.get(kind.name, {}).get(RunState.PENDING) else "",
         )
-    )
+        for kind in kinds.all_kinds()
+    ]
     return Overview(work=work)
 
 

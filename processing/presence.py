@@ -7,14 +7,16 @@ thread holds at that moment, so a fork waits for the end of a beat.
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
-from django.db import connection
+from django.conf import settings
+from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 
-from processing import process_tree
+from processing import process_tree, stopping
 from processing.engines import installation
 from processing.models import WorkerPresence
 from processing.stages import registry
@@ -27,6 +29,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 # a fork waits no longer for a beat whose database does not answer
 FORK_WAIT_SECONDS = 3.0
 STOP_WAIT_SECONDS = 5.0
+STOP_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +73,53 @@ class Presence:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
         self._is_failing = False
+        self._is_new = True
+        self._works: tuple[str, ...] = ()
 
     def begin(self) -> None:
         """Say it now and every BEAT_SECONDS, from a thread."""
         _beating.guard_forks()
         self._thread.start()
 
+    def begin_stopping(self) -> None:
+        """Let the worker claim nothing new and, after a moment for what it has in hand, hand back the rest.
+
+        In a thread: Celery calls from a signal handler, and goes on to wait for its tasks.
+        """
+        threading.Thread(target=self._stop_working, name="stopping", daemon=True).start()
+
+    def _stop_working(self) -> None:
+        deadline = time.monotonic() + settings.WORKER_STOP_GRACE_SECONDS
+        try:
+            with _beating.lock:
+                stopping.take_nothing_new(worker=self.name)
+                connection.close()
+            while time.monotonic() < deadline and self._holds_runs():
+                time.sleep(STOP_POLL_SECONDS)
+            self._hand_back()
+        except DatabaseError as error:
+            logger.warning("worker %s could not hand back what it holds; its leases run out: %s", self.name, error)
+
+    def _holds_runs(self) -> bool:
+        with _beating.lock:
+            try:
+                return stopping.holds_runs(worker=self.name)
+            finally:
+                connection.close()
+
+    def _hand_back(self) -> None:
+        with _beating.lock:
+            try:
+                stopping.hand_back(worker=self.name, works=self._works)
+            finally:
+                connection.close()
+
     def end(self) -> None:
-        """Stop saying it, and remove the row."""
+        """Stop saying it, hand back what is still leased to this worker, and remove the row."""
         self._stop.set()
         self._thread.join(STOP_WAIT_SECONDS)
         try:
+            self._hand_back()
             WorkerPresence.objects.filter(name=self.name).delete()
         except Exception as error:  # noqa: BLE001 - the row goes stale by itself
             logger.warning("the row of worker %s stays until it is stale: %s", self.name, error)
@@ -96,7 +135,9 @@ class Presence:
 
     def _beat(self) -> None:
         try:
-            write(name=self.name, facts=self._facts())
+            facts = self._facts()
+            write(name=self.name, facts=facts, is_new=self._is_new)
+            self._is_new, self._works = False, tuple(facts.versions)
         except Exception as error:  # noqa: BLE001 - an outage must not end the thread, and is said once
             if not self._is_failing:
                 logger.warning("worker %s cannot say that it is there: %s", self.name, error)
@@ -109,10 +150,13 @@ class Presence:
             connection.close()
 
 
-def write(*, name: str, facts: WorkerFacts) -> None:
-    """Write a worker's row, seen now by the database's clock, and remove the rows of workers long gone."""
+def write(*, name: str, facts: WorkerFacts, is_new: bool = False) -> None:
+    """Write a worker's row, seen now by the database's clock, and remove the rows of workers long gone.
+
+    A new worker takes work, whatever one of the same name was told before it.
+    """
     row = WorkerPresence(name=name, started_at=Now(), seen_at=Now(), **asdict(facts))
-    fresh = ["seen_at", *asdict(facts)]
+    fresh = ["seen_at", *asdict(facts), *(["started_at", "draining_since"] if is_new else [])]
     WorkerPresence.objects.bulk_create([row], update_conflicts=True, unique_fields=["name"], update_fields=fresh)
     WorkerPresence.objects.filter(seen_at__lt=Now() - FORGOTTEN_AFTER).delete()
 

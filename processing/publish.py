@@ -7,7 +7,7 @@ is down. A hint that is not sent costs nothing but time: the reconciler sends it
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
@@ -87,6 +87,18 @@ _publisher = _Publisher()
 forget_connection = _publisher.forget
 
 
+def send(*, task: str, queue: str, values: Mapping[str, object]) -> bool:
+    """Send one message with values of its own at once; False if it was held back."""
+    is_sent = _publisher.send(task=task, queue=queue, kwargs={"v": MESSAGE_VERSION, **values})
+    HINTS.labels(task, "sent" if is_sent else "held_back").inc()
+    return is_sent
+
+
+def count_waiting(queue: str) -> int:
+    """Count the messages that lie in a queue; 0 if the broker cannot say."""
+    return _publisher.waiting(queue)
+
+
 def ring(*, task: str, queue: str, ids: Sequence[UUID] = (), messages: int = 1) -> int:
     """Send hints at once; gives how many went out. `ids` name who rang, for the trace."""
     chunks: list[Sequence[UUID]] = [
@@ -103,9 +115,12 @@ def ring(*, task: str, queue: str, ids: Sequence[UUID] = (), messages: int = 1) 
     return sent
 
 
-def ring_sparingly(*, task: str, queue: str, messages: int) -> int:
-    """Send hints for work that is overdue, unless as many lie in the queue: workers are busy, or gone."""
-    missing = messages - _publisher.waiting(queue)
+def ring_sparingly(*, task: str, queue: str, messages: int, enough: int | None = None) -> int:
+    """Send hints for work that is overdue, unless as many lie in the queue: workers are busy, or gone.
+
+    `enough` is how many may lie there for all tasks of the queue together, where several share it.
+    """
+    missing = min(messages, (messages if enough is None else enough) - _publisher.waiting(queue))
     return ring(task=task, queue=queue, messages=missing) if missing > 0 else 0
 
 

@@ -10,10 +10,12 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
-from processing import ledger
-from processing.models import LibraryRun, RunState, StageRun, WorkerPresence
+from processing import circuit, ledger
+from processing.kinds import registry as kinds
+from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
+from processing.models.ledger import DISCARDED, INPUT_DISCARDED
 from processing.pipeline.planning import batched_ids, plan
-from processing.services import grouping
+from processing.services import canaries, object_sweeps
 from processing.stages import registry
 from processing.sweeps import note_sweep
 from processing.task_policy import ring_for
@@ -26,49 +28,62 @@ REPLAN_AT_ONCE = 2000
 FORGOTTEN_WITHIN = timedelta(hours=1)
 
 
-def reconcile() -> bool:
-    """Sweep once; False if another sweep is under way. May run any number of times, at the same time as itself."""
+def reconcile(*, worker: str = "") -> bool:
+    """Sweep once; False if another sweep is under way. May run any number of times, at the same time as itself.
+
+    `worker` is the name of the worker that sweeps: how old its code is decides what it may plan anew.
+    """
     with transaction.atomic():
         if not _lock():
             return False
         # first: planning may have to wait for a change of the plan, which waits for runs that are locked below
         plan_forgotten()
-        replan_unknown_versions()
+        replan_unknown_versions(worker=worker)
         returned: Counter[str] = Counter()
         for model in (StageRun, LibraryRun):
             loss = ledger.expire_leases(ledger=model)
+            object_sweeps.request_for_lost(loss)
             returned.update(loss.returned)
             if loss.returned or loss.dead:
                 logger.warning("leases expired: %s returned, %s dead", dict(loss.returned), dict(loss.dead))
-        grouping.request_where_due()
+        for kind in kinds.all_kinds():
+            kind.request_where_due()
+        circuit.review()
+        canaries.ring()
         overdue = _overdue()
     # two counts of different runs: what was returned just now is not overdue yet
     ring_for(returned + Counter(overdue))
     note_sweep()
+    object_sweeps.sweep()
     return True
 
 
 def plan_forgotten() -> int:
-    """Plan the photos that have a run which still waits although its input was finished lately.
+    """Plan the photos that have a run which still waits although its input was finished or discarded lately.
 
     Such a run was planned while the input was being committed, by a transaction that the commit could not see.
     """
     since = Now() - FORGOTTEN_WITHIN
     found: set[tuple[UUID, int]] = set()
     for stage in [one for one in registry.all_stages() if one.needs]:
-        done = StageRun.objects.filter(
-            photo=OuterRef("photo"), stage=stage.needs, state=RunState.DONE, finished_at__gt=since
-        )
-        waiting = StageRun.objects.filter(Exists(done), stage=stage.name, state=RunState.WAITING)
-        found.update(waiting.values_list("photo_id", "lane")[:REPLAN_AT_ONCE])
+        inputs = StageRun.objects.filter(photo=OuterRef("photo"), stage=stage.needs)
+        lately = inputs.filter(finished_at__gt=since)
+        given_up = Exists(lately.filter(skip_reason__in=[DISCARDED, INPUT_DISCARDED]))
+        waiting = StageRun.objects.filter(stage=stage.name, state=RunState.WAITING)
+        for forgotten in (
+            waiting.filter(Exists(lately.filter(state=RunState.DONE))),
+            waiting.filter(given_up, ~Exists(inputs.exclude(state=RunState.SKIPPED))),
+        ):
+            found.update(forgotten.values_list("photo_id", "lane")[:REPLAN_AT_ONCE])
     return _plan_by_lane(found)
 
 
-def replan_unknown_versions() -> int:
+def replan_unknown_versions(*, worker: str = "") -> int:
     """Plan anew the photos whose open runs are of a version that is neither planned nor known to any live worker.
 
-    Such runs are left behind when a setting or the code changes under a backlog. While a worker that knows the version
-    is alive, as in a rolling upgrade, they wait for it.
+    Such runs are left behind when a setting or the code changes under a backlog. In a rolling upgrade they wait: while
+    a worker that knows the version is alive, and, where the sweeping worker was started before they were made and so
+    may be the older one, for UNKNOWN_VERSION_WAIT_SECONDS.
     """
     known: dict[str, set[str]] = {stage.name: set(stage.planned_versions()) for stage in registry.all_stages()}
     for versions in WorkerPresence.objects.alive().values_list("versions", flat=True):
@@ -77,7 +92,10 @@ def replan_unknown_versions() -> int:
     stale = Q()
     for name, versions in known.items():
         stale |= Q(stage=name) & ~Q(version__in=versions)
-    runs = StageRun.objects.filter(stale, state__in=[RunState.PENDING, RunState.WAITING])
+    patience = Now() - timedelta(seconds=settings.UNKNOWN_VERSION_WAIT_SECONDS)
+    started_at = WorkerPresence.objects.filter(name=worker).values_list("started_at", flat=True).first()
+    old = Q(created_at__lt=patience) | Q(created_at__lt=started_at or Now())
+    runs = StageRun.objects.filter(stale, old, state__in=[RunState.PENDING, RunState.WAITING])
     return _plan_by_lane(set(runs.values_list("photo_id", "lane")[:REPLAN_AT_ONCE]))
 
 
@@ -96,9 +114,13 @@ def _overdue() -> dict[str, int]:
     for model, work in ((StageRun, "stage"), (LibraryRun, "kind")):
         rows = model.objects.filter(due, state=RunState.PENDING).values_list(work).annotate(count=Count("pk"))
         counts.update(rows.values_list(work, "count"))
+    # of paused work nothing is claimed, but for the one run by which a circuit tries again
+    for pause in StagePause.objects.annotate(now=Now()):
+        tries = pause.is_circuit and pause.probe_at <= pause.now
+        counts[pause.work] = min(counts.get(pause.work, 0), 1 if tries else 0)
     # a newer release may have planned stages that this one does not know
-    known = {grouping.KIND, *(stage.name for stage in registry.all_stages())}
-    return {name: count for name, count in counts.items() if name in known}
+    known = kinds.names() | {stage.name for stage in registry.all_stages()}
+    return {name: count for name, count in counts.items() if count and name in known}
 
 
 def _lock() -> bool:

@@ -13,17 +13,22 @@ from celery import Task, shared_task
 from celery.worker.request import Request
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import connection
+from django.db import connection, transaction
 
 from processing import ledger
+from processing.kinds import registry as kinds
+from processing.losses import describe_loss
 from processing.models import LibraryRun, StageRun
-from processing.publish import ring_sparingly
+from processing.publish import ring_sparingly, send
+from processing.services import object_sweeps
 from processing.stages import registry
 
 logger = logging.getLogger(__name__)
 
 SOFT_SHARE = 0.9
-PEOPLE = "people"
+
+# set in a message that stands for one whose reader died
+PASSED_ON = "passed_on"
 
 # task name -> queue, filled where the tasks are defined
 _queues: dict[str, str] = {}
@@ -44,17 +49,30 @@ class LedgerRequest(Request):
         # billiard wraps what it carries from one process to another
         error = getattr(exc_info.exception, "exc", exc_info.exception)
         if isinstance(error, WorkerLostError | SystemExit):
-            self._release(code="worker_lost", detail=f"The process died: {error}")
+            code, detail = describe_loss(error)
+            self._release(code=code, detail=detail)
 
     def _release(self, *, code: str, detail: str) -> None:
         try:
             for model in (StageRun, LibraryRun):
-                loss = ledger.release_lost(ledger=model, task_id=self.id, error=ledger.RunError(code, detail))
+                with transaction.atomic():
+                    loss = ledger.release_lost(ledger=model, task_id=self.id, error=ledger.RunError(code, detail))
+                    object_sweeps.request_for_lost(loss)
                 ring_for(loss.returned)
+            self._ring_again()
         except DatabaseError:
             logger.exception("the runs of task %s stay leased until the reconciler returns them", self.id)
         finally:
             connection.close()  # a child forked later must not inherit it
+
+    def _ring_again(self) -> None:
+        """Pass the hint on: its message is used up, be it that the child died before it had claimed anything.
+
+        Once: children that die of what is on this host would else kill each other's successors without a pause.
+        """
+        is_ledgers = self.name in kinds.names() or self.name in {stage.name for stage in registry.all_stages()}
+        if is_ledgers and not self.kwargs.get(PASSED_ON):
+            send(task=self.name, queue=_queues[self.name], values={"ids": self.kwargs.get("ids", []), PASSED_ON: True})
 
 
 class LedgerTask(Task):
@@ -73,6 +91,11 @@ def library_task(*, name: str) -> Callable[[Callable[..., Any]], Task]:
     return _task(name=name, queue="people", hard_limit=settings.LIBRARY_TASK_TIME_LIMIT)
 
 
+def any_queue_task(*, name: str) -> Callable[[Callable[..., Any]], Task]:
+    """Make a task that is sent to any queue, which its sender names."""
+    return _task(name=name, queue=None, hard_limit=settings.MAINTENANCE_TASK_TIME_LIMIT)
+
+
 def maintenance_task(*, name: str) -> Callable[[Callable[..., Any]], Task]:
     """Make a task that beat sends."""
     return _task(name=name, queue="maintenance", hard_limit=settings.MAINTENANCE_TASK_TIME_LIMIT)
@@ -80,10 +103,14 @@ def maintenance_task(*, name: str) -> Callable[[Callable[..., Any]], Task]:
 
 def ring_for(work: dict[str, int]) -> None:
     """Send hints for work that has become pending: {stage or kind of library run: how many runs}."""
-    for name, count in work.items():
-        queue = PEOPLE if name == PEOPLE else registry.get(name).queue
-        messages = min(-(-count // settings.LEDGER_TASK_RUNS), settings.LEDGER_RING_MESSAGES)
-        ring_sparingly(task=name, queue=queue, messages=messages)
+    queues = {name: (kinds if name in kinds.names() else registry).get(name).queue for name in work}
+    messages = {
+        name: min(-(-count // settings.LEDGER_TASK_RUNS), settings.LEDGER_RING_MESSAGES) for name, count in work.items()
+    }
+    for name, queue in queues.items():
+        # tasks that share a queue do not take each other's messages for their own
+        enough = sum(count for other, count in messages.items() if queues[other] == queue)
+        ring_sparingly(task=name, queue=queue, messages=messages[name], enough=enough)
 
 
 def route(name: str, *_args: object, **_kwargs: object) -> dict[str, str] | None:
@@ -91,8 +118,9 @@ def route(name: str, *_args: object, **_kwargs: object) -> dict[str, str] | None
     return {"queue": _queues[name]} if name in _queues else None
 
 
-def _task(*, name: str, queue: str, hard_limit: float) -> Callable[[Callable[..., Any]], Task]:
-    _queues[name] = queue
+def _task(*, name: str, queue: str | None, hard_limit: float) -> Callable[[Callable[..., Any]], Task]:
+    if queue is not None:
+        _queues[name] = queue
     return shared_task(
         name=name,
         bind=True,

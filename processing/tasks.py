@@ -8,7 +8,8 @@ from celery import Task
 
 from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
-from processing.task_policy import library_task, maintenance_task, stage_task
+from processing.services import canaries, object_sweeps, trash
+from processing.task_policy import any_queue_task, library_task, maintenance_task, stage_task
 
 
 @stage_task(name="exif", queue="ingest")
@@ -41,7 +42,43 @@ def people(self: Task, **_hint: object) -> int:
     return library_work.work(kind="people", task_id=self.request.id, worker=self.request.hostname)
 
 
+@any_queue_task(name="canary")
+def canary(self: Task, *, queue: str, **_hint: object) -> None:
+    """Show that the workers of a queue take messages."""
+    canaries.move(queue=queue, worker=self.request.hostname)
+
+
+@library_task(name="erase_faces")
+def erase_faces(self: Task, **_hint: object) -> int:
+    """Erase the faces of libraries where face analysis was switched off."""
+    return library_work.work(kind="erase_faces", task_id=self.request.id, worker=self.request.hostname)
+
+
+@library_task(name="plan")
+def plan(self: Task, **_hint: object) -> int:
+    """Plan the photos of libraries after what is planned has changed."""
+    return library_work.work(kind="plan", task_id=self.request.id, worker=self.request.hostname)
+
+
+@maintenance_task(name="sweep_objects")
+def sweep_objects(_self: Task, **_hint: object) -> None:
+    """Delete stored objects that no row names."""
+    object_sweeps.sweep(seconds=60)
+
+
+@maintenance_task(name="sweep_incoming")
+def sweep_incoming(_self: Task, **_hint: object) -> None:
+    """Delete what writers that were killed have left in the stores."""
+    object_sweeps.sweep_incoming()
+
+
+@maintenance_task(name="empty_trash")
+def empty_trash(_self: Task, **_hint: object) -> None:
+    """Delete for good what has been in the trash for too long."""
+    trash.purge_expired()
+
+
 @maintenance_task(name="reconcile")
-def reconcile(_self: Task, **_hint: object) -> None:
+def reconcile(self: Task, **_hint: object) -> None:
     """Return expired leases, and ring again for what is pending."""
-    reconcile_once()
+    reconcile_once(worker=self.request.hostname)

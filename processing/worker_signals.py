@@ -6,6 +6,7 @@ Connected by importing this module, before Django's apps are ready: whatever nee
 import logging
 from typing import TYPE_CHECKING, Any
 
+from billiard import current_process
 from celery import current_app, signals
 from django.conf import settings
 
@@ -32,6 +33,11 @@ def leave_logging_alone(**_: object) -> None:
 def remember_queues(sender: "WorkController", **_: object) -> None:
     """Put the queues where spawned children find them too: a child of its own interpreter gets the app's settings."""
     sender.app.conf.darkroom_queues = sorted(sender.app.amqp.queues.consume_from)
+    if DECODING_QUEUE in sender.app.conf.darkroom_queues:
+        from processing.engines import imaging
+
+        # once for all children: one that takes the place of a child that crashed is at work at once
+        imaging.load_decoders()
 
 
 @signals.worker_ready.connect
@@ -55,6 +61,13 @@ def begin_presence(sender: "Consumer", **_: object) -> None:
         )
 
 
+@signals.worker_shutting_down.connect
+def begin_stopping(**_: object) -> None:
+    """Claim nothing new, and hand back soon what is in hand: nobody's photo waits for a lease to run out."""
+    if _presence is not None:
+        _presence.begin_stopping()
+
+
 @signals.worker_shutdown.connect
 def end_presence(**_: object) -> None:
     """Say that this worker has gone."""
@@ -70,10 +83,16 @@ def prepare_child(**_: object) -> None:
     publish.forget_connection()
     metrics_server.leave_to_parent()
     queues = frozenset(current_app.conf.darkroom_queues)
-    # torch and CUDA reserve more address space than a decoder may have
-    if DECODING_QUEUE in queues and not queues & MODEL_QUEUES:
-        from processing.engines import imaging
+    if DECODING_QUEUE not in queues:
+        return
+    from processing.engines import imaging
 
+    imaging.load_decoders()  # a spawned child has them not
+    # a solo worker works in the process that is the worker: nobody would replace it
+    if current_process().daemon:
+        imaging.may_end_by_signal()
+    # torch and CUDA reserve more address space than a decoder may have
+    if not queues & MODEL_QUEUES:
         imaging.apply_limits(memory_bytes=settings.DECODE_MEMORY_BYTES, file_bytes=settings.DECODE_FILE_BYTES)
 
 

@@ -3,12 +3,13 @@
 import importlib.util
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +27,24 @@ def shared_photos() -> Path:
     if not (SHARED_PHOTOS / "expected_exif.json").is_file():
         pytest.skip("the folder of real photos is not beside this checkout")
     return SHARED_PHOTOS
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], str]:
+    """Find a program of this host by its name; skips the test where there is none.
+
+    With DARKROOM_INSIST_ON_PROGRAMS=1, as where everything was installed, a missing one is a failure.
+    """
+
+    def find(name: str) -> str:
+        found = shutil.which(name)
+        if found is None and os.environ.get("DARKROOM_INSIST_ON_PROGRAMS") == "1":
+            pytest.fail(f"the program {name} is not installed, and DARKROOM_INSIST_ON_PROGRAMS is 1")
+        if found is None:
+            pytest.skip(f"the program {name} is not installed")
+        return found
+
+    return find
 
 
 @pytest.fixture

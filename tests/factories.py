@@ -30,9 +30,13 @@ def make_user(**values: Any) -> User:
     return User.objects.create_user(email, PASSWORD, **values)
 
 
+FACES_OFF: dict[str, Any] = {"face_analysis": False, "face_analysis_changed_at": None}
+
+
 def make_library(**values: Any) -> Library:
-    """Make a library without members."""
-    return Library.objects.create(**{"name": f"library {next(_numbers)}", **values})
+    """Make a library without members, with face analysis on unless FACES_OFF: where it is off nobody sees faces."""
+    on = {"face_analysis": True, "face_analysis_changed_at": timezone.now()}
+    return Library.objects.create(**{"name": f"library {next(_numbers)}", **on, **values})
 
 
 def make_member(library: Library, role: str) -> User:

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from config.health.database import hurried_connection
 from config.health.findings import Finding
-from processing import backlog, sweeps
+from processing import attention, backlog, canaries, sweeps
 from processing.model_overview import models_overview
 from processing.models import WorkerPresence
 from processing.models.ledger import Lane
@@ -50,10 +50,14 @@ def check_pipeline() -> Finding:
             for work in waiting
             if work.seconds_by_lane
         }
+        paused = attention.paused()
+        queues = canaries.statuses()
     finding.detail = {
         "oldest_pending_seconds": {work.name: _rounded(work.longest) for work in waiting},
         "dead": dead,
         "obstacles": {name: obstacle for name, obstacle in in_the_way.items() if obstacle},
+        "paused": {pause.work: pause.as_json() for pause in paused},
+        "canary_seconds": {canary.queue: _rounded(canary.seconds) for canary in queues},
     }
     for name, obstacle in finding.detail["obstacles"].items():
         finding.degrade(f"{name} waits: {obstacle}")
@@ -61,6 +65,11 @@ def check_pipeline() -> Finding:
         age = work.seconds_by_lane.get(Lane.UPLOAD, 0)
         if age > UPLOADS_WAIT_SECONDS:
             finding.degrade(f"{work.name} of an upload has been pending for {age / 60:.0f} minutes")
+    for pause in paused:
+        finding.degrade(pause.sentence)
+    for canary in queues:
+        if canary.is_late:
+            finding.degrade(attention.deaf(canary))
     _judge_sweeps(finding)
     return finding
 

@@ -4,16 +4,13 @@ import time
 from typing import Any
 
 from django.conf import settings
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from config.health.findings import Finding
 from photos.storage import ORIGINALS, RENDITIONS
 from photos.storage_probe import StoreState, probe_store
+from processing.broker import hurried_client, refusal
 
-REDIS_SECONDS = 1.0
 MUCH_MEMORY = 0.9
 LITTLE_SPACE = 0.05
 
@@ -21,21 +18,25 @@ LITTLE_SPACE = 0.05
 def check_redis() -> Finding:
     """Ask the broker, and the cache where it is another server; give memory, clients and the messages in each queue."""
     finding = Finding()
-    with _client(settings.CELERY_BROKER_URL) as broker:
+    with hurried_client(settings.CELERY_BROKER_URL) as broker:
         started = time.perf_counter()
         broker.ping()
         finding.detail["latency_ms"] = round((time.perf_counter() - started) * 1000, 2)
+        refused = refusal(broker)
         info = broker.info()
         finding.detail |= {
             "version": info["redis_version"],
             "memory": {"used_bytes": info["used_memory"], "max_bytes": info["maxmemory"] or None},
             "clients": {"connected": info["connected_clients"], "max": info.get("maxclients")},
+            "takes_messages": not refused,
             "messages": {queue: broker.llen(queue) for queue in settings.QUEUES},
         }
-    if info["maxmemory"] and info["used_memory"] > MUCH_MEMORY * info["maxmemory"]:
+    if refused:
+        finding.degrade(f"Redis answers and takes no messages: {refused}. Uploads go on; work waits")
+    elif info["maxmemory"] and info["used_memory"] > MUCH_MEMORY * info["maxmemory"]:
         finding.degrade(f"{info['used_memory']:,} of {info['maxmemory']:,} bytes of memory are used")
     try:
-        with _client(settings.CACHES["default"]["LOCATION"]) as cache:
+        with hurried_client(settings.CACHES["default"]["LOCATION"]) as cache:
             cache.ping()
     except RedisError as error:
         finding.fail(f"the cache does not answer: {error}")
@@ -44,7 +45,7 @@ def check_redis() -> Finding:
 
 def check_redis_reachable() -> Finding:
     """Ask the broker for a sign of life."""
-    with _client(settings.CELERY_BROKER_URL) as broker:
+    with hurried_client(settings.CELERY_BROKER_URL) as broker:
         broker.ping()
     return Finding()
 
@@ -62,16 +63,6 @@ def check_storage() -> Finding:
             finding.detail[alias] = {"reachable": True, **_described(state)}
             _judge_space(finding, alias, state)
     return finding
-
-
-def _client(url: str) -> Redis:
-    return Redis.from_url(
-        url,
-        socket_connect_timeout=REDIS_SECONDS,
-        socket_timeout=REDIS_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-    )
 
 
 def _described(state: StoreState) -> dict[str, Any]:

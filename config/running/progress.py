@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from photos.models import Face, Person, Photo
+from processing.kinds import registry as kinds
 from processing.models import RunState, StageRun
 from processing.overview import Overview, WorkOverview, overview
 from processing.services.folder_import import ImportedFile
@@ -45,9 +46,11 @@ class Bars:
         """Bring the stages' bars to what the ledger says."""
         self._drawn_at = time.monotonic()
         for work in seen.work:
-            if work.name not in self._bars:
-                self._bars[work.name] = self._progress.add_task(work.name, note="", total=None)
             total = sum(work.counts.values()) - work.blocked
+            if work.name not in self._bars:
+                if work.name in kinds.names() and not total:
+                    continue  # it may never be asked for
+                self._bars[work.name] = self._progress.add_task(work.name, note="", total=None)
             finished = sum(work.counts[state] for state in FINAL)
             self._progress.update(self._bars[work.name], total=total or None, completed=finished, note=_note(work))
 

@@ -1,11 +1,8 @@
-"""The admin site: django-unfold's look, what the sidebar offers, and the dashboard as its front page."""
+"""The admin site: django-unfold's look, and where its sidebar and its front page are made."""
 
-from collections.abc import Callable
 from typing import Any
 
-from django.http import HttpRequest
 from django.templatetags.static import static
-from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from config.settings.environment import env
@@ -14,22 +11,6 @@ from config.settings.environment import env
 ENVIRONMENT_LABEL = env.str("ENVIRONMENT_LABEL", default="" if env.str("DATABASE_URL", default="") else "Local")
 
 FORMAT_MODULE_PATH = ["config.formats"]
-
-
-def _permission(name: str) -> Callable[[HttpRequest], bool]:
-    return lambda request: request.user.has_perm(name)  # type: ignore[union-attr]
-
-
-def _page(title: object, icon: str, model: str) -> dict[str, Any]:
-    """Give the sidebar's entry for the list of a model, named as in `photos.photo`."""
-    app, name = model.split(".")
-    return {
-        "title": title,
-        "icon": icon,
-        "link": reverse_lazy(f"admin:{app}_{name}_changelist"),
-        "permission": _permission(f"{app}.view_{name}"),
-    }
-
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Darkroom",
@@ -61,41 +42,6 @@ UNFOLD: dict[str, Any] = {
         "show_search": False,
         "command_search": False,
         "show_all_applications": False,
-        "navigation": [
-            {
-                "items": [
-                    {"title": _("Dashboard"), "icon": "monitoring", "link": reverse_lazy("admin:index")},
-                ],
-            },
-            {
-                "title": _("Library"),
-                "separator": True,
-                "items": [
-                    _page(_("Photos"), "photo_library", "photos.photo"),
-                    _page(_("People"), "groups", "photos.person"),
-                    _page(_("Faces"), "familiar_face_and_zone", "photos.face"),
-                    _page(_("Libraries"), "folder_copy", "accounts.library"),
-                ],
-            },
-            {
-                "title": _("Processing"),
-                "separator": True,
-                "items": [
-                    _page(_("Stage runs"), "timeline", "processing.stagerun"),
-                    _page(_("Library runs"), "account_tree", "processing.libraryrun"),
-                    _page(_("Models"), "neurology", "processing.modelselection"),
-                    _page(_("Workers"), "dns", "processing.workerpresence"),
-                ],
-            },
-            {
-                "title": _("Access"),
-                "separator": True,
-                "items": [
-                    _page(_("Users"), "person", "accounts.user"),
-                    _page(_("Roles"), "badge", "accounts.role"),
-                    _page(_("Staff groups"), "group", "auth.group"),
-                ],
-            },
-        ],
+        "navigation": "gallery.admin.sidebar.navigation",
     },
 }

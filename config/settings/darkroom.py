@@ -31,8 +31,10 @@ IMAGE_MAX_PIXELS = env.int("IMAGE_MAX_PIXELS", default=100_000_000)
 
 # address space, not resident memory: libraries and threads' stacks reserve more than they touch
 DECODE_MEMORY_BYTES = env.int("DECODE_MEMORY_BYTES", default=4096 * MIB)
-# armed again for each file; a 100-megapixel JPEG takes a few seconds
-DECODE_CPU_SECONDS = env.int("DECODE_CPU_SECONDS", default=30)
+# of the largest file that is allowed; a smaller one has less, the smallest a fifteenth. 100 megapixels take 1 to 5 s
+DECODE_CPU_SECONDS = env.float("DECODE_CPU_SECONDS", default=15)
+# the wall clock, without what the storage takes: more than the CPU time, because processes share their cores
+DECODE_WALL_SECONDS = env.float("DECODE_WALL_SECONDS", default=30)
 # the largest file that such a process may write
 DECODE_FILE_BYTES = env.int("DECODE_FILE_BYTES", default=256 * MIB)
 
@@ -74,11 +76,27 @@ LEDGER_INFRASTRUCTURE_WAIT_SECONDS = env.float("LEDGER_INFRASTRUCTURE_WAIT_SECON
 # a task claims runs until it has done this many or worked this long: a warm shutdown waits no longer
 LEDGER_TASK_RUNS = env.int("LEDGER_TASK_RUNS", default=32)
 LEDGER_TASK_SECONDS = env.int("LEDGER_TASK_SECONDS", default=30)
+# in a rolling upgrade: how long runs that a newer release has planned wait for a worker that knows their version,
+# before an older one that is left alone plans them its own way
+UNKNOWN_VERSION_WAIT_SECONDS = env.int("UNKNOWN_VERSION_WAIT_SECONDS", default=3600)
+# after SIGTERM: what is not committed by then is handed back, and other workers have it at once
+WORKER_STOP_GRACE_SECONDS = env.float("WORKER_STOP_GRACE_SECONDS", default=5)
 # hints that one sweep sends for one stage: workers that find work ring again by themselves
 LEDGER_RING_MESSAGES = env.int("LEDGER_RING_MESSAGES", default=8)
 # photos that one claim takes at once: how batches for the device form
 FACES_BATCH_SIZE = env.int("FACES_BATCH_SIZE", default=8)
 EMBEDDINGS_BATCH_SIZE = env.int("EMBEDDINGS_BATCH_SIZE", default=32)
+
+# a stage is paused by itself when this many runs, and none but failing ones, were handed back within the window for one
+# reason that is the infrastructure's
+CIRCUIT_RUNS = env.int("CIRCUIT_RUNS", default=5)
+CIRCUIT_WINDOW_SECONDS = env.float("CIRCUIT_WINDOW_SECONDS", default=60)
+# from the first to the last of them: a hiccup is no outage
+CIRCUIT_SECONDS = env.float("CIRCUIT_SECONDS", default=5)
+# until one run is let through to see whether the trouble is over; doubled after each that fails
+CIRCUIT_FIRST_WAIT_SECONDS = env.float("CIRCUIT_FIRST_WAIT_SECONDS", default=10)
+# how much longer than the trouble itself the pause may last, a sweep aside
+CIRCUIT_MAX_WAIT_SECONDS = env.float("CIRCUIT_MAX_WAIT_SECONDS", default=60)
 
 # hard limits of tasks; the soft ones are nine tenths:
 
@@ -88,8 +106,20 @@ MAINTENANCE_TASK_TIME_LIMIT = env.int("MAINTENANCE_TASK_TIME_LIMIT", default=120
 # grouping a large library; its lease is renewed meanwhile
 LIBRARY_TASK_TIME_LIMIT = env.int("LIBRARY_TASK_TIME_LIMIT", default=1800)
 
+# deletion:
+
+# photos that have been in the trash for so long are deleted for good; 0: they stay until somebody deletes them
+TRASH_RETENTION_DAYS = env.int("TRASH_RETENTION_DAYS", default=30)
+# an upload whose row is not committed so long after its first byte is given up, and its bytes are deleted
+UPLOAD_SWEEP_SECONDS = env.int("UPLOAD_SWEEP_SECONDS", default=3600)
+# where objects were deleted it is looked once more after this: the last process that might still write has ended by
+# then, which its lease and its time limit see to
+OBJECT_SWEEP_AGAIN_SECONDS = 2 * (LEDGER_LEASE_SECONDS + STAGE_TASK_TIME_LIMIT)
+
 # observation:
 
+# a queue whose live workers do not answer a message for so long is said to be deaf
+CANARY_SECONDS = env.int("CANARY_SECONDS", default=300)
 # a worker serves its metrics on the first free port from here on
 METRICS_PORT = env.int("METRICS_PORT", default=9180)
 # metrics are not for strangers: a host that is scraped from outside says so

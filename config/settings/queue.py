@@ -1,5 +1,6 @@
 """Celery. The ledger in PostgreSQL is the truth and a message only a hint: none has to be kept alive here."""
 
+from celery.schedules import crontab
 from kombu import Queue
 
 from config.settings.darkroom import (
@@ -73,7 +74,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 
 # beat:
 
-# in memory: a schedule of one short interval has nothing to remember
+# in memory: short intervals and hours of the clock have nothing to remember
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {
@@ -81,5 +82,15 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": LEDGER_SWEEP_SECONDS,
         # while no worker is there, beats do not pile up
         "options": {"queue": "maintenance", "expires": LEDGER_SWEEP_SECONDS},
+    },
+    "empty_trash": {
+        "task": "empty_trash",
+        "schedule": crontab(minute="17"),
+        "options": {"queue": "maintenance", "expires": 3600},
+    },
+    "sweep_incoming": {
+        "task": "sweep_incoming",
+        "schedule": crontab(minute="47"),
+        "options": {"queue": "maintenance", "expires": 3600},
     },
 }

@@ -50,8 +50,9 @@ def _s3(bucket: str, location: str) -> dict[str, Any]:
                 s3={"addressing_style": "path" if AWS_S3_ENDPOINT_URL else "auto"},
                 signature_version="s3v4",
                 connect_timeout=3,
-                read_timeout=20,  # below a lease: a store that hangs is trouble of the store, not of the photo
-                retries={"mode": "standard", "max_attempts": 3},
+                # twice this is far below the limit of a task: a store that hangs is said to hang, and the task goes on
+                read_timeout=10,
+                retries={"mode": "standard", "total_max_attempts": 2},
                 max_pool_connections=32,
                 # stores that are not S3 refuse the newer default checksums
                 request_checksum_calculation="when_required",

@@ -28,9 +28,16 @@ class FaceQuerySet(models.QuerySet["Face"]):
     """Reads of faces; every one that serves a user starts with `visible_to`."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Faces on photos that `user` may see, of the libraries in which `user` may also see people."""
-        libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE)
+        """Faces on photos that `user` may see, of the libraries in which `user` may also see people.
+
+        Where face analysis is off there are none to see, from that moment on: they are about to be erased.
+        """
+        libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE).filter(face_analysis=True)
         return self.filter(photo__in=Photo.objects.visible_to(user).filter(library__in=libraries))
+
+    def consented(self) -> Self:
+        """Faces where face analysis is on; the others are about to be erased."""
+        return self.filter(photo__library__face_analysis=True)
 
     def kept(self) -> Self:
         """Faces that are shown and grouped."""

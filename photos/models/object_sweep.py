@@ -30,6 +30,8 @@ class ObjectSweep(models.Model):
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     due_at = models.DateTimeField(_("due"))
     final_at = models.DateTimeField(_("once more at"))
+    # since then objects may have been deleted, so what was to name them must not be committed any more
+    taken_at = models.DateTimeField(_("first taken up"), null=True, editable=False)
 
     class Meta:
         verbose_name = _("object sweep")

@@ -14,8 +14,9 @@ class PersonQuerySet(models.QuerySet["Person"]):
     """Reads of people."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """People of the libraries in which `user` may see people."""
-        return self.filter(library__in=Library.objects.permitting(user, Permission.VIEW_PEOPLE))
+        """People of the libraries in which `user` may see people; none where face analysis is off, as with faces."""
+        libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE)
+        return self.filter(library__in=libraries.filter(face_analysis=True))
 
 
 class Person(models.Model):

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from accounts.models import Library, User
+from accounts.roles import Permission
 
 
 class PhotoQuerySet(models.QuerySet["Photo"]):
@@ -19,6 +20,11 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
         if user.is_authenticated and user.is_active and user.is_superuser:
             return self.present()
         return self.present().filter(library__in=Library.objects.visible_to(user))
+
+    def in_trash_of(self, user: User | AnonymousUser) -> Self:
+        """Photos in the trash of the libraries in which `user` may bring them back."""
+        libraries = Library.objects.permitting(user, Permission.TRASH_PHOTOS)
+        return self.filter(trashed_at__isnull=False, library__in=libraries)
 
     def present(self) -> Self:
         """Photos that are not in the trash."""

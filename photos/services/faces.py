@@ -144,3 +144,15 @@ def _note_losses(embeddings: Iterable[FaceEmbedding]) -> None:
 def has_faces(*, photo_id: UUID) -> bool:
     """Tell whether the photo has a face row, be it kept or a candidate."""
     return Face.objects.filter(photo_id=photo_id).exists()
+
+
+def forget_faces(*, face_ids: Sequence[UUID]) -> None:
+    """Remove faces with their vectors, in the caller's transaction, which keeps stages from the photo."""
+    _forget_faces(face_ids)
+
+
+def forget_embeddings(*, embedding_ids: Sequence[UUID]) -> None:
+    """Remove vectors, in the caller's transaction; the groups that lose them are noted."""
+    rows = list(FaceEmbedding.objects.select_for_update().filter(pk__in=embedding_ids).order_by("id"))
+    _note_losses(rows)
+    FaceEmbedding.objects.filter(pk__in=[row.pk for row in rows]).delete()

@@ -2,15 +2,18 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import BinaryIO
 
+from django.conf import settings
 from django.core.files.base import File
 from django.db import IntegrityError, transaction
 from uuid_utils.compat import uuid7
 
 from accounts.models import Library, User
 from photos import storage
-from photos.models import Photo
+from photos.models import ObjectSweep, Photo
+from photos.services import object_sweeps
 
 HASH_CHUNK_BYTES = 1024 * 1024
 FILENAME_MAX_LENGTH = 255
@@ -51,10 +54,16 @@ def clean_filename(name: str) -> str:
     return printable.strip()[-FILENAME_MAX_LENGTH:]
 
 
+class UploadSweptError(TimeoutError):
+    """Storing the bytes took so long that they were given up and deleted; storing them again is right."""
+
+
 def store(*, library: Library, file: BinaryIO, facts: OriginalFacts) -> Photo:
     """Put the bytes under a fresh key and give an unsaved photo that names them.
 
-    The object is there before the row: a crash in between leaves bytes without a row, never a row without bytes.
+    The object is there before the row, and the date of its sweep is committed before the object: a crash in between
+    leaves bytes that go by themselves after UPLOAD_SWEEP_SECONDS, never a row without bytes. Call it outside of any
+    transaction, or the date is no sooner there than the row.
     """
     photo = Photo(
         id=uuid7(),
@@ -68,6 +77,14 @@ def store(*, library: Library, file: BinaryIO, facts: OriginalFacts) -> Photo:
         storage_alias=storage.ORIGINALS,
     )
     photo.storage_key = storage.original_key(library_id=library.pk, photo_id=photo.pk)
+    limit = timedelta(seconds=settings.UPLOAD_SWEEP_SECONDS)
+    object_sweeps.request(
+        alias=photo.storage_alias,
+        prefix=photo.storage_key,
+        reason=ObjectSweep.Reason.UPLOAD,
+        due_in=limit,
+        final_in=2 * limit,
+    )
     file.seek(0)
     storage.write_object(alias=photo.storage_alias, key=photo.storage_key, file=File(file))
     return photo
@@ -76,26 +93,25 @@ def store(*, library: Library, file: BinaryIO, facts: OriginalFacts) -> Photo:
 def discard(photo: Photo) -> None:
     """Remove the bytes of a photo whose row was not saved."""
     storage.delete_objects(alias=photo.storage_alias, keys=[photo.storage_key])
+    object_sweeps.cancel(alias=photo.storage_alias, prefix=photo.storage_key)
 
 
 def save_once(*, photo: Photo, uploader: User | None, filename: str) -> bool:
-    """Save the row of a stored original; False if a racing upload of the same bytes was first."""
+    """Save the row of a stored original; False if a racing upload of the same bytes was first.
+
+    Raises UploadSweptError where the bytes were given up meanwhile; nothing may be committed then.
+    """
     photo.uploader = uploader
     photo.original_filename = clean_filename(filename)
     try:
         with transaction.atomic():
             photo.full_clean(validate_unique=False, validate_constraints=False)
             photo.save(force_insert=True)
-    except IntegrityError:
-        if find_same_bytes(library=photo.library, sha256=photo.sha256) is None:
+            if not object_sweeps.cancel(alias=photo.storage_alias, prefix=photo.storage_key):
+                raise UploadSweptError("The bytes came in too slowly and were deleted again.")
+    except IntegrityError as error:
+        # asked by its name: whoever was first may be deleted again by now
+        if error.__cause__.diag.constraint_name != "photo_library_sha256_unique":
             raise
         return False
     return True
-
-
-@transaction.atomic
-def restore_if_trashed(photo: Photo) -> bool:
-    """Take a photo out of the trash; False if it was not there."""
-    restored = Photo.objects.filter(pk=photo.pk, trashed_at__isnull=False).update(trashed_at=None)
-    photo.trashed_at = None
-    return bool(restored)

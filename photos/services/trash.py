@@ -16,6 +16,12 @@ def move_to_trash(*, photo_ids: Iterable[UUID]) -> int:
 
 
 @transaction.atomic
-def restore(*, photo_ids: Iterable[UUID]) -> int:
-    """Bring photos back from the trash; gives how many were there."""
-    return Photo.objects.filter(pk__in=list(photo_ids), trashed_at__isnull=False).update(trashed_at=None)
+def restore(*, photo_ids: Iterable[UUID]) -> list[UUID]:
+    """Bring photos back from the trash; gives those that were there.
+
+    One that is being deleted for good is waited for, and is then not among them.
+    """
+    there = Photo.objects.filter(pk__in=list(photo_ids), trashed_at__isnull=False)
+    restored = list(there.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    Photo.objects.filter(pk__in=restored).update(trashed_at=None)
+    return restored

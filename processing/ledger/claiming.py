@@ -6,11 +6,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
+from processing.ledger.pauses import NOT_PAUSED, take_probe
+from processing.models import LibraryRun, RunState, StageRun, WorkerPresence
 from processing.models.ledger import Run
 
 
@@ -25,6 +26,8 @@ class Lease:
     version: str
     token: UUID
     attempt: int
+    # the one run by which a circuit tries whether the trouble is over
+    is_probe: bool = False
 
 
 # Nothing is claimed of work that is paused, nor by a worker that is to finish and take nothing new: asked in the same
@@ -36,9 +39,9 @@ WITH head AS MATERIALIZED (
     SELECT id, version, claim_alone FROM {table}
     WHERE state = 'pending' AND {kind} = %(kind)s AND version = ANY(%(versions)s)
       AND (not_before IS NULL OR not_before <= now())
-      AND NOT EXISTS (SELECT FROM {pauses} WHERE work = %(kind)s)
+      AND {not_paused}
       AND NOT EXISTS (SELECT FROM {workers} WHERE name = %(worker)s AND draining_since IS NOT NULL)
-    ORDER BY lane, queued_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    ORDER BY {first} lane, queued_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ), rest AS MATERIALIZED (
     SELECT id FROM {table}
     WHERE state = 'pending' AND {kind} = %(kind)s AND version = (SELECT version FROM head)
@@ -57,17 +60,36 @@ RETURNING run.id, run.{subject}, run.version, run.lease_token, run.attempt, run.
 """
 
 
-def _claim(ledger: type[Run], values: dict[str, object]) -> list[tuple]:
-    sql = _CLAIM.format(
-        table=ledger._meta.db_table,
-        pauses=StagePause._meta.db_table,
-        workers=WorkerPresence._meta.db_table,
-        kind=ledger.WORK,
-        subject=ledger.SUBJECT,
-    )
+def _claim(ledger: type[Run], values: dict[str, object]) -> list[Lease]:
+    is_probe = False
+    rows = _take(ledger, values)
+    if not rows:
+        rows = _take_probe(ledger, values)
+        is_probe = bool(rows)
+    rows.sort(key=lambda row: row[5:7])
+    work = str(values["kind"])
+    return [Lease(ledger, row[0], row[1], work, row[2], row[3], row[4], is_probe) for row in rows]
+
+
+def _take(
+    ledger: type[Run], values: dict[str, object], *, not_paused: str = NOT_PAUSED, first: str = ""
+) -> list[tuple]:
+    names = {"kind": ledger.WORK, "subject": ledger.SUBJECT, "table": ledger._meta.db_table}
+    sql = _CLAIM.format(workers=WorkerPresence._meta.db_table, not_paused=not_paused, first=first, **names)
     with connection.cursor() as cursor:
         cursor.execute(sql, {**values, "lease": lease_duration()})
         return cursor.fetchall()
+
+
+def _take_probe(ledger: type[Run], values: dict[str, object]) -> list[tuple]:
+    """Take the one run by which a circuit tries again, if it is time: one that never failed, rather."""
+    with transaction.atomic():
+        rows: list[tuple] = []
+        if take_probe(work=str(values["kind"])):
+            rows = _take(ledger, {**values, "more": 0}, not_paused="TRUE", first="(error_code <> ''),")
+        if not rows:
+            transaction.set_rollback(True)
+    return rows
 
 
 def lease_duration() -> timedelta:
@@ -84,17 +106,13 @@ def claim(*, stage: str, versions: Sequence[str], limit: int, task_id: str, work
     if not versions:
         return []
     values = {"kind": stage, "versions": list(versions), "more": limit - 1, "task_id": task_id, "worker": worker}
-    rows = _claim(StageRun, values)
-    rows.sort(key=lambda row: row[5:7])
-    return [Lease(StageRun, row[0], row[1], stage, row[2], row[3], row[4]) for row in rows]
+    return _claim(StageRun, values)
 
 
 def claim_library_run(*, kind: str, versions: Sequence[str], task_id: str, worker: str) -> Lease | None:
     """Take the most urgent pending run of work whose subject is a library."""
     values = {"kind": kind, "versions": list(versions), "more": 0, "task_id": task_id, "worker": worker}
-    rows = _claim(LibraryRun, values)
-    row = rows[0] if rows else None
-    return row and Lease(LibraryRun, row[0], row[1], kind, row[2], row[3], row[4])
+    return next(iter(_claim(LibraryRun, values)), None)
 
 
 def is_more_pending(*, stage: str, versions: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from django.db.models import F
 from django.db.models.functions import Now
 
 from processing.ledger.claiming import Lease
@@ -30,6 +31,6 @@ def mark_skipped(lease: Lease, *, reason: str, work_seconds: float, **columns: o
 
 def _finish(lease: Lease, columns: Mapping[str, object]) -> None:
     held = lease.ledger.objects.filter(pk=lease.run_id, lease_token=lease.token, state=RunState.RUNNING)
-    clean = {**NO_ERROR, "not_before": None, "claim_alone": False}
+    clean = {**NO_ERROR, "not_before": None, "claim_alone": False, "commits": F("commits") + 1}
     if not held.update(finished_at=Now(), **UNLEASED, **clean, **columns):
         raise LeaseLostError(f"{lease.work} of {lease.subject_id} is no longer ours")

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from processing.ledger.claiming import Lease
 from processing.ledger.errors import RunError
 from processing.ledger.finishing import UNLEASED
+from processing.metrics import DEAD_RUNS, EXPIRED_LEASES, LOST_RUNS
 from processing.models import RunState
 from processing.models.ledger import Run, RunQuerySet
 
@@ -37,7 +38,9 @@ def fail(lease: Lease, error: RunError, *, permanent: bool = False) -> bool:
     """
     held, columns = _held(lease), error.columns(lease.work)
     if permanent or lease.attempt >= settings.LEDGER_MAX_ATTEMPTS:
-        return bool(held.update(state=RunState.DEAD, finished_at=Now(), **UNLEASED, **columns))
+        is_dead = bool(held.update(state=RunState.DEAD, finished_at=Now(), **UNLEASED, **columns))
+        DEAD_RUNS.labels(lease.work, error.code).inc(is_dead)
+        return is_dead
     backoff = settings.LEDGER_BACKOFF_SECONDS * 2 ** (lease.attempt - 1)
     return bool(held.update(**_pending_again(after_seconds=_jittered(backoff)), **columns))
 
@@ -63,10 +66,26 @@ def release_lost(*, ledger: type[Run], task_id: str, error: RunError) -> Loss:
     return _return_lost(ledger, ledger.objects.filter(task_id=task_id), error)
 
 
+@transaction.atomic
+def hand_back_all(*, ledger: type[Run], task_id: str, error: RunError, after_seconds: float = 0) -> Loss:
+    """Return all that a task holds, as `hand_back` does with one run."""
+    held = ledger.objects.filter(task_id=task_id, state=RunState.RUNNING).select_for_update(skip_locked=True)
+    rows = list(held.values_list("pk", ledger.WORK, ledger.SUBJECT))
+    returned = Counter(work for _, work, _ in rows)
+    again = _pending_again(after_seconds=_jittered(after_seconds))
+    for work in returned:
+        chosen = ledger.objects.filter(pk__in=[pk for pk, other, _ in rows if other == work])
+        chosen.update(attempt=F("attempt") - 1, **again, **error.columns(work))
+    photo_ids = frozenset(row[2] for row in rows) if ledger.SUBJECT == "photo_id" else frozenset()
+    return Loss(returned=returned, photo_ids=photo_ids)
+
+
 def expire_leases(*, ledger: type[Run]) -> Loss:
     """Return the runs whose lease has run out: their whole worker is gone, or hangs."""
     error = RunError("lease_expired", "The worker that held this run went silent.")
-    return _return_lost(ledger, ledger.objects.filter(lease_until__lt=Now()), error)
+    loss = _return_lost(ledger, ledger.objects.filter(lease_until__lt=Now()), error)
+    EXPIRED_LEASES.inc((loss.returned + loss.dead).total())
+    return loss
 
 
 @transaction.atomic
@@ -87,6 +106,8 @@ def _return_lost(ledger: type[Run], runs: RunQuerySet, error: RunError) -> Loss:
         returned[work] += rest.filter(~alone).update(
             attempt=F("attempt") - 1, claim_alone=True, **_pending_again(), **columns
         )
+        LOST_RUNS.labels(work, error.code).inc(dead[work] + returned[work])
+        DEAD_RUNS.labels(work, error.code).inc(dead[work])
     photo_ids = frozenset(row[4] for row in lost) if ledger.SUBJECT == "photo_id" else frozenset()
     return Loss(returned=+returned, dead=+dead, photo_ids=photo_ids)
 

@@ -73,6 +73,9 @@ class Run(models.Model):
     worker = models.CharField(_("worker"), max_length=255, blank=True)
     # how many runs the last claim took: one lost in company is not yet known to be the culprit
     claimed_with = models.PositiveSmallIntegerField(default=0)
+    # results that were committed since the run was opened: fencing lets one through, and this is how that is proved.
+    # The database fills it in for an older release that works beside this one.
+    commits = models.PositiveSmallIntegerField(_("committed results"), default=0, db_default=0)
     claim_alone = models.BooleanField(_("next claimed alone"), default=False)
     error_code = models.CharField(_("error"), max_length=64, blank=True)
     error_detail = models.TextField(_("error detail"), blank=True)
@@ -195,8 +198,21 @@ class StageRun(Run):
                 name="stage_run_fingerprint",
                 condition=Q(state=RunState.DEAD),
             ),
+            # dead letters, and what was given up, newest first: their keys, and not those of the whole ledger
+            models.Index(fields=["id"], name="stage_run_dead_list", condition=Q(state=RunState.DEAD)),
+            models.Index(fields=["id"], name="stage_run_discarded", condition=Q(skip_reason=DISCARDED)),
+            # a switch of face analysis withdraws what was given up too, and holds everybody up who plans meanwhile
+            models.Index(fields=["id"], name="stage_run_input_discarded", condition=Q(skip_reason=INPUT_DISCARDED)),
+            # how much of a stage waits, however long the backlog of the stages before it
+            models.Index(fields=["stage"], name="stage_run_waiting", condition=Q(state=RunState.WAITING)),
             # a stopping worker hands back what it holds
             models.Index(fields=["worker"], name="stage_run_worker", condition=Q(state=RunState.RUNNING)),
+            # whether all recent runs of a stage fail for one reason: few of the pending ones have an error
+            models.Index(
+                fields=["stage", "queued_at"],
+                name="stage_run_handed_back",
+                condition=Q(state=RunState.PENDING, error_code__gt=""),
+            ),
             # throughput of the last hour
             models.Index(fields=["finished_at"], name="stage_run_finished", condition=Q(finished_at__isnull=False)),
         ]
@@ -216,6 +232,9 @@ class LibraryRun(Run):
     subject = models.CharField(_("subject"), max_length=160, blank=True)
     # what the finished work has to say, as counts
     report = models.JSONField(_("report"), default=dict, blank=True)
+    # how far work that is done in steps has come, for whoever goes on with it; the database fills it in for an older
+    # release that works beside this one
+    progress = models.JSONField(_("progress"), default=dict, db_default={}, blank=True)
 
     class Meta:
         verbose_name = _("library run")
@@ -237,6 +256,11 @@ class LibraryRun(Run):
                 condition=Q(state=RunState.PENDING),
             ),
             models.Index(fields=["lease_until"], name="library_run_lease", condition=Q(state=RunState.RUNNING)),
+            # whether an erasure died, which planning asks for each photo
+            models.Index(fields=["library", "kind"], name="library_run_dead", condition=Q(state=RunState.DEAD)),
+            models.Index(fields=["id"], name="library_run_discarded", condition=Q(skip_reason=DISCARDED)),
+            # throughput of the last minutes
+            models.Index(fields=["finished_at"], name="library_run_finished", condition=Q(finished_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -1,12 +1,13 @@
 """What a finished run means for the stages that read its result; in the transaction that finishes it."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import Case, F, Q, Subquery, When
+from django.db.models.functions import Coalesce, Now
 
 from processing.models import RunState, StageRun
-from processing.models.ledger import RunQuerySet
+from processing.models.ledger import FINAL_STATES, RunQuerySet
 from processing.publish import ring_on_commit
 from processing.stages import registry
 from processing.stages.base import FACE_ANALYSIS_OFF
@@ -22,9 +23,16 @@ FRESH = {
     "lease_token": None,
     "lease_until": None,
     "claim_alone": False,
+    "commits": 0,
     "error_code": "",
     "error_detail": "",
+    "exception": "",
+    "frame": "",
+    "traceback": "",
+    "fingerprint": "",
     "skip_reason": "",
+    "discarded_by": None,
+    "discard_reason": "",
 }
 
 
@@ -42,7 +50,7 @@ def advance(*, photo_id: UUID, stage: str, skip_children: str = "") -> None:
         if skip_children:
             _skip(runs, reason=skip_children)
             advance(photo_id=photo_id, stage=child.name, skip_children=skip_children)
-        elif reopen(runs):
+        elif reopen(runs, lane=_lane_after(photo_id, stage)):
             ring_on_commit(task=child.name, queue=child.queue, ids=[photo_id])
 
 
@@ -56,9 +64,29 @@ def hold_children(*, photo_id: UUID, stage: str) -> None:
         list(StageRun.objects.select_for_update().filter(photo_id=photo_id, stage__in=names).values_list("pk"))
 
 
-def reopen(runs: RunQuerySet) -> int:
-    """Let runs start over; gives how many."""
-    return runs.update(queued_at=Now(), **FRESH)
+def hold_runs(photo_ids: Sequence[UUID]) -> None:
+    """Lock all runs of photos: commits under way end first, and none begins until this transaction has ended.
+
+    In the order of the pipeline, as a commit does, which holds its own run when it reaches for its children's.
+    """
+    order = Case(*(When(stage=stage.name, then=place) for place, stage in enumerate(registry.all_stages())))
+    runs = StageRun.objects.select_for_update().filter(photo_id__in=photo_ids).order_by(order, "photo_id", "pk")
+    list(runs.values_list("pk"))
+
+
+def reopen(runs: RunQuerySet, **changes: object) -> int:
+    """Let runs start over, with these other columns changed; gives how many."""
+    return runs.update(queued_at=Now(), **FRESH, **changes)
+
+
+def _lane_after(photo_id: UUID, stage: str) -> Case:
+    """Give the lane of a run that follows: what was finished before is as urgent as what sends it round again.
+
+    One that has not ended keeps its own, or a backfill would hold up the upload that it came across.
+    """
+    made = StageRun.objects.filter(photo_id=photo_id, stage=stage, state=RunState.DONE)
+    lane = Subquery(made.order_by("-finished_at").values("lane")[:1])
+    return Case(When(state__in=FINAL_STATES, then=Coalesce(lane, F("lane"))), default=F("lane"))
 
 
 def _skip(runs: RunQuerySet, *, reason: str) -> None:

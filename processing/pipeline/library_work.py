@@ -8,33 +8,42 @@ from contextlib import contextmanager
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
+from django.db.models import Q
+from django.db.models.functions import Now
 
-from processing import ledger
+from processing import circuit, ledger
+from processing.kinds import registry
+from processing.kinds.base import Ended, Held, Kind
 from processing.ledger import Lease, LeaseLostError
 from processing.metrics import FENCED, RUNS, STAGE_SECONDS
+from processing.models import LibraryRun, RunState
 from processing.pipeline.working import end_attempt
-from processing.services import grouping
+from processing.publish import ring
 
 logger = logging.getLogger(__name__)
 
 
 def work(*, kind: str, task_id: str, worker: str) -> int:
-    """Claim and run a kind of library work until nothing is pending or the budget of a task is spent."""
+    """Claim and run a kind of library work until nothing is pending or the budget of a task is spent; gives how many.
+
+    When the budget is spent and there is more, rings again, so that other kinds of work get their turn.
+    """
+    chosen = registry.get(kind)
     deadline = time.monotonic() + settings.LEDGER_TASK_SECONDS
     taken = 0
     while time.monotonic() < deadline:
-        rule = grouping.rule_in_use()
-        versions = [rule.version] if rule else []
+        versions = chosen.known_versions()
         lease = ledger.claim_library_run(kind=kind, versions=versions, task_id=task_id, worker=worker)
         if lease is None:
             return taken
         taken += 1
         with heartbeat(lease):
-            is_done = _run(lease)
-        # what came in meanwhile found this run open; after an error it is the retry that reads it
-        if is_done and grouping.is_due(library_id=lease.subject_id, rule=rule):
-            grouping.request(library_id=lease.subject_id, model=rule.model.name)
+            ended = _run(chosen, Held(lease=lease, until=deadline))
+        if ended is Ended.DONE:
+            chosen.request_if_due(lease.subject_id)
+    if _is_more_pending(chosen):
+        ring(task=chosen.name, queue=chosen.queue)
     return taken
 
 
@@ -64,29 +73,30 @@ def _beat(lease: Lease, stop: threading.Event) -> None:
         connection.close()  # a thread's connection is its own
 
 
-def _run(lease: Lease) -> bool:
-    """Group one library; tells whether a grouping was written."""
+def _run(kind: Kind, held: Held) -> Ended | None:
+    """Make one attempt; tells how it ended, or nothing where it failed."""
     started = time.monotonic()
     try:
-        made = grouping.perform(lease.subject_id)
-        spent = time.monotonic() - started
-        with transaction.atomic():
-            if isinstance(made, grouping.NothingToDo):
-                ledger.mark_skipped(lease, reason=made.reason, work_seconds=spent)
-                return False
-            ledger.mark_done(lease, work_seconds=spent)
-            report = made.write()
-            lease.ledger.objects.filter(pk=lease.run_id).update(report=report)
+        ended = kind.attempt(held)
     except LeaseLostError as error:
-        FENCED.labels(lease.work).inc()
+        FENCED.labels(kind.name).inc()
         logger.warning("not written: %s", error)
-        return False
+        return None
     except SoftTimeLimitExceeded as error:
-        end_attempt(lease, error)
+        end_attempt(held.lease, error)
         raise
     except Exception as error:  # noqa: BLE001 - every error ends on the run's own row
-        end_attempt(lease, error)
-        return False
-    RUNS.labels(lease.work, "done").inc()
-    STAGE_SECONDS.labels(lease.work).observe(spent)
-    return True
+        end_attempt(held.lease, error)
+        return None
+    if held.lease.is_probe and ended is not None:
+        circuit.close(work=kind.name)
+    if ended is Ended.DONE:
+        RUNS.labels(kind.name, "done").inc()
+        STAGE_SECONDS.labels(kind.name).observe(time.monotonic() - started)
+    return ended
+
+
+def _is_more_pending(kind: Kind) -> bool:
+    due = Q(not_before__isnull=True) | Q(not_before__lte=Now())
+    runs = LibraryRun.objects.filter(due, state=RunState.PENDING, kind=kind.name, version__in=kind.known_versions())
+    return runs.exists()

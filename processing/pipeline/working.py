@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,15 +12,16 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
 
-from photos import storage
-from photos.models import Photo
-from processing import ledger
+from photos.models import ObjectSweep, Photo
+from processing import circuit, ledger
+from processing.consent import libraries_wanting_faces
 from processing.failures import Fault, classify, describe
 from processing.ledger import Lease, LeaseLostError, RunError
 from processing.metrics import FENCED, RUNS, STAGE_SECONDS
 from processing.models import RunState, StageRun
 from processing.pipeline.advancing import advance, hold_children
 from processing.publish import ring
+from processing.services import object_sweeps
 from processing.stages import registry
 from processing.stages.base import FACE_ANALYSIS_OFF, Loaded, Stage
 
@@ -40,9 +41,22 @@ def work(*, stage_name: str, task_id: str, worker: str) -> int:
         return _work(stage, task_id=task_id, worker=worker)
     except SoftTimeLimitExceeded as error:
         close_old_connections()  # what was interrupted may have left one unusable
-        ledger.release_lost(ledger=StageRun, task_id=task_id, error=describe(error))
-        RUNS.labels(stage.name, classify(error).fault.value).inc()
+        _return_interrupted(stage, task_id, error)
         raise
+
+
+@transaction.atomic
+def _return_interrupted(stage: Stage, task_id: str, error: BaseException) -> None:
+    """Return what a task held when its time was over; where that was the store's doing, no attempt is burnt."""
+    fault, described = classify(error).fault, describe(error)
+    RUNS.labels(stage.name, fault.value).inc()
+    if fault is Fault.INFRASTRUCTURE:
+        wait = settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS
+        loss = ledger.hand_back_all(ledger=StageRun, task_id=task_id, error=described, after_seconds=wait)
+        circuit.consider(ledger=StageRun, work=stage.name, code=described.code)
+    else:
+        loss = ledger.release_lost(ledger=StageRun, task_id=task_id, error=described)
+    object_sweeps.request_for_lost(loss)
 
 
 def _work(stage: Stage, *, task_id: str, worker: str) -> int:
@@ -79,7 +93,7 @@ def run_batch(stage: Stage, leases: Sequence[Lease]) -> None:
 
 
 def _permitted(stage: Stage, leases: Sequence[Lease]) -> list[Lease]:
-    """Give the runs that may be worked on; skip face work of libraries where it has been switched off.
+    """Give the runs that may be worked on; skip face work of libraries where it is switched off or being erased.
 
     A run may have been opened by a commit that the switch did not see. One that is at work when the switch comes loses
     its lease.
@@ -87,7 +101,7 @@ def _permitted(stage: Stage, leases: Sequence[Lease]) -> list[Lease]:
     if not stage.is_face_work:
         return list(leases)
     photos = Photo.objects.filter(pk__in=[lease.subject_id for lease in leases])
-    off = set(photos.filter(library__face_analysis=False).values_list("pk", flat=True))
+    off = set(photos.exclude(library__in=libraries_wanting_faces()).values_list("pk", flat=True))
     for lease in leases:
         if lease.subject_id in off:
             with contextlib.suppress(LeaseLostError):
@@ -111,6 +125,11 @@ def _load(stage: Stage, lease: Lease) -> Loaded | None:
         return stage.load(lease)
     except SoftTimeLimitExceeded:
         raise
+    except Photo.DoesNotExist:
+        # deleted since the claim, and the run with it
+        FENCED.labels(stage.name).inc()
+        logger.info("%s of %s: the photo is gone", stage.name, lease.subject_id)
+        return None
     except Exception as error:  # noqa: BLE001 - every error of one photo ends on its own row
         end_attempt(lease, error)
         return None
@@ -146,18 +165,26 @@ def _commit(stage: Stage, lease: Lease, loaded: Loaded, result: Any, *, share: f
             if written.warnings:
                 StageRun.objects.filter(pk=lease.run_id).update(warnings=list(written.warnings))
             if written.orphans:
-                delete = partial(storage.delete_objects, alias=storage.RENDITIONS, keys=written.orphans)
-                transaction.on_commit(delete, robust=True)
+                # last: who holds a sweep's row waits for nothing more
+                _request_sweep(loaded, ObjectSweep.Reason.REPLACED)
     except LeaseLostError as error:
         FENCED.labels(stage.name).inc()
         logger.warning("not written: %s", error)
+        if stage.stores_objects:
+            _insist(partial(_request_sweep, loaded, ObjectSweep.Reason.LOST))
+            object_sweeps.ring()
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # noqa: BLE001 - as above
+        if stage.stores_objects:
+            # before the run is given back: whoever is killed in between still holds it, and it is lost
+            _insist(partial(_request_sweep, loaded, ObjectSweep.Reason.LOST))
         end_attempt(lease, error)
     else:
         RUNS.labels(stage.name, "done").inc()
         STAGE_SECONDS.labels(stage.name).observe(work_seconds)
+        if lease.is_probe:
+            circuit.close(work=stage.name)
 
 
 def end_attempt(lease: Lease, error: BaseException) -> None:
@@ -170,10 +197,15 @@ def end_attempt(lease: Lease, error: BaseException) -> None:
     logger.warning("%s of %s, attempt %d: %s", lease.work, lease.subject_id, lease.attempt, described.detail)
     if described.code == "unexpected_error":
         logger.error("unexpected error in %s of %s", lease.work, lease.subject_id, exc_info=error)
+    _insist(partial(_give_back, lease, fault, described))
+
+
+def _insist(write: Callable[[], None]) -> None:
+    """Write something as soon as the database takes it; raises its error where it does not for nearly a lease."""
     for wait in (*GIVE_BACK_AFTER_SECONDS, None):
-        close_old_connections()  # a broken one could not give the run back
+        close_old_connections()  # a broken one could not take it
         try:
-            _give_back(lease, fault, described)
+            write()
         except (OperationalError, InterfaceError):
             if wait is None:
                 raise
@@ -182,8 +214,15 @@ def end_attempt(lease: Lease, error: BaseException) -> None:
             return
 
 
+def _request_sweep(loaded: Loaded, reason: ObjectSweep.Reason) -> None:
+    object_sweeps.request_for(photo_id=loaded.photo_id, library_id=loaded.library_id, reason=reason)
+
+
 def _give_back(lease: Lease, fault: Fault, error: RunError) -> None:
     if fault is Fault.INFRASTRUCTURE:
         ledger.hand_back(lease, error, after_seconds=settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS)
-    else:
-        ledger.fail(lease, error, permanent=fault is Fault.PERMANENT)
+        circuit.consider(ledger=lease.ledger, work=lease.work, code=error.code)
+        return
+    ledger.fail(lease, error, permanent=fault is Fault.PERMANENT)
+    if lease.is_probe:
+        circuit.close(work=lease.work)

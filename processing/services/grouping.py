@@ -1,17 +1,18 @@
 """Grouping faces into people: when it is due, and what one grouping does. A library's work, not a photo's."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models.functions import Now
 
-from accounts.models import Library
 from photos.models import FaceEmbedding, GroupLoss
 from photos.services import people
+from processing.consent import libraries_wanting_faces
 from processing.engines import catalogue
 from processing.models import LibraryRun, ModelSelection, RunState
-from processing.models.ledger import Lane
+from processing.models.ledger import DISCARDED, Lane
 from processing.publish import ring_on_commit
 from processing.stages.base import FACE_ANALYSIS_OFF
 
@@ -114,7 +115,8 @@ def request(*, library_id: UUID, model: str) -> None:
 def request_where_due() -> int:
     """Ask for a grouping of every library that has something no grouping has read; gives how many were asked for.
 
-    Not where the last one died under the same rule: that one waits for a person, or for new faces.
+    Not where the last one died under the same rule: that one waits for a person, or for new faces, and stays given up
+    where a person has discarded it.
     """
     rule = rule_in_use()
     if rule is None:
@@ -123,11 +125,17 @@ def request_where_due() -> int:
     LibraryRun.objects.filter(kind=KIND, state=RunState.PENDING).exclude(version=rule.version).update(
         version=rule.version
     )
-    due = [library_id for library_id in _libraries_with_faces(rule) if is_due(library_id=library_id, rule=rule)]
-    due = [library_id for library_id in due if not _is_dead(library_id, rule)]
+    due = libraries_due(rule)
     for library_id in due:
         request(library_id=library_id, model=rule.model.name)
     return len(due)
+
+
+def libraries_due(rule: Rule, *, among: Collection[UUID] | None = None) -> list[UUID]:
+    """Give the libraries, of all or of those `among`, for which a grouping is to be asked for, be one open or not."""
+    found = _libraries_with_faces(rule, among)
+    due = [library_id for library_id in found if is_due(library_id=library_id, rule=rule)]
+    return [library_id for library_id in due if not _is_dead_letter(library_id, rule)]
 
 
 def is_due(*, library_id: UUID, rule: Rule) -> bool:
@@ -150,7 +158,7 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
     rule = rule_in_use()
     if rule is None:
         return NothingToDo(NO_MODEL)
-    if not Library.objects.filter(pk=library_id, face_analysis=True).exists():
+    if not libraries_wanting_faces().filter(pk=library_id).exists():
         return NothingToDo(FACE_ANALYSIS_OFF)
     people.let_go_of_candidates(library_id=library_id, model=rule.model.name)
     faces = people.read_library(library_id=library_id, model=rule.model.name)
@@ -185,8 +193,10 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
     )
 
 
-def _libraries_with_faces(rule: Rule) -> set[UUID]:
-    libraries = Library.objects.filter(face_analysis=True)
+def _libraries_with_faces(rule: Rule, among: Collection[UUID] | None) -> set[UUID]:
+    libraries = libraries_wanting_faces()
+    if among is not None:
+        libraries = libraries.filter(pk__in=among)
     rows = FaceEmbedding.objects.filter(model=rule.model.name, library__in=libraries)
     losses = GroupLoss.objects.filter(model=rule.model.name, library__in=libraries)
     return {
@@ -196,10 +206,12 @@ def _libraries_with_faces(rule: Rule) -> set[UUID]:
     }
 
 
-def _is_dead(library_id: UUID, rule: Rule) -> bool:
-    runs = LibraryRun.objects.filter(library_id=library_id, kind=KIND)
-    last = runs.order_by("-id").values_list("state", "version").first()
-    return last == (RunState.DEAD, rule.version)
+def _is_dead_letter(library_id: UUID, rule: Rule) -> bool:
+    """Whether the last run is dead, or was and has been discarded."""
+    last = LibraryRun.objects.filter(library_id=library_id, kind=KIND).order_by("-id").first()
+    if last is None or last.version != rule.version:
+        return False
+    return last.state == RunState.DEAD or last.skip_reason == DISCARDED
 
 
 def _last_version(library_id: UUID) -> str | None:

@@ -2,13 +2,12 @@
 
 from django.db import transaction
 
-from photos.models import FaceEmbedding, Photo
 from photos.problems import ConflictError
 from processing.engines import catalogue
 from processing.engines.installation import InstalledModel
+from processing.kinds.plan import PLAN
 from processing.models import ModelSelection
-from processing.models.ledger import Lane
-from processing.pipeline.planning import lock_plan_for_change, plan_all
+from processing.pipeline.planning import lock_plan_for_change
 from processing.services import grouping
 
 
@@ -16,8 +15,9 @@ from processing.services import grouping
 def select_model(*, installed: InstalledModel, in_use: bool) -> ModelSelection:
     """Run a model for its task: in use, or beside the one that is, as a backfill that a later flip finds ready.
 
-    Plans its runs for the photos that are there. A model that was in use stays selected, so that flipping back needs
-    no work; `drop_model` ends that. Groups are made anew, since they were made of another model's vectors.
+    Asks for its runs to be planned for the photos that are there, in the background. A model that was in use stays
+    selected, so that flipping back needs no work; `drop_model` ends that. Groups are made anew, since they were made
+    of another model's vectors: that says the version of the grouping.
     """
     lock_plan_for_change()
     model = catalogue.get(installed.name)
@@ -29,15 +29,14 @@ def select_model(*, installed: InstalledModel, in_use: bool) -> ModelSelection:
     if in_use and not selection.in_use:
         selection.in_use = True
         selection.save(update_fields=["in_use"])
-        FaceEmbedding.objects.filter(model=model.name, component__isnull=False).update(component=None)
-    plan_all(Photo.objects.order_by("pk").values_list("pk", flat=True).iterator(), lane=Lane.BACKFILL)
+    PLAN.request_for_all()
     grouping.request_where_due()
     return selection
 
 
 @transaction.atomic
 def drop_model(*, name: str) -> None:
-    """Stop running a model that is not in use; its open runs are ended as superseded, its vectors stay.
+    """Stop running a model that is not in use; its vectors stay, its open runs are ended in the background.
 
     Raises ConflictError for the model in use.
     """
@@ -45,4 +44,4 @@ def drop_model(*, name: str) -> None:
     if ModelSelection.objects.filter(model=name, in_use=True).exists():
         raise ConflictError(f"{name} is in use: use another model first.")
     ModelSelection.objects.filter(model=name).delete()
-    plan_all(Photo.objects.order_by("pk").values_list("pk", flat=True).iterator(), lane=Lane.BACKFILL)
+    PLAN.request_for_all()

@@ -65,6 +65,8 @@ class Stage(ABC):
     # the task that a model is selected for; none needs no model
     model_task: ClassVar[str | None] = None
     is_face_work: ClassVar[bool] = False
+    # whether `store` puts objects, which nobody names if the run is lost
+    stores_objects: ClassVar[bool] = False
 
     @property
     def claim_size(self) -> int:

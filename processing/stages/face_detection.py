@@ -45,6 +45,7 @@ class FaceDetectionStage(Stage):
     needs = "renditions"
     model_task = "face_detection"
     is_face_work = True
+    stores_objects = True
 
     @property
     def claim_size(self) -> int:

@@ -34,6 +34,7 @@ class RenditionsStage(Stage):
 
     name = "renditions"
     queue = "ingest"
+    stores_objects = True
 
     def shaping_settings(self) -> Mapping[str, object]:
         """Sizes and quality shape the output."""

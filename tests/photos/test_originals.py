@@ -1,18 +1,22 @@
 """Originals: hashed in chunks, stored under a key never used twice, one row for the same bytes."""
 
+import errno
 import hashlib
 import io
+from datetime import timedelta
 from pathlib import Path
 
 import factories
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts.models import Library
 from photos import storage
-from photos.models import Photo
-from photos.services import originals, trash
+from photos.models import ObjectSweep, Photo
+from photos.services import object_sweeps, originals, trash
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
 
@@ -119,10 +123,44 @@ def test_photos_go_into_the_trash_and_come_back(library: Library) -> None:
     photos = [factories.make_photo(library) for _ in range(3)]
     assert trash.move_to_trash(photo_ids=[photos[0].pk, photos[1].pk]) == 2
     assert trash.move_to_trash(photo_ids=[photo.pk for photo in photos]) == 1
-    assert trash.restore(photo_ids=[photos[2].pk]) == 1
-    assert trash.restore(photo_ids=[photos[2].pk]) == 0
+    assert trash.restore(photo_ids=[photos[2].pk]) == [photos[2].pk]
+    assert trash.restore(photo_ids=[photos[2].pk]) == []
     assert list(Photo.objects.present()) == [photos[2]]
 
-    assert originals.restore_if_trashed(Photo.objects.get(pk=photos[0].pk))
-    assert not originals.restore_if_trashed(Photo.objects.get(pk=photos[0].pk))
-    assert set(Photo.objects.present()) == {photos[0], photos[2]}
+
+def test_the_bytes_have_a_date_to_go_until_their_row_is_saved(library: Library, settings: Settings) -> None:
+    settings.UPLOAD_SWEEP_SECONDS = 100
+    first, second = (originals.store(library=library, file=io.BytesIO(DATA), facts=FACTS) for _ in range(2))
+    rows = ObjectSweep.objects.annotate(now=Now())
+    assert {(row.alias, row.prefix, row.reason) for row in rows} == {
+        ("originals", photo.storage_key, "upload") for photo in (first, second)
+    }
+    assert {round((row.due_at - row.now).total_seconds()) for row in rows} == {100}
+    assert {row.final_at - row.due_at for row in rows} == {timedelta(seconds=100)}
+    assert originals.save_once(photo=first, uploader=None, filename="first.jpg")
+    assert [row.prefix for row in rows.all()] == [second.storage_key]
+    assert not originals.save_once(photo=second, uploader=None, filename="second.jpg")
+    assert [row.prefix for row in rows.all()] == [second.storage_key]
+    originals.discard(second)
+    assert not rows.all().exists()
+
+
+def test_the_date_is_there_before_the_bytes(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(**_: object) -> None:
+        assert ObjectSweep.objects.count() == 1
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage, "write_object", failing)
+    with pytest.raises(OSError, match="No space left"):
+        originals.store(library=library, file=io.BytesIO(DATA), facts=FACTS)
+    assert ObjectSweep.objects.get().due_at > timezone.now()
+
+
+def test_bytes_that_were_given_up_get_no_row(library: Library) -> None:
+    photo = originals.store(library=library, file=io.BytesIO(DATA), facts=FACTS)
+    ObjectSweep.objects.update(due_at=timezone.now() - timedelta(seconds=1))
+    assert len(object_sweeps.take(limit=1, lease=timedelta(minutes=1))) == 1
+    with pytest.raises(originals.UploadSweptError), transaction.atomic():
+        originals.save_once(photo=photo, uploader=None, filename="a.jpg")
+    assert Photo.objects.count() == 0
+    assert ObjectSweep.objects.count() == 1

@@ -2,13 +2,13 @@
 
 import hashlib
 import itertools
-import resource
 from collections.abc import Callable, Iterator
 
 import pytest
 import redis
 from django.conf import settings
 from django.db.models.functions import Now
+from pytest_django import Settings
 
 from accounts.models import Library
 from photos.models import Photo
@@ -67,14 +67,6 @@ def make_run(make_photo: Callable[..., Photo]) -> Callable[..., StageRun]:
     return make
 
 
-@pytest.fixture(autouse=True)
-def cpu_limit() -> Iterator[None]:
-    """Take back the limit that a stage sets for its process, which here is that of all tests."""
-    before = resource.getrlimit(resource.RLIMIT_CPU)
-    yield
-    resource.setrlimit(resource.RLIMIT_CPU, before)
-
-
 @pytest.fixture
 def broker() -> Iterator[redis.Redis]:
     """The real broker, emptied before and after."""
@@ -110,3 +102,10 @@ def fresh_versions() -> Iterator[Callable[[], None]]:
     """Make stages forget their versions: call it after a setting that shapes an output has changed."""
     yield registry.all_stages.cache_clear
     registry.all_stages.cache_clear()
+
+
+@pytest.fixture
+def quick_ripening(settings: Settings) -> None:
+    """What a proof gives time to, it gives a second: leases and sweeps are short, and no run here takes as long."""
+    settings.LEDGER_LEASE_SECONDS = 1
+    settings.LEDGER_SWEEP_SECONDS = 1

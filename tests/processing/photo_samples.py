@@ -13,6 +13,7 @@ from django.core.files.base import ContentFile
 from PIL import Image, ImageEnhance
 
 from accounts.models import Library
+from photos import storage
 from photos.models import Face, FaceEmbedding, Metadata, Person, Photo, Rendition
 from processing import ingest
 from processing.models import StageRun
@@ -52,6 +53,12 @@ def content(data: bytes) -> ContentFile:
     return ContentFile(data)
 
 
+def storage_copy(key: str, to: str) -> None:
+    """Store a derived object a second time, under another key."""
+    data = storage.read_object(alias=storage.RENDITIONS, key=key)
+    storage.write_object(alias=storage.RENDITIONS, key=to, file=content(data))
+
+
 def take_in(library: Library, data: bytes, *, filename: str = "photo.jpg") -> Photo:
     """Put a file through the door that uploads use."""
     return ingest.take_in(library=library, file=io.BytesIO(data), filename=filename).photo
@@ -64,11 +71,17 @@ def run(stage: str) -> int:
 
 def run_people() -> int:
     """Group the faces of the libraries that ask for it; gives how many runs were taken."""
-    return library_work.work(kind="people", task_id=uuid.uuid4().hex, worker="worker@test")
+    return run_library_work("people")
+
+
+def run_library_work(kind: str) -> int:
+    """Run what is pending of a kind of library work; gives how many runs were taken."""
+    return library_work.work(kind=kind, task_id=uuid.uuid4().hex, worker="worker@test")
 
 
 def run_everything() -> None:
-    """Run all stages in order, then group."""
+    """Plan what waits to be planned, run all stages in order, then group."""
+    run_library_work("plan")
     for stage in registry.all_stages():
         run(stage.name)
     run_people()

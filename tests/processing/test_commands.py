@@ -1,9 +1,8 @@
-"""What an operator types: import_photos, models, reprocess."""
+"""What an operator types: import_photos, models."""
 
 import io
 import json
 import shutil
-import uuid
 from pathlib import Path
 
 import factories
@@ -14,12 +13,13 @@ from pytest_django import Settings
 
 from accounts.models import Library
 from photos.models import Photo
-from photos.services import trash
 from processing.engines.installation import InstalledModel
 from processing.models import ModelSelection, StageRun
 from processing.models.ledger import Lane
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
+
+IN_THE_BACKGROUND = ["The", "photos", "that", "are", "there", "are", "planned", "in", "the", "background."]
 
 
 @pytest.fixture(autouse=True)
@@ -150,16 +150,20 @@ def test_models_are_used_backfilled_and_dropped(
             "flips",
             "to",
             "it.",
-        ]
+        ],
+        IN_THE_BACKGROUND,
     ]
     assert selections() == {("mtcnn", True), ("dlib-resnet-v1", True), ("facenet-casia", False)}
+    assert photo_samples.run_library_work("plan") == 1
     assert photo.stage_runs.filter(stage="face_embedding", state="waiting").count() == 2
-    assert say("models", "use", "facenet-casia") == [["facenet-casia", "is", "in", "use."]]
+    assert say("models", "use", "facenet-casia") == [["facenet-casia", "is", "in", "use."], IN_THE_BACKGROUND]
     with pytest.raises(CommandError, match="facenet-casia is in use: use another model first"):
         say("models", "drop", "facenet-casia")
-    assert say("models", "use", "dlib-resnet-v1") == [["dlib-resnet-v1", "is", "in", "use."]]
-    assert say("models", "drop", "facenet-casia") == [["facenet-casia", "is", "not", "run", "any", "more."]]
+    assert say("models", "use", "dlib-resnet-v1") == [["dlib-resnet-v1", "is", "in", "use."], IN_THE_BACKGROUND]
+    not_run = ["facenet-casia", "is", "not", "run", "any", "more."]
+    assert say("models", "drop", "facenet-casia") == [not_run, IN_THE_BACKGROUND]
     assert selections() == {("mtcnn", True), ("dlib-resnet-v1", True)}
+    assert photo_samples.run_library_work("plan") == 1
     assert photo.stage_runs.filter(stage="face_embedding", state="waiting").count() == 1
 
 
@@ -182,38 +186,3 @@ def test_a_model_is_installed_once(settings: Settings, tmp_path: Path) -> None:
         [line] = say("models", "install", "dlib-resnet-v1")
         assert line[:5] == ["dlib-resnet-v1", "is", "installed", "in", str(tmp_path / "dlib-resnet-v1")]
     assert (tmp_path / "dlib-resnet-v1" / "manifest.json").is_file()
-
-
-# reprocess
-
-
-def test_what_is_missing_is_planned_and_counted(library: Library) -> None:
-    other = factories.make_library()
-    photos = [factories.make_photo(one) for one in (library, library, other)]
-    trash.move_to_trash(photo_ids=[photos[1].pk])
-    assert say("reprocess", "--library", library.name) == [["2", "runs", "were", "planned."]]
-    assert say("reprocess") == [["2", "runs", "were", "planned."]]
-    assert say("reprocess") == [["0", "runs", "were", "planned."]]
-    assert set(StageRun.objects.values_list("photo", flat=True)) == {photos[0].pk, photos[2].pk}
-
-
-def test_a_stage_is_run_again_for_chosen_photos(library: Library) -> None:
-    photos = [factories.make_photo(library) for _ in range(3)]
-    say("reprocess")
-    StageRun.objects.update(attempt=2)
-    chosen = ["--photo", photos[0].pk, "--photo", photos[2].pk]
-    assert say("reprocess", "--stage", "exif", *chosen) == [["2", "runs", "of", "exif", "start", "over."]]
-    fresh = StageRun.objects.filter(attempt=0)
-    assert set(fresh.values_list("photo", "stage")) == {(photos[0].pk, "exif"), (photos[2].pk, "exif")}
-
-
-def test_a_reprocess_that_cannot_be_says_why(library: Library) -> None:
-    factories.make_photo(library)
-    with pytest.raises(CommandError, match="There is no library named 'Elsewhere'"):
-        say("reprocess", "--library", "Elsewhere")
-    with pytest.raises(CommandError, match="invalid choice: 'unknown'"):
-        say("reprocess", "--stage", "unknown")
-    with pytest.raises(CommandError, match="not-an-id"):
-        say("reprocess", "--photo", "not-an-id")
-    assert StageRun.objects.count() == 0
-    assert say("reprocess", "--photo", uuid.uuid4()) == [["0", "runs", "were", "planned."]]

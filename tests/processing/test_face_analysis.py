@@ -45,11 +45,13 @@ def test_who_switched_it_and_when_are_kept(library: Library) -> None:
 def test_on_plans_the_photos_that_are_there(library: Library, models_in_use: None) -> None:
     photo_samples.take_through(library, photo_samples.portrait())
     photo_samples.take_in(library, photo_samples.picture())
-    elsewhere = factories.make_library()
+    elsewhere = factories.make_library(**factories.FACES_OFF)
     photo_samples.take_in(elsewhere, photo_samples.picture())
     assert face_runs() == set()
 
     switch_face_analysis(library=library, enabled=True, by=None)
+    assert face_runs() == set()
+    assert photo_samples.run_library_work("plan") == 1
 
     assert set(StageRun.objects.filter(stage__startswith="face_").values_list("photo__library", "stage", "state")) == {
         (library.pk, "face_detection", "pending"),  # of the photo whose renditions are there
@@ -62,7 +64,7 @@ def test_on_plans_the_photos_that_are_there(library: Library, models_in_use: Non
     assert Face.objects.count() == 1
 
 
-def test_off_withdraws_what_is_open_and_keeps_what_is_known(face_library: Library) -> None:
+def test_off_withdraws_what_is_open_at_once(face_library: Library) -> None:
     done = photo_samples.take_through(face_library, photo_samples.portrait())
     photo_samples.take_through(face_library, photo_samples.portrait(brightness=0.8))
     waiting = photo_samples.take_in(face_library, photo_samples.picture())
@@ -76,6 +78,7 @@ def test_off_withdraws_what_is_open_and_keeps_what_is_known(face_library: Librar
 
     switch_face_analysis(library=face_library, enabled=False, by=None)
 
+    # what is known goes in the background
     assert photo_samples.states(done) == dict.fromkeys(
         ("exif", "renditions", "face_detection", "face_embedding"), "done"
     )
@@ -119,6 +122,8 @@ def test_on_again_starts_what_was_withdrawn_where_the_photo_is_now(face_library:
     }
 
     switch_face_analysis(library=face_library, enabled=True, by=None)
+    assert photo_samples.run_library_work("erase_faces") == 1
+    assert photo_samples.run_library_work("plan") == 1
 
     assert photo_samples.run_of(early, "face_detection").state == "waiting"
     assert photo_samples.run_of(photo, "face_detection").state == "pending"

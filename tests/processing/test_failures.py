@@ -36,7 +36,7 @@ from processing.stages.base import InputMissingError
         (InputMissingError("no preview"), Fault.ATTEMPT, "input_missing"),
         (SoftTimeLimitExceeded(), Fault.ATTEMPT, "timed_out"),
         (ZeroDivisionError("a bug"), Fault.ATTEMPT, "unexpected_error"),
-        (MemoryError(), Fault.ATTEMPT, "unexpected_error"),
+        (MemoryError(), Fault.ATTEMPT, "out_of_memory"),
         (DataError("too long"), Fault.ATTEMPT, "unexpected_error"),
         (IntegrityError("doubled"), Fault.ATTEMPT, "unexpected_error"),
         (OperationalError("gone"), Fault.INFRASTRUCTURE, "database_unavailable"),

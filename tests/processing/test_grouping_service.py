@@ -43,7 +43,7 @@ def test_faces_of_one_person_are_one_group_and_a_lone_face_is_nobody(face_librar
     ones = [add_face(face_library, vector(1, variation)) for variation in range(3)]
     twos = [add_face(face_library, vector(2, variation)) for variation in range(2)]
     lone = add_face(face_library, vector(3))
-    elsewhere = add_face(factories.make_library(), vector(3))
+    elsewhere = add_face(factories.make_library(**factories.FACES_OFF), vector(3))
 
     assert group(face_library) == {"faces": 6, "regrouped": 6, "people_made": 2, "faces_moved": 5}
 

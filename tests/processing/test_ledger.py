@@ -10,6 +10,7 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
+from prometheus_client import REGISTRY
 
 from accounts.models import Library
 from processing import ledger
@@ -297,3 +298,29 @@ def test_one_run_per_photo_stage_and_version(make_run: MakeRun) -> None:
         make_run(photo=run.photo)
     make_run(photo=run.photo, version="v2")
     assert StageRun.objects.filter(photo=run.photo).count() == 2
+
+
+def test_losses_and_deaths_are_counted(make_run: MakeRun) -> None:
+    def count(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    lost, dead = {"stage": "exif", "code": "process_killed"}, {"stage": "exif", "code": "lease_expired"}
+    before = (
+        count("darkroom_lost_runs_total", **lost),
+        count("darkroom_dead_runs_total", **dead),
+        count("darkroom_expired_leases_total"),
+    )
+    make_run()
+    claim(task_id="t")
+    ledger.release_lost(ledger=StageRun, task_id="t", error=RunError("process_killed", "signal 9"))
+    for _ in range(2):
+        claim()
+        StageRun.objects.update(lease_until=Now() - HOUR)
+        ledger.expire_leases(ledger=StageRun)
+    assert StageRun.objects.get().state == "dead"
+    after = (
+        count("darkroom_lost_runs_total", **lost),
+        count("darkroom_dead_runs_total", **dead),
+        count("darkroom_expired_leases_total"),
+    )
+    assert tuple(now - then for now, then in zip(after, before, strict=True)) == (1, 1, 2)

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import factories
@@ -17,9 +18,12 @@ from accounts.models import Library
 from photos.models import Face, FaceEmbedding, GroupLoss, Person, Photo
 from photos.services import people
 from processing import ledger
+from processing.engines.installation import InstalledModel
+from processing.kinds import registry as kinds
+from processing.kinds.base import Ended, Held
 from processing.models import LibraryRun, RunState
 from processing.pipeline import library_work
-from processing.services import face_analysis, grouping, reprocess
+from processing.services import face_analysis, grouping, reprocess, selection
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -93,7 +97,8 @@ def test_a_grouping_that_lost_its_lease_writes_nothing(face_library: Library, mo
     assert zombie.result(30) == 1
     assert Person.objects.count() == 0
     assert set(FaceEmbedding.objects.values_list("component", flat=True)) == {None}
-    assert list(LibraryRun.objects.values_list("state", "skip_reason")) == [("skipped", "face_analysis_off")]
+    found = LibraryRun.objects.values_list("kind", "state", "skip_reason")
+    assert set(found) == {("people", "skipped", "face_analysis_off"), ("erase_faces", "pending", "")}
 
 
 def test_a_grouping_and_an_embedding_that_commit_at_once_do_not_deadlock(
@@ -131,7 +136,7 @@ def test_a_long_grouping_keeps_its_lease(
     claimed = LibraryRun.objects.get()
     overdue = claimed.lease_until + timedelta(seconds=0.5)
     wait_until(lambda: LibraryRun.objects.filter(lease_until__gt=overdue).exists(), "the lease was not renewed")
-    assert ledger.expire_leases(ledger=LibraryRun) == ledger.Loss(returned={}, dead=0)
+    assert ledger.expire_leases(ledger=LibraryRun) == ledger.Loss()
     slowly.go_on = True
     assert working.result(30) == 1
     assert LibraryRun.objects.get().state == "done"
@@ -181,6 +186,24 @@ def test_a_database_that_ends_the_connection_costs_a_grouping_no_attempt(
         assert photo_samples.run_people() == 1
     run = LibraryRun.objects.get()
     assert (run.state, run.attempt, run.error_code) == ("pending", 0, "database_unavailable")
+
+
+def test_a_rule_that_changes_after_the_claim_is_not_written_under_the_old_name(
+    face_library: Library, installed_models: dict[str, InstalledModel]
+) -> None:
+    add_face(face_library, vector(1))
+    grouping.request(library_id=face_library.pk, model=MODEL)
+    kind = kinds.get("people")
+    lease = ledger.claim_library_run(kind="people", versions=kind.known_versions(), task_id="t", worker="w")
+    facenet = replace(installed_models[MODEL], name="facenet-vggface2", weights_hash="ab" * 32)
+    selection.select_model(installed=facenet, in_use=True)
+    assert kind.attempt(Held(lease=lease, until=0)) is Ended.INTERRUPTED
+    run = LibraryRun.objects.get(kind="people")
+    assert (run.state, run.attempt, run.version) == ("pending", 0, lease.version)
+    assert set(FaceEmbedding.objects.values_list("component", flat=True)) == {None}
+    # the sweep gives it its new name
+    grouping.request_where_due()
+    assert LibraryRun.objects.get(kind="people").version in kind.known_versions()
 
 
 def test_a_soft_time_limit_ends_the_task(face_library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,7 @@ def test_selecting_a_model_plans_its_runs_for_the_photos_that_are_there(
     assert embedding_runs(photo) == {DLIB: "done"}
 
     select_model(installed=facenet, in_use=False)
+    photo_samples.run_library_work("plan")
 
     assert selected() == {DLIB: True, FACENET: False}
     assert embedding_runs(photo) == {DLIB: "done", FACENET: "pending"}
@@ -81,9 +82,11 @@ def test_flipping_and_flipping_back_embeds_nothing_again(
     run = photo.stage_runs.get(stage="face_embedding")
 
     select_model(installed=facenet, in_use=True)
+    photo_samples.run_library_work("plan")
     assert selected() == {DLIB: False, FACENET: True}
     assert embedding_runs(photo) == {DLIB: "done", FACENET: "pending"}
     select_model(installed=installed_models[DLIB], in_use=True)
+    photo_samples.run_library_work("plan")
     assert selected() == {DLIB: True, FACENET: False}
 
     assert embedding_runs(photo) == {DLIB: "done", FACENET: "pending"}
@@ -98,16 +101,20 @@ def test_dropping_a_model_ends_its_open_runs_and_keeps_its_vectors(
 ) -> None:
     photo = photo_samples.take_through(face_library, photo_samples.portrait())
     select_model(installed=facenet, in_use=True)
+    photo_samples.run_library_work("plan")
     with pytest.raises(ConflictError, match="is in use"):
         drop_model(name=FACENET)
     assert selected() == {DLIB: False, FACENET: True}
     drop_model(name=DLIB)
+    photo_samples.run_library_work("plan")
     assert selected() == {FACENET: True}
     assert embedding_runs(photo) == {DLIB: "done", FACENET: "pending"}
     assert FaceEmbedding.objects.filter(model=DLIB).count() == 1
 
     select_model(installed=installed_models[DLIB], in_use=True)
+    photo_samples.run_library_work("plan")
     drop_model(name=FACENET)
+    photo_samples.run_library_work("plan")
     assert embedding_runs(photo) == {DLIB: "done", FACENET: "skipped"}
     assert photo.stage_runs.get(version__contains=FACENET).skip_reason == "superseded"
 
@@ -118,12 +125,14 @@ def test_other_weights_of_the_same_model_embed_everything_again(
     photo = photo_samples.take_through(face_library, photo_samples.portrait())
     other = replace(installed_models[DLIB], weights_hash="cd" * 32)
     select_model(installed=other, in_use=True)
+    photo_samples.run_library_work("plan")
     assert sorted(photo.stage_runs.filter(stage="face_embedding").values_list("state", flat=True)) == [
         "done",
         "pending",
     ]
     # and back: the rows are still those of the first weights
     select_model(installed=installed_models[DLIB], in_use=True)
+    photo_samples.run_library_work("plan")
     states = photo.stage_runs.filter(stage="face_embedding").values_list("state", "skip_reason")
     assert set(states) == {("done", ""), ("skipped", "superseded")}
 
@@ -145,6 +154,7 @@ def test_a_model_in_use_that_no_worker_has_leaves_its_runs_pending_and_says_so(
 ) -> None:
     photo = photo_samples.take_through(face_library, photo_samples.portrait())
     select_model(installed=facenet, in_use=True)
+    photo_samples.run_library_work("plan")
     run = photo.stage_runs.get(version__contains=FACENET)
     assert obstacle("face_embedding") == "no_worker"
     known = {stage.name: stage.known_versions() for stage in registry.all_stages()}

@@ -75,3 +75,22 @@ Counter("photos", "Photos.").inc(2)
 print("PROMETHEUS_MULTIPROC_DIR" in os.environ, "photos_total 2.0" in generate_latest(multiprocess.registry()).decode())
 """)
     assert output == "False True\n"
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    output = run(f"""
+import os, subprocess, sys, tempfile
+from pathlib import Path
+tempfile.tempdir = {str(tmp_path)!r}
+gone = subprocess.Popen([sys.executable, "-c", ""])
+gone.wait()
+for owner in (gone.pid, os.getppid()):
+    Path(tempfile.tempdir, f"darkroom-test-metrics-{{owner}}-abc").mkdir()
+Path(tempfile.tempdir, f"darkroom-other-metrics-{{gone.pid}}-abc").mkdir()
+from processing import multiprocess
+multiprocess.begin(name="test")
+left = sorted(path.name.rpartition("-")[0] for path in Path(tempfile.tempdir).iterdir())
+print(left == sorted([f"darkroom-test-metrics-{{os.getpid()}}", f"darkroom-test-metrics-{{os.getppid()}}",
+                      f"darkroom-other-metrics-{{gone.pid}}"]))
+""")
+    assert output == "True\n"

@@ -35,6 +35,8 @@ def test_an_empty_pipeline_is_settled() -> None:
         ("face_detection", "faces"),
         ("face_embedding", "embeddings"),
         ("people", "people"),
+        ("plan", "people"),
+        ("erase_faces", "people"),
     ]
     for work in seen.work:
         assert (work.counts, work.blocked, work.oldest_pending_seconds, work.obstacle) == (NOTHING, 0, None, "")
@@ -109,6 +111,8 @@ def test_blocked_runs_are_those_below_a_dead_one(make_photo: Callable[..., Photo
         (3, 2),
         (3, 2),
         (0, 0),
+        (0, 0),
+        (0, 0),
     ]
 
 
@@ -146,4 +150,4 @@ def test_what_keeps_pending_runs_from_moving(make_photo: Callable[..., Photo], f
     WorkerPresence.objects.update(seen_at=Now() - timedelta(minutes=1))
     assert obstacles() == ["no_worker", "", "no_worker", "no_worker"]
     StageRun.objects.update(state=RunState.DONE, finished_at=Now())
-    assert [work.obstacle for work in by_name().values()] == ["", "", "", "", "no_worker"]
+    assert [work.obstacle for work in by_name().values()] == ["", "", "", "", "no_worker", "", ""]

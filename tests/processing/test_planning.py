@@ -61,6 +61,7 @@ def test_without_face_analysis_only_pixels_and_tags_are_planned(make_photo: Make
 
 def test_without_a_model_no_face_work_is_planned(make_photo: MakePhoto, library: Library) -> None:
     face_analysis.switch_face_analysis(library=library, enabled=True, by=None)
+    photo_samples.run_library_work("plan")
     photo = make_photo()
     assert plan([photo.pk], lane=Lane.UPLOAD) == 2
     assert runs(photo) == {"exif": "pending", "renditions": "pending"}
@@ -86,6 +87,7 @@ def test_every_selected_model_has_a_run_of_its_own(
     photo = make_photo()
     plan([photo.pk], lane=Lane.UPLOAD)
     selection.select_model(installed=other_weights(installed_models["dlib-resnet-v1"]), in_use=False)
+    photo_samples.run_library_work("plan")
     assert runs(photo)["face_embedding dlib-resnet-v1"] == "waiting"
     assert runs(photo)["face_embedding facenet-vggface2"] == "waiting"
     assert photo.stage_runs.count() == 5
@@ -98,6 +100,7 @@ def test_what_is_planned_late_starts_where_the_photo_is(
     plan([new.pk, rendered.pk], lane=Lane.UPLOAD)
     finish(rendered, "renditions")
     face_analysis.switch_face_analysis(library=library, enabled=True, by=None)
+    photo_samples.run_library_work("plan")
     assert runs(new)["face_detection"] == "waiting"
     assert runs(rendered)["face_detection"] == "pending"
     assert runs(rendered)["face_embedding dlib-resnet-v1"] == "waiting"
@@ -112,6 +115,7 @@ def test_a_photo_without_faces_has_nothing_for_another_model(
     finish(photo, "renditions")
     finish(photo, "face_detection")
     selection.select_model(installed=other_weights(installed_models["dlib-resnet-v1"]), in_use=False)
+    photo_samples.run_library_work("plan")
     run = photo.stage_runs.get(version__contains="facenet-vggface2")
     assert (run.state, run.skip_reason, run.finished_at is None) == ("skipped", "no_faces", False)
 
@@ -184,9 +188,12 @@ def test_a_dropped_model_that_comes_back_is_run_where_it_was_not(
     plan([photo.pk], lane=Lane.UPLOAD)
     facenet = other_weights(installed_models["dlib-resnet-v1"])
     selection.select_model(installed=facenet, in_use=False)
+    photo_samples.run_library_work("plan")
     selection.drop_model(name="facenet-vggface2")
+    photo_samples.run_library_work("plan")
     assert runs(photo)["face_embedding facenet-vggface2"] == "skipped"
     selection.select_model(installed=facenet, in_use=False)
+    photo_samples.run_library_work("plan")
     assert runs(photo)["face_embedding facenet-vggface2"] == "waiting"
 
 
@@ -211,6 +218,8 @@ def test_an_upload_that_races_with_the_switch_is_planned(make_photo: MakePhoto, 
         switch = in_a_thread(face_analysis.switch_face_analysis, library=face_library, enabled=True, by=None)
         wait_until_blocked()
     switch.result(10)
+    assert photo_samples.run_library_work("erase_faces") == 1
+    assert photo_samples.run_library_work("plan") == 1
     assert runs(photo)["face_detection"] == "waiting"
 
     with transaction.atomic():
@@ -242,9 +251,10 @@ def test_a_run_that_is_planned_while_its_input_is_committed_does_not_wait_for_ev
     library: Library, models_in_use: None, photo_store: object
 ) -> None:
     photo = photo_samples.take_in(library, photo_samples.picture())
+    face_analysis.switch_face_analysis(library=library, enabled=True, by=None)
     with transaction.atomic():
-        face_analysis.switch_face_analysis(library=library, enabled=True, by=None)
-        # the switch has read that the renditions are not there; their commit does not see its runs
+        plan([photo.pk], lane=Lane.BACKFILL)
+        # it has read that the renditions are not there; their commit does not see its runs
         assert in_a_thread(photo_samples.run, "renditions").result(30) == 1
     assert runs(photo)["renditions"] == "done"
     assert runs(photo)["face_detection"] == "waiting"

@@ -15,10 +15,11 @@ from pytest_django import Settings
 
 from accounts.models import Library
 from photos.models import Photo
-from processing import ledger, publish, reconciler, sweeps
+from processing import ledger, presence, publish, reconciler, sweeps
 from processing.models import LibraryRun, RunState, StageRun, WorkerPresence
 from processing.models.ledger import Lane
 from processing.pipeline.planning import lock_plan_for_change, plan
+from processing.presence import WorkerFacts
 from processing.services import face_analysis
 from processing.stages import registry
 
@@ -45,7 +46,7 @@ def test_what_waits_too_long_is_rung_for(make_run: MakeRun, broker: redis.Redis)
     pending(make_run, queued_at=timezone.now() - MINUTE)
     pending(make_run, stage="renditions", not_before=timezone.now() - MINUTE)
     assert reconciler.reconcile()
-    assert broker.llen("ingest") == 1  # one message lies there already when the second stage is looked at
+    assert broker.llen("ingest") == 2  # one of each stage, although they share a queue
     assert broker.llen("faces") == 0
 
 
@@ -164,6 +165,25 @@ def test_versions_that_a_live_worker_knows_wait_for_it(make_run: MakeRun) -> Non
     reconciler.reconcile()
     run.refresh_from_db()
     assert (run.state, run.skip_reason) == ("skipped", "superseded")
+
+
+@pytest.mark.parametrize(("made", "is_planned_anew"), [("before", True), ("after", False), ("long ago", True)])
+def test_versions_that_a_newer_release_planned_wait_for_its_workers(
+    make_run: MakeRun, broker: redis.Redis, made: str, is_planned_anew: bool
+) -> None:
+    run = make_run(version="9.newer")
+    started, created = {
+        "before": (5 * MINUTE, 6 * MINUTE),
+        "after": (5 * MINUTE, 4 * MINUTE),
+        "long ago": (70 * MINUTE, 65 * MINUTE),
+    }[made]
+    presence.write(name="old@here", facts=WorkerFacts(["maintenance"], {}, 1, "", None, 1))
+    WorkerPresence.objects.update(started_at=Now() - started)
+    StageRun.objects.update(created_at=Now() - created)
+    reconciler.reconcile(worker="old@here")
+    run.refresh_from_db()
+    assert (run.state, run.skip_reason) == (("skipped", "superseded") if is_planned_anew else ("pending", ""))
+    assert StageRun.objects.filter(stage="exif").count() == (2 if is_planned_anew else 1)
 
 
 def test_a_stage_that_this_release_does_not_know_is_left_to_others(make_run: MakeRun, broker: redis.Redis) -> None:

@@ -163,7 +163,7 @@ def test_a_killed_child_gives_its_run_back_at_once(worker: Worker, process_envir
         wait_until(lambda: StageRun.objects.get().state == RunState.RUNNING, log)
         child.send_signal(signal.SIGKILL)
         killed_at = time.monotonic()
-        wait_until(lambda: StageRun.objects.get().error_code == "worker_lost", log)
+        wait_until(lambda: StageRun.objects.get().error_code == "process_killed", log)
         # the lease would have held it for a minute
         assert time.monotonic() - killed_at < 10
         wait_until(lambda: StageRun.objects.get().state == RunState.DONE, log)

@@ -1,6 +1,5 @@
 """Real stages on real photos: one result each, the same one if repeated, and nothing from a zombie."""
 
-import resource
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,8 @@ from photos.services import people
 from processing import overview
 from processing.models import RunState, StageRun
 from processing.pipeline import working
-from processing.services import reprocess
+from processing.services import object_sweeps, reprocess
+from processing.services.object_sweeps import Swept
 from processing.stages import registry
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store")]
@@ -152,6 +152,9 @@ def test_objects_that_no_row_names_any_more_are_deleted(
     photo_samples.run("renditions")
     photo_samples.run_everything()
 
+    # not at once: a run of the older version may be about to name one of them again
+    assert len(photo_samples.files_below(photo_store / "renditions")) == 8
+    assert object_sweeps.sweep() == Swept(prefixes=1, objects_deleted=5)
     after = photo_samples.files_below(photo_store / "renditions")
     named = {*Rendition.objects.values_list("storage_key", flat=True), Face.objects.get().chip_key}
     assert set(after) == named
@@ -231,16 +234,6 @@ def test_a_task_stops_when_its_budget_is_spent_and_rings_again(
     settings.LEDGER_TASK_SECONDS = 0
     assert photo_samples.run("renditions") == 0
     assert broker.llen("ingest") == 2
-
-
-@pytest.mark.parametrize("stage", ["exif", "renditions"])
-def test_the_cpu_limit_is_armed_again_for_each_original(library: Library, settings: Settings, stage: str) -> None:
-    settings.DECODE_CPU_SECONDS = 1000
-    photo_samples.take_in(library, photo_samples.picture())
-    photo_samples.run(stage)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    left = resource.getrlimit(resource.RLIMIT_CPU)[0] - used.ru_utime - used.ru_stime
-    assert 990 < left <= 1001
 
 
 def test_a_stage_that_nobody_knows_is_an_error() -> None:

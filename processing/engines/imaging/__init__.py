@@ -17,10 +17,13 @@ _MODULES = {
     "apply_limits": "limits",
     "cut_chip": "chips",
     "decode_rgb": "chips",
+    "load_decoders": "warming",
+    "may_end_by_signal": "time_limits",
     "pixel_warnings": "scan_check",
     "read_header": "header",
-    "rearm_cpu": "limits",
     "render": "renditions",
+    "time_allowance": "time_limits",
+    "time_limited": "time_limits",
 }
 
 

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pillow_heif
-from PIL import AvifImagePlugin, Image, ImageChops, PngImagePlugin
+from PIL import (
+    AvifImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageChops,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from processing.engines.imaging.colour import unpack
 from processing.engines.imaging.failures import DECODER_FAILURES, translate
@@ -17,6 +27,18 @@ from processing.engines.imaging.header import read_header
 from processing.engines.imaging.header_bytes import HeaderBytes
 from processing.engines.imaging.heif_header import require_pixels
 from processing.engines.imaging.tiff_header import exif_orientation
+
+# Named, so that Pillow has no need to load its forty others to look for them.
+PLUGINS = (
+    AvifImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+Image.preinit()
 
 # A pool has a child for each core; more threads in a child only cost address space, which is limited.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1

@@ -1,6 +1,5 @@
-"""Limits of a process that decodes strangers' files: a bomb or a hang costs this process and nothing else."""
+"""Limits of a process that decodes strangers' files: a bomb costs this process and nothing else."""
 
-import math
 import resource
 
 
@@ -19,19 +18,6 @@ def apply_limits(*, memory_bytes: int, file_bytes: int) -> None:
     _lower(resource.RLIMIT_AS, memory_bytes)
     _lower(resource.RLIMIT_FSIZE, file_bytes)
     _lower(resource.RLIMIT_CORE, 0)
-
-
-def rearm_cpu(seconds: float) -> None:
-    """Allow this process, all its threads together, `seconds` more of CPU time; called for each file.
-
-    When they are used up the kernel sends SIGXCPU, which ends the process (Python leaves it at its default):
-    the parent sees exit by signal 24. The limit is whole seconds, rounded up. The hard limit stays where it
-    is: lowered, it could not be raised for the next file.
-    """
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = math.ceil(used.ru_utime + used.ru_stime + seconds)
-    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
 def _lower(kind: int, limit: int) -> None:

@@ -14,6 +14,8 @@ from processing.engines.errors import EngineError
 from processing.models import ModelSelection
 from processing.services import selection
 
+IN_THE_BACKGROUND = "The photos that are there are planned in the background."
+
 
 class Command(BaseCommand):
     """The models: what there is, what this host has, what is in use."""
@@ -65,15 +67,16 @@ class Command(BaseCommand):
 
     def _use(self, name: str) -> None:
         selection.select_model(installed=self._installed(name), in_use=True)
-        self.stdout.write(f"{name} is in use.")
+        self.stdout.write(f"{name} is in use.\n{IN_THE_BACKGROUND}")
 
     def _backfill(self, name: str) -> None:
         selection.select_model(installed=self._installed(name), in_use=False)
         self.stdout.write(f"{name} is being backfilled; `manage.py models use {name}` flips to it.")
+        self.stdout.write(IN_THE_BACKGROUND)
 
     def _drop(self, name: str) -> None:
         selection.drop_model(name=name)
-        self.stdout.write(f"{name} is not run any more.")
+        self.stdout.write(f"{name} is not run any more.\n{IN_THE_BACKGROUND}")
 
     def _installed(self, name: str) -> installation.InstalledModel:
         found = installation.installed(name, settings.MODELS_DIR)

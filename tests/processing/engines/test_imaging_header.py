@@ -272,7 +272,7 @@ def test_no_decoder_is_loaded() -> None:
 
 @pytest.mark.parametrize(
     ("name", "home"),
-    [("render", "renditions"), ("cut_chip", "chips"), ("decode_rgb", "chips"), ("rearm_cpu", "limits")],
+    [("render", "renditions"), ("cut_chip", "chips"), ("decode_rgb", "chips"), ("time_limited", "time_limits")],
 )
 def test_the_package_offers_its_functions(name: str, home: str) -> None:
     assert getattr(imaging, name).__module__ == f"processing.engines.imaging.{home}"

@@ -1,0 +1,1 @@
+"""The kinds of work whose subject is a library."""

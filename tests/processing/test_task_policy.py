@@ -1,0 +1,64 @@
+"""What a worker's parent does when a child of its pool dies."""
+
+import base64
+import json
+import uuid
+from typing import Any
+
+import pytest
+import redis
+from billiard.einfo import ExceptionInfo
+from billiard.exceptions import WorkerLostError
+from kombu import Message
+
+from processing import tasks
+from processing.task_policy import LedgerRequest
+
+pytestmark = pytest.mark.django_db
+
+
+def request_of(task: str, **values: Any) -> LedgerRequest:
+    """A request as a worker makes it of a message."""
+    identity = str(uuid.uuid4())
+    headers = {"id": identity, "task": task, "lang": "py", "root_id": identity, "argsrepr": "", "kwargsrepr": ""}
+    body = [[], {"v": 1, "ids": [], **values}, {}]
+    message = Message(
+        body=json.dumps(body), headers=headers, content_type="application/json", content_encoding="utf-8",
+        properties={"correlation_id": identity, "reply_to": None}, delivery_info={"routing_key": "any"},
+    )  # fmt: skip
+    return LedgerRequest(message, app=tasks.exif.app, task=getattr(tasks, task), hostname="w@here")
+
+
+def lose(request: LedgerRequest) -> None:
+    """Let the parent see that its child was killed."""
+    try:
+        _die()
+    except WorkerLostError:
+        request.on_failure(ExceptionInfo(), send_failed_event=False)
+
+
+def _die() -> None:
+    raise WorkerLostError("Worker exited prematurely: signal 9 (SIGKILL) Job: 1.")
+
+
+def messages(broker: redis.Redis, queue: str) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for one in broker.lrange(queue, 0, -1):
+        envelope = json.loads(one)
+        found.append((envelope["headers"]["task"], json.loads(base64.b64decode(envelope["body"]))[1]))
+    return found
+
+
+def test_a_child_that_died_before_it_claimed_has_its_hint_passed_on_once(broker: redis.Redis) -> None:
+    lose(request_of("exif", ids=["a photo"]))
+    [(task, values)] = messages(broker, "ingest")
+    assert (task, values) == ("exif", {"v": 1, "ids": ["a photo"], "passed_on": True})
+    broker.flushdb()
+    # what kills a child before it can claim would kill its successors without a pause
+    lose(request_of("exif", **{name: value for name, value in values.items() if name != "v"}))
+    assert messages(broker, "ingest") == []
+
+
+def test_of_upkeep_nothing_is_passed_on(broker: redis.Redis) -> None:
+    lose(request_of("reconcile"))
+    assert broker.keys("*") == []
