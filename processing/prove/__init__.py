@@ -1,0 +1,1 @@
+"""The proof that nothing is lost, doubled, wrong, stuck or leaked; and the repair of what is."""

@@ -1,0 +1,90 @@
+"""What interrupted writes have left in the stores, and vectors whose face is gone (both leaked)."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef
+
+from photos import storage
+from photos.models import Face, FaceEmbedding
+from processing.prove.findings import Finding
+from processing.prove.listing import ALIASES, OBJECTS_AT_ONCE, ListedObject
+from processing.prove.objects import facts_of
+from processing.prove.situation import Situation, patience
+from processing.prove.tally import Tally
+from processing.services.object_sweeps import INCOMING_AGE
+
+VECTORS_AT_ONCE = 5000
+
+
+class IncomingCheck:
+    """Temporary files on a disk and parts of uploads in a bucket, which the sweep should have deleted by now."""
+
+    name = "incoming"
+
+    def total(self) -> None:
+        """Nobody knows before they are listed."""
+        return
+
+    def batches(self) -> Iterator[list[ListedObject]]:
+        """Give them, some at a time."""
+        for alias in ALIASES:
+            objects = storage.list_incoming(alias=alias)
+            while some := list(islice(objects, OBJECTS_AT_ONCE)):
+                yield [ListedObject(alias, one.key, one.size, one.modified_at) for one in some]
+
+    def examine(self, objects: Sequence[ListedObject], situation: Situation, _tally: Tally) -> list[Finding]:
+        """Find those that are older than the sweep lets them grow."""
+        latest = situation.now - INCOMING_AGE - patience()
+        return [_left_behind(one) for one in objects if one.modified_at < latest]
+
+    def again(self, subjects: Sequence[str], situation: Situation) -> list[Finding]:
+        """Look again at all that there are, and give those asked for."""
+        found = [finding for some in self.batches() for finding in self.examine(some, situation, Tally())]
+        return [one for one in found if one.subject in set(subjects)]
+
+
+class VectorCheck:
+    """Vectors whose face is gone, which the database's own foreign key forbids."""
+
+    name = "vectors"
+
+    def total(self) -> None:
+        """Counting them costs as much as looking at them."""
+        return
+
+    def batches(self) -> Iterator[list[UUID]]:
+        """Give the ids of the vectors that are there now, some at a time."""
+        end = FaceEmbedding.objects.order_by("-pk").values_list("pk", flat=True).first()
+        seen: UUID | None = None
+        while end is not None:
+            rest = FaceEmbedding.objects.filter(pk__lte=end)
+            rest = rest if seen is None else rest.filter(pk__gt=seen)
+            ids = list(rest.order_by("pk").values_list("pk", flat=True)[:VECTORS_AT_ONCE])
+            if not ids:
+                return
+            seen = ids[-1]
+            yield ids
+
+    def examine(self, vector_ids: Sequence[UUID], _situation: Situation, _tally: Tally) -> list[Finding]:
+        """Find those without a face."""
+        first, last = vector_ids[0], vector_ids[-1]
+        rows = FaceEmbedding.objects.filter(~Exists(Face.objects.filter(pk=OuterRef("face_id"))))
+        bare = rows.filter(pk__gte=first, pk__lte=last).order_by("pk").values_list("pk", "face_id", "model")
+        return [
+            Finding(
+                self.name, str(pk), "vector_without_face", f"vector {pk} by {model} of face {face_id}", item=str(pk)
+            )
+            for pk, face_id, model in bare
+        ]
+
+    def again(self, subjects: Sequence[str], situation: Situation) -> list[Finding]:
+        """Look again at vectors, given by their ids."""
+        found = (self.examine([UUID(one)] * 2, situation, Tally()) for one in subjects)
+        return [finding for findings in found for finding in findings]
+
+
+def _left_behind(one: ListedObject) -> Finding:
+    where = f"{one.alias}/{one.key}"
+    return Finding("incoming", where, "upload_unfinished", facts_of(one), item=where, modified_at=one.modified_at)

@@ -1,0 +1,214 @@
+"""`--repair`: a plan that is said first, then done in small steps, and what came of it."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import TypeVar
+from uuid import UUID
+
+from photos import storage
+from photos.models import ObjectSweep
+from photos.services import object_sweeps as sweep_requests
+from processing.prove import remedies, situation
+from processing.prove.findings import Finding, Findings
+from processing.prove.sorts import SORTS, Remedy
+from processing.prove.wording import counted
+from processing.services import object_sweeps
+from processing.stages import registry
+
+PHOTOS_AT_ONCE = 500
+SWEEP_SECONDS = 300.0
+
+Item = TypeVar("Item")
+
+
+@dataclass
+class RepairPlan:
+    """What a repair is going to do: how many photos by remedy and stage, and what it leaves as it is."""
+
+    again: dict[str, int] = field(default_factory=dict)
+    planned: int = 0
+    doubles: int = 0
+    released: int = 0
+    grouped: int = 0
+    erased: int = 0
+    derived: int = 0
+    originals: int = 0
+    unfinished: int = 0
+    young: int = 0
+    left: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that it could do."""
+        counts = (self.planned, self.doubles, self.released, self.grouped, self.erased)
+        return not (self.again or any(counts) or self.derived or self.originals or self.unfinished)
+
+    def lines(self, grace: timedelta) -> list[str]:
+        """Say it."""
+        hours = f"{grace / timedelta(hours=1):g} h"
+        wanted = [
+            (self.planned, "plan the missing runs of {}", "photo"),
+            *((count, f"run {stage} again for {{}}", "photo") for stage, count in sorted(self.again.items())),
+            (self.doubles, "keep one of each double of {}", "photo"),
+            (self.released, "release {}", "stuck run"),
+            (self.grouped, "ask for the grouping of {}", "library"),
+            (self.erased, "erase the faces of {}, whose face analysis is off", "library"),
+            (self.derived, f"delete {{}} older than {hours} that no row names", "derived object"),
+            (self.originals, f"DELETE {{}} older than {hours} that no row names", "ORIGINAL"),
+            (self.unfinished, f"delete what {{}} older than {hours} left behind", "interrupted write"),
+        ]
+        said = [text.format(counted(count, noun)) for count, text, noun in wanted if count]
+        if self.originals:
+            said.append("  (after a database was restored from a backup, these may be the only copies)")
+        if self.young:
+            said.append(f"leave {counted(self.young, 'object')} younger than {hours}")
+        said += [f"cannot repair {count} x {code}: see above what to do" for code, count in sorted(self.left.items())]
+        return said
+
+
+@dataclass
+class Repaired:
+    """What a repair did. `busy` are the photos that were in hand, and were left alone."""
+
+    runs_planned: int = 0
+    runs_again: int = 0
+    photos_undoubled: int = 0
+    photos_busy: int = 0
+    runs_moved: int = 0
+    groupings_asked_for: int = 0
+    erasures_asked_for: int = 0
+    objects_deleted: int = 0
+    objects_left: int = 0
+    writes_cleared: int = 0
+
+    def lines(self) -> list[str]:
+        """Say it."""
+        said = [
+            (self.runs_planned, "{} planned", "run"),
+            (self.runs_again, "{} opened again", "run"),
+            (self.photos_undoubled, "doubles removed from {}", "photo"),
+            (self.photos_busy, "{} in hand: repeat --repair for them", "photo"),
+            (self.runs_moved, "{} taken back or planned anew", "run"),
+            (self.groupings_asked_for, "{} asked for", "grouping"),
+            (self.erasures_asked_for, "{} of faces asked for", "erasure"),
+            (self.objects_deleted, "{} deleted", "object"),
+            (self.objects_left, "{} left to the sweep: in hand at the moment", "object"),
+            (self.writes_cleared, "{} cleared away", "interrupted write"),
+        ]
+        return [text.format(counted(count, noun)) for count, text, noun in said if count] or ["nothing was done"]
+
+
+def plan(findings: Findings, *, grace: timedelta) -> RepairPlan:
+    """Say what a repair would do. Objects younger than `grace` are left."""
+    made = RepairPlan(
+        planned=findings.distinct("photo", Remedy.PLAN),
+        doubles=findings.distinct("photo", Remedy.REMOVE_DOUBLES),
+        released=findings.distinct("id", Remedy.RELEASE),
+        grouped=findings.distinct("library", Remedy.GROUP),
+        erased=findings.distinct("library", Remedy.ERASE_FACES),
+        left={code: count for code, count in findings.by_code() if SORTS[code].remedy is Remedy.NONE},
+    )
+    for stage in registry.all_stages():
+        if count := findings.distinct("photo", Remedy.RERUN, stage=stage.name):
+            made.again[stage.name] = count
+    older_than = situation.database_now() - grace
+    for finding in findings.all(remedy=Remedy.DELETE_OBJECT):
+        _count_object(made, finding, older_than=older_than)
+    return made
+
+
+def repair(findings: Findings, *, grace: timedelta, advance: Callable[[int], None]) -> Repaired:
+    """Do what can be done about the findings, a few at a time; `advance` is told of how many findings.
+
+    May be cut off anywhere and repeated. No object that a row names is deleted: that is asked again at the moment of
+    deletion, while no stage can be at work on the photo.
+    """
+    done = Repaired()
+    for some in _chunks(findings.all(remedy=Remedy.PLAN)):
+        done.runs_planned += remedies.plan_missing(photo_ids=_photos(some))
+        advance(len(some))
+    seen: set[str] = set()
+    for finding in findings.all(remedy=Remedy.REMOVE_DOUBLES):
+        if finding.photo not in seen:
+            seen.add(finding.photo)
+            is_done = remedies.remove_doubles(photo_id=UUID(finding.photo))
+            done.photos_undoubled += is_done
+            done.photos_busy += not is_done
+        advance(1)
+    for stage in registry.all_stages():
+        of_stage = (one for one in findings.all(remedy=Remedy.RERUN) if one.stage == stage.name)
+        for some in _chunks(of_stage):
+            vectors = [UUID(one.item) for one in some if one.code == "embedding_wrong"]
+            if vectors:
+                remedies.remove_vectors(embedding_ids=vectors)
+            done.runs_again += remedies.run_again(photo_ids=_photos(some), stage=stage.name)
+            advance(len(some))
+    for some in _chunks(findings.all(remedy=Remedy.RELEASE)):
+        done.runs_moved += remedies.release(photo_ids=_photos(some), stages={one.stage for one in some})
+        advance(len(some))
+    for some in _chunks(findings.all(remedy=Remedy.GROUP)):
+        done.groupings_asked_for += remedies.group(library_ids={UUID(one.library) for one in some})
+        advance(len(some))
+    erased: set[UUID] = set()
+    for some in _chunks(findings.all(remedy=Remedy.ERASE_FACES)):
+        libraries = {UUID(one.library) for one in some} - erased
+        done.erasures_asked_for += remedies.erase_faces(library_ids=libraries) if libraries else 0
+        erased |= libraries
+        advance(len(some))
+    _delete_objects(findings, done, grace=grace, advance=advance)
+    return done
+
+
+def _delete_objects(findings: Findings, done: Repaired, *, grace: timedelta, advance: Callable[[int], None]) -> None:
+    older_than = situation.database_now() - grace
+    for some in _chunks(findings.all(code="object_unnamed")):
+        old = [one for one in some if one.modified_at <= older_than]
+        sweeps = {_sweep_of(one) for one in old}
+        sweep_requests.request_all(sweeps=sweeps, reason=ObjectSweep.Reason.LOST)
+        _sweep(old)
+        left = sum(_is_there(one) for one in old)
+        done.objects_left += left
+        done.objects_deleted += len(old) - left
+        advance(len(some))
+    if next(findings.all(code="upload_unfinished"), None):
+        done.writes_cleared = storage.sweep_incoming(older_than=grace)
+
+
+def _sweep(old: list[Finding]) -> None:
+    """Sweep until nothing is due any more, or what is left is in hand."""
+    deadline = time.monotonic() + SWEEP_SECONDS
+    while old and time.monotonic() < deadline and object_sweeps.sweep().prefixes:
+        pass
+
+
+def _sweep_of(finding: Finding) -> tuple[str, str]:
+    alias, _, key = finding.item.partition("/")
+    return (alias, key) if alias == storage.ORIGINALS else (alias, f"{key.rpartition('/')[0]}/")
+
+
+def _is_there(finding: Finding) -> bool:
+    alias, _, key = finding.item.partition("/")
+    return any(one.key == key for one in storage.list_objects(alias=alias, prefix=key))
+
+
+def _count_object(made: RepairPlan, finding: Finding, *, older_than: datetime) -> None:
+    if finding.modified_at > older_than:
+        made.young += 1
+    elif finding.code == "upload_unfinished":
+        made.unfinished += 1
+    elif finding.item.startswith(f"{storage.ORIGINALS}/"):
+        made.originals += 1
+    else:
+        made.derived += 1
+
+
+def _photos(some: Iterable[Finding]) -> list[UUID]:
+    return sorted({UUID(one.photo) for one in some if one.photo})
+
+
+def _chunks(findings: Iterator[Finding]) -> Iterator[list[Finding]]:
+    while some := list(islice(findings, PHOTOS_AT_ONCE)):
+        yield some
