@@ -20,6 +20,7 @@ from accounts.models import Library, User
 from accounts.roles import Permission
 from gallery.api.access import require
 from gallery.api.filters import PhotoFilter
+from gallery.api.photo_trash import TrashMixin
 from gallery.api.serializers.photos import (
     PhotoDetailSerializer,
     PhotoSerializer,
@@ -67,7 +68,7 @@ def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
         responses={200: PhotoSerializer(many=True), **problems(400)},
     ),
 )
-class PhotoViewSet(StreamedUploadMixin, ListModelMixin, GenericViewSet):
+class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewSet):
     """Photos that the caller may see."""
 
     serializer_class = PhotoSerializer

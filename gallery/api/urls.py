@@ -1,7 +1,10 @@
-"""Addresses below /api/v1/ that are about photos, people and processing."""
+"""Addresses below /api/v1/ that are about photos, people and processing, and about the installation."""
 
 from rest_framework.routers import SimpleRouter
 
+from gallery.api.administration.dead_letters import DeadLetterViewSet
+from gallery.api.administration.stages import StageViewSet
+from gallery.api.administration.workers import WorkerViewSet
 from gallery.api.faces import FaceViewSet
 from gallery.api.libraries import LibrarySwitchViewSet
 from gallery.api.people import PersonViewSet
@@ -16,5 +19,8 @@ router.register("faces", FaceViewSet, basename="face")
 router.register("people", PersonViewSet, basename="person")
 router.register("libraries", LibrarySwitchViewSet, basename="library-switch")
 router.register("processing", ProcessingViewSet, basename="processing")
+router.register("admin/dlq", DeadLetterViewSet, basename="admin-dlq")
+router.register("admin/stages", StageViewSet, basename="admin-stage")
+router.register("admin/workers", WorkerViewSet, basename="admin-worker")
 
 urlpatterns = router.urls

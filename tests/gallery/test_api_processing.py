@@ -10,7 +10,9 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models import Library
+from photos.models import Face
 from processing.models import LibraryRun, ModelSelection, RunState, StageRun, WorkerPresence
+from processing.pipeline import library_work
 from processing.stages import registry
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +22,7 @@ SUMMARY = "/api/v1/processing/summary"
 
 @pytest.fixture
 def library() -> Library:
-    return factories.make_library()
+    return factories.make_library(**factories.FACES_OFF)
 
 
 def client_of(library: Library, role: str) -> Client:
@@ -61,6 +63,8 @@ def test_the_summary_counts_runs_of_ones_own_libraries(library: Library) -> None
         "face_detection",
         "face_embedding",
         "people",
+        "plan",
+        "erase_faces",
     ]
     assert {name: one["queue"] for name, one in work.items()} == {
         "exif": "ingest",
@@ -68,6 +72,8 @@ def test_the_summary_counts_runs_of_ones_own_libraries(library: Library) -> None
         "face_detection": "faces",
         "face_embedding": "embeddings",
         "people": "people",
+        "plan": "people",
+        "erase_faces": "people",
     }
     assert work["exif"]["counts"] == NO_RUNS | {"pending": 2}
     assert 90 <= work["exif"]["oldest_pending_seconds"] < 120
@@ -103,7 +109,7 @@ def test_a_superuser_sees_everything_also_when_there_is_nothing() -> None:
 
     empty = client.get(SUMMARY)
 
-    assert [one["counts"] for one in by_name(empty).values()] == [NO_RUNS] * 5
+    assert [one["counts"] for one in by_name(empty).values()] == [NO_RUNS] * 7
     assert empty.json()["is_settled"] is True
     factories.make_run(factories.make_photo(factories.make_library()))
     assert by_name(client.get(SUMMARY))["exif"]["counts"] == NO_RUNS | {"done": 1}
@@ -157,17 +163,37 @@ def test_face_analysis_is_switched_and_who_did_it_is_kept(library: Library) -> N
     assert on.status_code == 200
     assert on.json()["face_analysis"] is True
     assert on.json()["own_role"] == "admin"
-    assert on.json() == client.get(f"/api/v1/libraries/{library.pk}").json()
+    work = on.json()["face_work"]
+    assert (work["erasure"], work["planning"]["state"], work["planning"]["report"]) == (None, "pending", {})
+    assert on.json() == client.get(f"/api/v1/libraries/{library.pk}").json() | {"face_work": work}
+    assert on.json() == client.get(address).json()
     library.refresh_from_db()
     assert library.face_analysis is True
     assert library.face_analysis_changed_by == admin
+    assert library_work.work(kind="plan", task_id="t", worker="w") == 1
     assert StageRun.objects.get(stage="face_detection").state == "pending"
+    assert client.get(address).json()["face_work"]["planning"]["report"] == {"photos": 1, "of": 1, "runs": 3}
+    face = factories.make_face(photo, person=factories.make_person(library, name="Ada"))
+    assert client.get("/api/v1/people").json()["results"][0]["name"] == "Ada"
 
     off = client.post(address, {"enabled": False})
 
     assert (off.status_code, off.json()["face_analysis"]) == (200, False)
     run = StageRun.objects.get(stage="face_detection")
     assert (run.state, run.skip_reason) == ("skipped", "face_analysis_off")
+    # invisible at once, gone when the erasure has ended
+    assert Face.objects.filter(pk=face.pk).exists()
+    assert client.get("/api/v1/people").json()["results"] == []
+    assert client.get(f"/api/v1/faces/{face.pk}/chip").status_code == 404
+    assert client.get(f"/api/v1/people/{face.person_id}").status_code == 404
+    assert client.get(f"/api/v1/photos/{photo.pk}").json()["faces"] == []
+    assert client.get("/api/v1/photos?has_faces=true").json()["results"] == []
+    assert off.json()["face_work"]["erasure"]["state"] == "pending"
+    assert library_work.work(kind="erase_faces", task_id="t", worker="w") == 1
+    erasure = client.get(address).json()["face_work"]["erasure"]
+    receipt = {"photos": 1, "faces": 1, "embeddings": 0, "people": 1}
+    assert (erasure["state"], erasure["report"], erasure["error_code"]) == ("done", receipt, "")
+    assert not Face.objects.filter(pk=face.pk).exists()
 
 
 def test_the_switch_needs_its_permission(library: Library) -> None:

@@ -22,6 +22,14 @@ class UploadSerializer(serializers.Serializer):
     library = serializers.UUIDField(help_text="The library that takes the photo in.")
 
 
+class DeletionSerializer(serializers.Serializer):
+    """Input: whether a photo goes for good."""
+
+    permanently = serializers.BooleanField(
+        default=False, help_text="Delete it for good, with everything that is known of it, and not into the trash."
+    )
+
+
 @extend_schema_field(OpenApiTypes.BYTE)
 class Base64Field(serializers.Field):
     """Output: bytes in base64."""

@@ -2,6 +2,9 @@
 
 from rest_framework import serializers
 
+from accounts.api.serializers import LibrarySerializer
+from processing.models import LibraryRun, RunState
+
 
 class RunCountsSerializer(serializers.Serializer):
     """Output: runs by state."""
@@ -38,3 +41,36 @@ class FaceAnalysisSerializer(serializers.Serializer):
     """Input: the switch of a library's face analysis."""
 
     enabled = serializers.BooleanField()
+
+
+class LibraryWorkSerializer(serializers.ModelSerializer):
+    """Output: a run of work on a library, and what it has done so far."""
+
+    state = serializers.ChoiceField(choices=RunState.choices, read_only=True)
+    report = serializers.DictField(child=serializers.IntegerField(), read_only=True, help_text="Counts.")
+
+    class Meta:
+        model = LibraryRun
+        fields = ("id", "state", "report", "error_code", "created_at", "finished_at")
+        read_only_fields = fields
+
+
+class FaceWorkSerializer(serializers.Serializer):
+    """Output: what goes on behind the switch (`processing.face_work.FaceWork`)."""
+
+    erasure = LibraryWorkSerializer(
+        allow_null=True, help_text="Of `photos` that had faces, `faces`, `embeddings`, `people`; null if none was."
+    )
+    planning = LibraryWorkSerializer(
+        allow_null=True, help_text="Of `photos`, `of` so many, `runs` made; null if none was."
+    )
+
+
+class FaceAnalysisLibrarySerializer(LibrarySerializer):
+    """Output: a library, and what goes on behind its switch. Wants the attribute `face_work`."""
+
+    face_work = FaceWorkSerializer(read_only=True)
+
+    class Meta(LibrarySerializer.Meta):
+        fields = (*LibrarySerializer.Meta.fields, "face_work")
+        read_only_fields = fields

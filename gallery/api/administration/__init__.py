@@ -1,0 +1,1 @@
+"""What whoever runs the installation may ask and do: dead letters, stages, workers. For superusers alone."""
