@@ -1,5 +1,10 @@
 """The admin site of photos, people and processing: pages that show a photo together with its runs."""
 
-from gallery.admin import libraries, people, photos, pipeline
+from django.contrib import admin
 
-__all__ = ["libraries", "people", "photos", "pipeline"]
+from gallery.admin import libraries, pages, people, photos, runs, workers
+
+__all__ = ["libraries", "pages", "people", "photos", "runs", "workers"]
+
+# django-unfold's hook for pages of one's own
+admin.site.extra_urls = pages.urls

@@ -1,17 +1,21 @@
 """What the admin's pages share: lists that stay usable at millions of rows, labels, and answers to dialogs."""
 
 import json
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
+from unfold.forms import BaseDialogForm
 from unfold.views import ChangeList
 
 from photos.problems import DomainError
@@ -128,3 +132,32 @@ def reload_page() -> HttpResponse:
 def dialog(*, title: Any, description: Any, submit: Any, form_class: type | None = None) -> dict[str, Any]:
     """Describe the dialog that asks before an action, so that no link changes anything by being followed."""
     return {"title": title, "description": description, "form_class": form_class, "form_submit_text": submit}
+
+
+def ask(request: HttpRequest, *, asked: dict[str, Any], form: BaseDialogForm) -> HttpResponse:
+    """Answer with a dialog; it posts to the address that it came from."""
+    shown = {"dialog": asked, "form": form, "form_submit_text": asked["form_submit_text"]}
+    return render(request, "unfold/helpers/dialog.html", shown)
+
+
+def act(request: HttpRequest, change: Callable[[], object], *, done: Any) -> HttpResponse:
+    """Do what a dialog was about and say so, or say why the domain does not allow it; the page loads again."""
+    try:
+        change()
+    except DomainError as error:
+        messages.error(request, error.detail)
+    else:
+        messages.success(request, done)
+    return reload_page()
+
+
+def page(request: HttpRequest, template: str, *, title: Any, **context: Any) -> TemplateResponse:
+    """Answer with a page that is not about a model, within the admin's frame."""
+    request.current_app = admin.site.name
+    return TemplateResponse(request, template, {**admin.site.each_context(request), "title": title, **context})
+
+
+def require(request: HttpRequest, permission: str) -> None:
+    """Raise PermissionDenied unless the user holds a permission of the admin, named as in `photos.view_photo`."""
+    if not request.user.has_perm(permission):
+        raise PermissionDenied(permission)

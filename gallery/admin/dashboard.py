@@ -17,12 +17,14 @@ from accounts.models import Library, User
 from accounts.roles import Permission
 from gallery.admin.base import PHOTO_STATE_LABELS, RUN_STATE_LABELS
 from gallery.admin.durations import duration
+from gallery.admin.pauses import condition_of_pause, condition_of_work
 from gallery.admin.visibility import visible_library_runs, visible_runs
 from photos.models import Photo
+from processing import attention, canaries
 from processing.history import DeadLetters, ThroughputBin, dead_letters, throughput
-from processing.models import ModelSelection, RunState, WorkerPresence
-from processing.overview import MODEL_NOT_INSTALLED, NO_WORKER, Overview, WorkOverview, overview
-from processing.services import grouping
+from processing.kinds import registry as kinds
+from processing.models import ModelSelection, RunState, StagePause, WorkerPresence
+from processing.overview import NO_WORKER, Overview, WorkOverview, overview
 from processing.stages import registry
 from processing.states import PhotoState, count_by_state
 
@@ -58,11 +60,20 @@ def dashboard_context(request: HttpRequest, context: dict[str, Any]) -> dict[str
     if user.has_perm("processing.view_stagerun"):
         pipeline = overview(None if user.is_superuser else _photos_with_processing(user))
         dead = dead_letters(visible_runs(user), visible_library_runs(user))
+        pauses = list(StagePause.objects.select_related("paused_by").order_by("work"))
         selections = list(ModelSelection.objects.order_by("task", "-in_use", "model"))
+        paused = {pause.work for pause in pauses}
         context |= {
-            "stage_rows": [_stage_row(one) for one in pipeline.work],
+            "stage_rows": [_stage_row(one, is_paused=one.name in paused) for one in pipeline.work],
             "run_states": [(state, state.value) for state in RunState],
-            "notices": [*_dead(dead), *_obstacles(pipeline), *_blocked(pipeline), *_models_missing(user, selections)],
+            "notices": [
+                *_deaf(user),
+                *_paused(pauses, user),
+                *_dead(dead),
+                *_obstacles(pipeline),
+                *_blocked(pipeline),
+                *_models_missing(user, selections),
+            ],
             "chart": _chart(throughput(visible_runs(user))),
             "queues": _queues(),
             "models": selections,
@@ -93,14 +104,15 @@ def _photo_cards(user: User) -> list[dict[str, Any]]:
 
 def _runs_url(work: str, **filters: str) -> str:
     """Give the address of the list of a stage's runs, or of a kind of library work."""
-    is_library_work = work == grouping.KIND
+    is_library_work = work in kinds.names()
     page = "admin:processing_libraryrun_changelist" if is_library_work else "admin:processing_stagerun_changelist"
     return f"{reverse(page)}?{urlencode({'kind' if is_library_work else 'stage': work, **filters})}"
 
 
-def _stage_row(work: WorkOverview) -> dict[str, Any]:
+def _stage_row(work: WorkOverview, *, is_paused: bool) -> dict[str, Any]:
     return {
         "name": work.name,
+        "is_paused": is_paused,
         "queue": work.queue,
         "url": _runs_url(work.name),
         "cells": [
@@ -117,6 +129,30 @@ def _stage_row(work: WorkOverview) -> dict[str, Any]:
     }
 
 
+def _deaf(user: User) -> Iterator[Notice]:
+    """Say which queues' workers are there and take nothing."""
+    for canary in canaries.late():
+        yield Notice(
+            tone="danger",
+            icon="hearing_disabled",
+            title=_("The workers of %s take no messages") % canary.queue,
+            detail=attention.deaf(canary),
+            url=reverse("admin:pipeline") if user.has_perm("processing.view_stagepause") else reverse("admin:index"),
+        )
+
+
+def _paused(pauses: list[StagePause], user: User) -> Iterator[Notice]:
+    for pause in pauses:
+        condition = condition_of_pause(pause)
+        yield Notice(
+            tone=condition.tone,
+            icon="pause_circle",
+            title=_("%(work)s is %(paused)s") % {"work": pause.work, "paused": condition.label},
+            detail=condition.detail,
+            url=reverse("admin:pipeline") if user.has_perm("processing.view_stagepause") else _runs_url(pause.work),
+        )
+
+
 def _dead(dead: list[DeadLetters]) -> Iterator[Notice]:
     for one in dead:
         yield Notice(
@@ -124,23 +160,20 @@ def _dead(dead: list[DeadLetters]) -> Iterator[Notice]:
             icon="dangerous",
             title=ngettext("%d dead run of %s", "%d dead runs of %s", one.count) % (one.count, one.work),
             detail=one.error_code,
-            url=_runs_url(one.work, state__exact=RunState.DEAD, error_code=one.error_code),
+            url=f"{reverse('admin:dead_letters')}?{urlencode({'work': one.work, 'error_code': one.error_code})}",
         )
 
 
 def _obstacles(pipeline: Overview) -> Iterator[Notice]:
-    reasons = {
-        NO_WORKER: _("no live worker of the queue “%s” takes them (no_worker)"),
-        MODEL_NOT_INSTALLED: _("no live worker of the queue “%s” has the model (model_not_installed)"),
-    }
     for work in pipeline.work:
         if work.obstacle:
             pending = work.counts[RunState.PENDING]
+            condition = condition_of_work(work.obstacle, work.queue)
             yield Notice(
-                tone="warning",
+                tone=condition.tone,
                 icon="power_off" if work.obstacle == NO_WORKER else "neurology",
                 title=ngettext("%d pending run of %s", "%d pending runs of %s", pending) % (pending, work.name),
-                detail=reasons[work.obstacle] % work.queue,
+                detail=f"{condition.detail} ({condition.label})",
                 url=_runs_url(work.name, state__exact=RunState.PENDING),
             )
 

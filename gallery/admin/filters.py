@@ -14,8 +14,9 @@ from unfold.utils import parse_date_str
 
 from photos.models import Face
 from photos.models.face import FaceQuerySet
+from processing.dead_letters import failed_alike
+from processing.kinds import registry as kinds
 from processing.models import StageRun
-from processing.services import grouping
 from processing.stages import registry
 from processing.states import PhotoState, in_state
 
@@ -82,7 +83,7 @@ class HasFacesFilter(RadioFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep the photos that have kept faces, or those that have none."""
-        has_faces = Exists(Face.objects.kept().filter(photo=OuterRef("pk")))
+        has_faces = Exists(Face.objects.kept().consented().filter(photo=OuterRef("pk")))
         return {"1": queryset.filter(has_faces), "0": queryset.filter(~has_faces)}.get(self.value() or "", queryset)
 
 
@@ -214,7 +215,7 @@ class KindFilter(DropdownFilter):
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
         """Offer the kinds that there are."""
-        return [(grouping.KIND, grouping.KIND)]
+        return [(kind.name, kind.name) for kind in kinds.all_kinds()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep the runs of the chosen kind."""
@@ -239,3 +240,22 @@ class ErrorCodeFilter(DropdownFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[StageRun]) -> QuerySet[StageRun]:
         """Keep the runs with the chosen error."""
         return queryset.filter(error_code=self.value()) if self.value() else queryset
+
+
+class FingerprintFilter(DropdownFilter):
+    """Runs that failed in one way; offered where a link has chosen it."""
+
+    title = _("fingerprint")
+    parameter_name = "fingerprint"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        """Offer the one that is chosen: there may be thousands."""
+        chosen = request.GET.get(self.parameter_name)
+        return [(chosen, chosen)] if chosen else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep the runs with the chosen fingerprint, the dead ones that are older than fingerprints too."""
+        chosen = self.value()
+        if not chosen:
+            return queryset
+        return queryset.filter(failed_alike(queryset.model.objects.dead(), chosen))

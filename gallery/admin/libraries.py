@@ -6,14 +6,19 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import action
+from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from accounts.admin import MembershipInline
 from accounts.models import Library
 from accounts.services.libraries import create_library
 from gallery.admin.base import LargeListAdmin, dialog, reload_page
+from processing.face_work import face_work
+from processing.models import LibraryRun
 from processing.services.face_analysis import switch_face_analysis
 
 
@@ -24,8 +29,11 @@ class LibraryAdmin(LargeListAdmin):
     list_display = ("name", "face_analysis", "face_analysis_changed_at", "created_at")
     search_fields = ("name",)
     sortable_by = ("name",)
-    fields = ("name", "created_at", "face_analysis", "face_analysis_changed_at", "face_analysis_changed_by")
-    readonly_fields = ("created_at", "face_analysis", "face_analysis_changed_at", "face_analysis_changed_by")
+    fields = (
+        "name", "created_at", "face_analysis", "face_analysis_changed_at", "face_analysis_changed_by", "erasure",
+        "planning",
+    )  # fmt: skip
+    readonly_fields = fields[1:]
     actions_detail = ("switch_on", "switch_off")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Library]:
@@ -76,7 +84,7 @@ class LibraryAdmin(LargeListAdmin):
     def switch_on(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Switch face analysis on."""
         switch_face_analysis(library=self.existing(request, object_id), enabled=True, by=request.user)
-        messages.success(request, _("Face analysis is on; the photos that are there are being looked at."))
+        messages.success(request, _("Face analysis is on; the photos that are there are planned in the background."))
         return reload_page()
 
     @action(
@@ -85,12 +93,33 @@ class LibraryAdmin(LargeListAdmin):
         permissions=["change"],
         dialog=dialog(
             title=_("Switch face analysis off?"),
-            description=_("Work on faces stops at once. Faces and people that were found stay."),
+            description=_(
+                "Work on faces stops, and faces and people are invisible, at once. Then they are erased for good: "
+                "faces, chips, vectors, people and their names, also what was decided by hand."
+            ),
             submit=_("Switch off"),
         ),
     )
     def switch_off(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Switch face analysis off."""
         switch_face_analysis(library=self.existing(request, object_id), enabled=False, by=request.user)
-        messages.success(request, _("Face analysis is off."))
+        messages.success(request, _("Face analysis is off; faces and people are being erased in the background."))
         return reload_page()
+
+    @display(description=_("erasure of faces"))
+    def erasure(self, library: Library) -> SafeString | None:
+        """The last erasure, and its receipt."""
+        return _run_link(face_work(library).erasure)
+
+    @display(description=_("planning of its photos"))
+    def planning(self, library: Library) -> SafeString | None:
+        """The last planning, and how far it has come."""
+        return _run_link(face_work(library).planning)
+
+
+def _run_link(run: LibraryRun | None) -> SafeString | None:
+    if run is None:
+        return None
+    url = reverse("admin:processing_libraryrun_change", args=[run.pk])
+    shown = " · ".join([run.get_state_display(), *(f"{name} {count}" for name, count in run.report.items())])
+    return format_html('<a class="dr-link" href="{}">{}</a>', url, shown)

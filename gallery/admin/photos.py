@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template.defaultfilters import filesizeformat
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -27,9 +27,11 @@ from gallery.admin.photo_page import camera_name, photo_page, taken
 from gallery.admin.photo_search import matching
 from gallery.admin.visibility import visible_photos
 from photos.models import Face, Photo
+from photos.problems import DomainError
 from photos.services import trash
 from processing.models import StageRun
 from processing.services import dead_letters, reprocess
+from processing.services import trash as photo_return
 from processing.stages import registry
 from processing.states import PhotoState, with_state
 
@@ -66,12 +68,12 @@ class PhotoAdmin(ReadOnlyAdmin):
     search_help_text = _("File, id, SHA-256, camera, person")
     fieldsets = ((None, {"fields": ()}),)
     actions = ("move_to_trash", "restore")
-    actions_detail = ("retry_dead", "run_again", "trash_photo", "restore_photo")
+    actions_detail = ("retry_dead", "run_again", "trash_photo", "restore_photo", "purge_photo")
     change_form_template = "admin/photos/photo/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
         """Photos that the user may see, with their derived state and the number of kept faces."""
-        faces = Face.objects.kept().filter(photo=OuterRef("pk")).order_by().values("photo")
+        faces = Face.objects.kept().consented().filter(photo=OuterRef("pk")).order_by().values("photo")
         photos = with_state(visible_photos(request.user)).defer("metadata__tags", "metadata__warnings")
         counted = photos.annotate(face_count=Coalesce(Subquery(faces.annotate(n=Count("pk")).values("n")), 0))
         return counted.prefetch_related(files.smallest_renditions())
@@ -135,6 +137,7 @@ class PhotoAdmin(ReadOnlyAdmin):
             "run_again": photo.trashed_at is None,
             "trash_photo": photo.trashed_at is None,
             "restore_photo": photo.trashed_at is not None,
+            "purge_photo": photo.trashed_at is not None,
         }
         prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
         offered = super().get_actions_detail(request, object_id)
@@ -151,7 +154,7 @@ class PhotoAdmin(ReadOnlyAdmin):
     @action(description=_("Restore from the trash"), permissions=["trash"])
     def restore(self, request: HttpRequest, queryset: QuerySet[Photo]) -> None:
         """Bring the chosen photos back."""
-        count = trash.restore(photo_ids=queryset.values_list("pk", flat=True))
+        count = photo_return.restore(photo_ids=queryset.values_list("pk", flat=True))
         messages.success(request, _said(count, "%d photo is back.", "%d photos are back."))
 
     # actions on one photo, each behind a dialog
@@ -224,6 +227,27 @@ class PhotoAdmin(ReadOnlyAdmin):
         """Bring this photo back from the trash."""
         self.restore(request, Photo.objects.filter(pk=self.existing(request, object_id).pk))
         return reload_page()
+
+    @action(
+        description=_("Delete for good"),
+        icon="delete_forever",
+        permissions=["trash"],
+        dialog=dialog(
+            title=_("Delete the photo for good?"),
+            description=_("The original goes with everything that is known of it. Nobody can bring it back."),
+            submit=_("Delete for good"),
+        ),
+    )
+    def purge_photo(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Delete this photo, which lies in the trash."""
+        try:
+            count = photo_return.purge(photo_ids=[self.existing(request, object_id).pk])
+        except DomainError as error:
+            messages.error(request, error.detail)
+            return reload_page()
+        messages.success(request, _said(count, "%d photo is deleted.", "%d photos are deleted."))
+        # its page is gone with it
+        return HttpResponse(headers={"HX-Redirect": reverse("admin:photos_photo_changelist") + "?trash=1"})
 
     # columns
 

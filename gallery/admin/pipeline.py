@@ -1,240 +1,243 @@
-"""The ledger in the admin: stage runs, library runs, the models that run and the workers that are there."""
+"""The pipeline page: what waits, runs and fails of each kind of work, who works on it, and the switch that pauses."""
 
-from typing import Any
-from uuid import UUID
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
 
-from django.contrib import admin, messages
-from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
-from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
-from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
-from unfold.decorators import action, display
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextareaWidget
 
-from gallery.admin import files, filters
-from gallery.admin.base import RUN_STATE_LABELS, ReadOnlyAdmin, dialog, reload_page
+from accounts.models import User
+from gallery.admin.base import RUN_STATE_LABELS, act, ask, dialog, page, require
 from gallery.admin.durations import duration
-from gallery.admin.visibility import visible_library_runs, visible_runs
-from processing.models import LibraryRun, ModelSelection, RunState, StageRun, WorkerPresence
-from processing.models.ledger import Run
-from processing.services import dead_letters
+from gallery.admin.pauses import Condition, condition_of_pause, condition_of_work
+from processing import backlog, canaries
+from processing.models import Canary, RunState
+from processing.services import stage_control
+from processing.services.stage_control import StageStatus, WorkerStatus
 
-RETRY = dialog(title=_("Retry this run?"), description=_("It starts over, with all its attempts."), submit=_("Retry"))
-
-
-class RunAdmin(ReadOnlyAdmin):
-    """What the lists of both ledgers share."""
-
-    list_filter_submit = True
-    actions = ("retry",)
-    actions_detail = ("retry_run",)
-
-    def has_process_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Whether the user may have runs start over."""
-        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
-
-    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Offer a retry of what is dead."""
-        run = self.get_object(request, object_id)
-        return super().get_actions_detail(request, object_id) if run and run.state == RunState.DEAD else []
-
-    @display(description=_("state"), label=RUN_STATE_LABELS)
-    def state_shown(self, run: Run) -> str:
-        """The state, in its colour."""
-        return run.state
-
-    @display(description=_("work"))
-    def work(self, run: Run) -> str | None:
-        """Seconds of work."""
-        return duration(run.work_seconds)
-
-    @display(description=_("in all"))
-    def total(self, run: Run) -> str | None:
-        """From the claim to the commit."""
-        return duration(run.duration)
-
-    @display(description=_("error"))
-    def error(self, run: Run) -> SafeString | None:
-        """Why it failed, or why it was skipped."""
-        if run.error_code:
-            return format_html('<span class="dr-error" title="{}">{}</span>', run.error_detail[:400], run.error_code)
-        return format_html('<span class="dr-sub">{}</span>', run.skip_reason) if run.skip_reason else None
+COUNTED_STATES = (RunState.WAITING, RunState.PENDING, RunState.RUNNING)
 
 
-@admin.register(StageRun)
-class StageRunAdmin(RunAdmin):
-    """Runs of stages on photos."""
+class PauseForm(BaseDialogForm):
+    """Why nothing more is claimed: whoever finds the stage paused wants to know."""
 
-    list_display = (
-        "thumbnail", "stage_and_version", "state_shown", "attempt", "work", "total", "error", "lane", "finished_at",
-    )  # fmt: skip
-    list_display_links = ("stage_and_version",)
-    list_select_related = ("photo",)
-    list_filter = (
-        filters.StageFilter,
-        ("state", ChoicesDropdownFilter),
-        filters.ErrorCodeFilter,
-        ("lane", ChoicesDropdownFilter),
-        ("photo__library", AutocompleteSelectFilter),
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=stage_control.REASON_MAX_LENGTH,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2, "autofocus": True}),
     )
-    search_fields = ("id",)
-    search_help_text = _("Run, photo, Celery task or file")
-    fieldsets = (
-        (None, {"fields": ("photo_link", "stage", "version", "state", "lane", "attempt")}),
-        (_("What went wrong"), {"fields": ("error_code", "error_detail", "skip_reason", "warnings")}),
-        (_("Times"), {
-            "fields": ("created_at", "queued_at", "not_before", "started_at", "finished_at", "work", "total"),
-        }),
-        (_("Who has it"), {"fields": ("worker", "task_id", "lease_until")}),
-        (_("What it read"), {"fields": ("inputs",)}),
-    )  # fmt: skip
-    readonly_fields = ("photo_link", "work", "total")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[StageRun]:
-        """Runs that the user may see, with the pictures of their photos."""
-        return visible_runs(request.user).prefetch_related(files.smallest_renditions("photo__"))
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[StageRun], search_term: str
-    ) -> tuple[QuerySet[StageRun], bool]:
-        """Find runs by an id, or by a part of the file's name."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        return queryset.filter(_named(term)), False
-
-    @action(description=_("Retry dead runs"), permissions=["process"])
-    def retry(self, request: HttpRequest, queryset: QuerySet[StageRun]) -> None:
-        """Let the dead ones among the chosen runs start over."""
-        _say_retried(request, dead_letters.retry(runs=queryset))
-
-    @action(description=_("Retry"), icon="replay", permissions=["process"], dialog=RETRY)
-    def retry_run(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Let this run start over."""
-        self.retry(request, self.model.objects.filter(pk=self.existing(request, object_id).pk))
-        return reload_page()
-
-    @display(description=_("photo"))
-    def thumbnail(self, run: StageRun) -> SafeString:
-        """The photo, with a link to its page."""
-        url = reverse("admin:photos_photo_change", args=[run.photo_id])
-        name = run.photo.original_filename
-        return format_html('<a href="{}" title="{}">{}</a>', url, name, files.thumbnail(run.photo))
-
-    @display(description=_("stage"))
-    def stage_and_version(self, run: StageRun) -> SafeString:
-        """The stage, and its version in small print."""
-        return format_html('{}<span class="dr-sub dr-mono">{}</span>', run.stage, run.version)
-
-    @display(description=_("photo"))
-    def photo_link(self, run: StageRun) -> SafeString:
-        """The photo's name, with a link to its page."""
-        url = reverse("admin:photos_photo_change", args=[run.photo_id])
-        return format_html('<a class="dr-link" href="{}">{}</a>', url, run.photo)
 
 
-@admin.register(LibraryRun)
-class LibraryRunAdmin(RunAdmin):
-    """Runs of work whose subject is a library."""
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A count with its colour, and where its runs are listed."""
 
-    list_display = (
-        "kind", "library", "state_shown", "attempt", "work", "total", "error", "report_shown", "finished_at",
-    )  # fmt: skip
-    list_select_related = ("library",)
-    list_filter = (
-        filters.KindFilter,
-        ("state", ChoicesDropdownFilter),
-        filters.ErrorCodeFilter,
-        ("library", AutocompleteSelectFilter),
+    label: str
+    shown: str
+    tone: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """A stage, or a kind of library work, as a line of the table."""
+
+    status: StageStatus
+    url: str
+    cells: list[Cell]
+    oldest: str
+    rate: str
+    conditions: list[Condition]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker as a line of the table."""
+
+    status: WorkerStatus
+    node: str
+    models: str
+    running: str
+    memory: str
+    up: str
+    seen: str
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryRow:
+    """A queue, and the message that has to move through it."""
+
+    queue: str
+    dot: str
+    said: str
+
+
+def urls() -> list[URLPattern]:
+    """Give the addresses of the page and of its switches."""
+    view = admin.site.admin_view
+    return [
+        path("pipeline/", view(pipeline_page), name="pipeline"),
+        path("pipeline/<str:work>/pause/", view(pause_work), name="pipeline_pause"),
+        path("pipeline/<str:work>/resume/", view(resume_work), name="pipeline_resume"),
+    ]
+
+
+def pipeline_page(request: HttpRequest) -> HttpResponse:
+    """Show the pipeline of the whole installation as it is now."""
+    require(request, "processing.view_stagepause")
+    workers = [_worker_row(one) for one in stage_control.workers()]
+    return page(
+        request,
+        "admin/pipeline/page.html",
+        title=_("Pipeline"),
+        stages=[_stage_row(one, request.user) for one in stage_control.stages()],
+        workers=workers,
+        canaries=list(_canary_rows()),
+        may_pause=request.user.is_superuser,
+        now=timezone.now(),
     )
-    fieldsets = (
-        (None, {"fields": ("library", "kind", "subject", "version", "state", "lane", "attempt")}),
-        (_("What came of it"), {"fields": ("report", "error_code", "error_detail", "skip_reason")}),
-        (_("Times"), {
-            "fields": ("created_at", "queued_at", "not_before", "started_at", "finished_at", "work", "total"),
-        }),
-        (_("Who has it"), {"fields": ("worker", "task_id", "lease_until")}),
-    )  # fmt: skip
-    readonly_fields = ("work", "total")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[LibraryRun]:
-        """Runs that the user may see."""
-        return visible_library_runs(request.user)
-
-    @action(description=_("Retry dead runs"), permissions=["process"])
-    def retry(self, request: HttpRequest, queryset: QuerySet[LibraryRun]) -> None:
-        """Let the dead ones among the chosen runs start over."""
-        _say_retried(request, dead_letters.retry_library_runs(run_ids=queryset.values_list("pk", flat=True)))
-
-    @action(description=_("Retry"), icon="replay", permissions=["process"], dialog=RETRY)
-    def retry_run(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Let this run start over."""
-        self.retry(request, self.model.objects.filter(pk=self.existing(request, object_id).pk))
-        return reload_page()
-
-    @display(description=_("report"))
-    def report_shown(self, run: LibraryRun) -> str | None:
-        """What the work has to say, as counts."""
-        return " · ".join(f"{name.replace('_', ' ')} {count}" for name, count in run.report.items()) or None
 
 
-@admin.register(ModelSelection)
-class ModelSelectionAdmin(ReadOnlyAdmin):
-    """Models that this installation runs; `manage.py models` changes them."""
-
-    list_display = ("task", "model", "in_use", "weights", "selected_at")
-    ordering = ("task", "-in_use", "model")
-
-    @display(description=_("weights"))
-    def weights(self, selection: ModelSelection) -> str:
-        """The beginning of the weights' hash."""
-        return selection.weights_hash[:12]
-
-
-@admin.register(WorkerPresence)
-class WorkerPresenceAdmin(ReadOnlyAdmin):
-    """Workers that have said they are there."""
-
-    list_display = ("name", "alive", "queue_names", "device", "processes", "memory", "started_at", "seen_at")
-    ordering = ("-seen_at",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[WorkerPresence]:
-        """Workers, and whether they were heard of lately."""
-        alive = WorkerPresence.objects.alive().filter(pk=OuterRef("pk"))
-        return super().get_queryset(request).annotate(is_alive=Exists(alive))
-
-    @display(description=_("alive"), boolean=True)
-    def alive(self, worker: WorkerPresence) -> bool:
-        """Whether it was heard of lately."""
-        return worker.is_alive
-
-    @display(description=_("queues"))
-    def queue_names(self, worker: WorkerPresence) -> str:
-        """The queues that it serves."""
-        return ", ".join(worker.queues)
-
-    @display(description=_("memory"))
-    def memory(self, worker: WorkerPresence) -> str | None:
-        """Resident memory."""
-        return None if worker.memory_bytes is None else filesizeformat(worker.memory_bytes)
+def pause_work(request: HttpRequest, work: str) -> HttpResponse:
+    """Ask for a reason, and have nothing more claimed of a stage or a kind of library work."""
+    _require_switch(request, work)
+    form = PauseForm(request, data=request.POST or None)
+    if form.is_valid():
+        reason = form.cleaned_data["reason"]
+        return act(
+            request,
+            lambda: stage_control.pause(work=work, by=request.user, reason=reason),
+            done=_("%(work)s is paused.") % {"work": work},
+        )
+    asked = dialog(
+        title=_("Pause %(work)s?") % {"work": work},
+        description=_("Nothing more of it is claimed, by any worker, until it is resumed. What runs is finished."),
+        submit=_("Pause"),
+    )
+    return ask(request, asked=asked, form=form)
 
 
-def _named(term: str) -> Q:
-    """Match runs by the id of the run, of its photo or of its Celery task, else by the file's name."""
-    try:
-        key = UUID(term)
-    except ValueError:
-        return Q(photo__original_filename__icontains=term)
-    return Q(pk=key) | Q(photo_id=key) | Q(task_id=str(key))
+def resume_work(request: HttpRequest, work: str) -> HttpResponse:
+    """Ask, and let a stage or a kind of library work go on."""
+    _require_switch(request, work)
+    form = BaseDialogForm(request, data=request.POST or None)
+    if form.is_valid():
+        return act(request, lambda: stage_control.resume(work=work), done=_("%(work)s goes on.") % {"work": work})
+    asked = dialog(
+        title=_("Resume %(work)s?") % {"work": work},
+        description=_("Workers are told at once, and claim what is pending."),
+        submit=_("Resume"),
+    )
+    return ask(request, asked=asked, form=form)
 
 
-def _say_retried(request: HttpRequest, count: int) -> None:
-    if count:
-        messages.success(request, ngettext("%d run starts over.", "%d runs start over.", count) % count)
+def _require_switch(request: HttpRequest, work: str) -> None:
+    if not request.user.is_superuser:
+        raise PermissionDenied("Only a superuser pauses and resumes.")
+    if work not in backlog.queues():
+        raise Http404(f"There is no work named {work}.")
+
+
+def _stage_row(status: StageStatus, user: User) -> StageRow:
+    model = "libraryrun" if status.is_library_work else "stagerun"
+    may_list = user.has_perm(f"processing.view_{model}")
+    lists = reverse(f"admin:processing_{model}_changelist")
+    chosen = {"kind" if status.is_library_work else "stage": status.name}
+    may_see_dead = user.has_perm("processing.view_stagerun")
+    cells = [
+        Cell(
+            label=state.value,
+            shown=_count(status.counts[state]),
+            tone=RUN_STATE_LABELS[state],
+            url=f"{lists}?{urlencode({**chosen, 'state__exact': state})}" if may_list else "",
+        )
+        for state in COUNTED_STATES
+    ]
+    dead_url = f"{reverse('admin:dead_letters')}?{urlencode({'work': status.name})}" if may_see_dead else ""
+    failed = Cell(_("died in the last hour"), _count(status.failures_last_hour), "danger", dead_url)
+    dead = Cell(_("dead"), _count(status.counts[RunState.DEAD]), "danger", dead_url)
+    return StageRow(
+        status=status,
+        url=f"{lists}?{urlencode(chosen)}" if may_list else "",
+        cells=[*cells, failed, dead],
+        oldest=duration(status.oldest_pending_seconds) or "",
+        rate=_rate(status.done_per_minute),
+        conditions=list(_conditions(status)),
+    )
+
+
+def _conditions(status: StageStatus) -> Iterator[Condition]:
+    if status.pause:
+        yield condition_of_pause(status.pause)
+    if status.obstacle:
+        yield condition_of_work(status.obstacle, status.queue)
+    if not status.pause and not status.obstacle:
+        if status.counts[RunState.RUNNING]:
+            yield Condition(tone="success", label=_("working"))
+        elif status.counts[RunState.PENDING]:
+            yield Condition(tone="info", label=_("pending"))
+        else:
+            yield Condition(tone="default", label=_("idle"))
+
+
+def _worker_row(status: WorkerStatus) -> WorkerRow:
+    seen = duration(status.seen_seconds_ago)
+    if not status.is_alive:
+        condition = Condition(tone="danger", label=_("silent"), detail=_("not heard of for %s") % seen)
+    elif status.draining_since:
+        ago = duration(timezone.now() - status.draining_since)
+        condition = Condition(tone="warning", label=_("draining"), detail=_("takes nothing new for %s") % ago)
     else:
-        messages.warning(request, _("None of them is dead."))
+        condition = Condition(tone="success", label=_("alive"))
+    return WorkerRow(
+        status=status,
+        node=status.name.partition("@")[0],
+        models=" · ".join(one for one in (status.device, *status.models) if one),
+        running=", ".join(f"{name} {count}" for name, count in status.running_by_work.items()),
+        memory="" if status.memory_bytes is None else filesizeformat(status.memory_bytes),
+        up=duration(timezone.now() - status.started_at) or "",
+        seen=seen or "",
+        condition=condition,
+    )
+
+
+def _canary_rows() -> Iterator[CanaryRow]:
+    rows = Canary.objects.in_bulk()
+    late = {one.queue for one in canaries.statuses() if one.is_late}
+    now = timezone.now()
+    for queue in settings.QUEUES:
+        row = rows.get(queue)
+        if row is None:
+            yield CanaryRow(queue, "idle", _("not rung yet"))
+        elif queue in late:
+            yield CanaryRow(queue, "off", _("deaf: rung %s ago, and nobody answers") % _ago(now, row.rung_at))
+        elif row.moved_at is None or row.moved_at < row.rung_at:
+            yield CanaryRow(queue, "idle", _("rung %s ago, no answer yet") % _ago(now, row.rung_at))
+        else:
+            said = _("answered %(ago)s ago by %(worker)s")
+            yield CanaryRow(queue, "on", said % {"ago": _ago(now, row.moved_at), "worker": row.worker})
+
+
+def _ago(now: datetime, then: datetime) -> str:
+    return duration(max(now, then) - then) or ""
+
+
+def _count(count: int) -> str:
+    return f"{count:,}+" if count >= backlog.COUNT_LIMIT else f"{count:,}"
+
+
+def _rate(per_minute: float) -> str:
+    return f"{per_minute:,.0f}" if per_minute >= 100 or not per_minute else f"{per_minute:.1f}"

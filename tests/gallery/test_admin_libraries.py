@@ -9,6 +9,7 @@ from django.test import Client
 
 from accounts.models import Library, Membership, User
 from processing.models import ModelSelection, RunState, StageRun
+from processing.pipeline import library_work
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +47,7 @@ def test_a_library_is_made_with_its_maker_as_admin(admin: Client, operator: User
 
 
 def test_a_library_is_renamed_and_keeps_its_switch(admin: Client) -> None:
-    library = factories.make_library(name="Old")
+    library = factories.make_library(name="Old", **factories.FACES_OFF)
     form = {"name": "New", "face_analysis": "on", **members_form()}
     assert admin.post(f"{LIBRARIES}{library.pk}/change/", form).status_code == HTTPStatus.FOUND
     library.refresh_from_db()
@@ -72,7 +73,7 @@ def test_a_library_is_not_deleted(admin: Client) -> None:
 
 
 def test_face_analysis_is_switched_with_consent(admin: Client, operator: User) -> None:
-    library = factories.make_library()
+    library = factories.make_library(**factories.FACES_OFF)
     ModelSelection.objects.create(task="face_detection", model="mtcnn", weights_hash="ab" * 32, in_use=True)
     photo = factories.make_photo(library)
     page = f"{LIBRARIES}{library.pk}/"
@@ -84,18 +85,25 @@ def test_face_analysis_is_switched_with_consent(admin: Client, operator: User) -
     library.refresh_from_db()
     assert (library.face_analysis, library.face_analysis_changed_by) == (True, operator)
     assert library.face_analysis_changed_at is not None
+    assert library_work.work(kind="plan", task_id="t", worker="w") == 1
     run = StageRun.objects.get(photo=photo, stage="face_detection")
     assert run.state == RunState.WAITING
+    factories.make_face(photo, person=factories.make_person(library, name="Ada"))
+    assert ">Done · of 1 · runs 3 · photos 1</a>" in admin.get(f"{page}change/").content.decode()
     offered = [action["path"] for action in admin.get(f"{page}change/").context["actions_detail"]]
     assert offered == [f"{page}switch_off/"]
     assert admin.post(f"{page}switch_off/", SUBMITTED)["HX-Refresh"] == "true"
     library.refresh_from_db()
     run.refresh_from_db()
     assert (library.face_analysis, run.state, run.skip_reason) == (False, RunState.SKIPPED, "face_analysis_off")
+    assert ">Pending</a>" in admin.get(f"{page}change/").content.decode()
+    assert library_work.work(kind="erase_faces", task_id="t", worker="w") == 1
+    receipt = ">Done · faces 1 · people 1 · photos 1 · embeddings 0</a>"
+    assert receipt in admin.get(f"{page}change/").content.decode()
 
 
 def test_staff_who_may_only_look_do_not_switch(client: Client) -> None:
-    library, foreign = factories.make_library(), factories.make_library()
+    library, foreign = (factories.make_library(**factories.FACES_OFF) for _ in range(2))
     user = factories.make_member(library, "admin")
     user.is_staff = True
     user.save()
@@ -110,7 +118,7 @@ def test_staff_who_may_only_look_do_not_switch(client: Client) -> None:
 
 
 def test_a_foreign_library_is_not_switched(client: Client) -> None:
-    library, foreign = factories.make_library(), factories.make_library()
+    library, foreign = (factories.make_library(**factories.FACES_OFF) for _ in range(2))
     user = factories.make_member(library, "admin")
     user.is_staff = True
     user.save()

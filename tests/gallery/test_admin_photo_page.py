@@ -14,6 +14,7 @@ from accounts.models import Library, User
 from gallery.admin.photo_page import camera_name
 from photos.models import Metadata, Photo
 from processing.models import RunState, StageRun, WorkerPresence
+from processing.services import object_sweeps
 from processing.stages import registry
 
 pytestmark = pytest.mark.django_db
@@ -213,7 +214,7 @@ def test_a_visitor_sees_a_photo_and_not_its_original_or_its_runs(
 def test_following_a_link_changes_nothing(admin: Client, library: Library) -> None:
     photo = factories.make_photo(library)
     run = factories.make_run(photo, state=RunState.DEAD)
-    for action in ("retry_dead", "run_again", "trash_photo", "restore_photo"):
+    for action in ("retry_dead", "run_again", "trash_photo", "restore_photo", "purge_photo"):
         assert b'id="dialog"' in admin.get(url(photo, action)).content
     run.refresh_from_db()
     photo.refresh_from_db()
@@ -267,6 +268,22 @@ def test_one_photo_goes_to_the_trash_and_comes_back(admin: Client, library: Libr
     assert photo.trashed_at is None
 
 
+@pytest.mark.usefixtures("photo_store")
+def test_a_photo_in_the_trash_is_deleted_for_good(admin: Client, library: Library) -> None:
+    photo, other = factories.make_photo(library, data=b"bytes"), factories.make_photo(library)
+    factories.make_run(photo)
+    # only from the trash
+    admin.post(url(photo, "purge_photo"), SUBMITTED)
+    assert set(Photo.objects.all()) == {photo, other}
+    admin.post(url(photo, "trash_photo"), SUBMITTED)
+    response = admin.post(url(photo, "purge_photo"), SUBMITTED)
+    assert response["HX-Redirect"] == "/admin/photos/photo/?trash=1"
+    shown = admin.get(response["HX-Redirect"])
+    assert [str(message) for message in shown.context["messages"]][-1] == "1 photo is deleted."
+    assert (list(Photo.objects.all()), StageRun.objects.count()) == ([other], 0)
+    assert object_sweeps.sweep().objects_deleted == 1
+
+
 def test_the_page_offers_what_fits(admin: Client, library: Library) -> None:
     photo = factories.make_photo(library)
 
@@ -278,7 +295,7 @@ def test_the_page_offers_what_fits(admin: Client, library: Library) -> None:
     factories.make_run(photo, state=RunState.DEAD)
     assert offered() == {"retry_dead", "run_again", "trash_photo"}
     admin.post(url(photo, "trash_photo"), SUBMITTED)
-    assert offered() == {"retry_dead", "restore_photo"}
+    assert offered() == {"retry_dead", "restore_photo", "purge_photo"}
 
 
 def test_staff_who_may_only_look_change_nothing(client: Client, library: Library) -> None:
@@ -286,7 +303,7 @@ def test_staff_who_may_only_look_change_nothing(client: Client, library: Library
     run = factories.make_run(photo, state=RunState.DEAD)
     client.force_login(staff(library, "admin"))
     assert client.get(url(photo)).context["actions_detail"] == []
-    for action in ("retry_dead", "run_again", "trash_photo", "restore_photo"):
+    for action in ("retry_dead", "run_again", "trash_photo", "restore_photo", "purge_photo"):
         response = client.post(url(photo, action), {**SUBMITTED, "stage": "exif"})
         assert response.status_code == HTTPStatus.FORBIDDEN
     run.refresh_from_db()
@@ -296,7 +313,7 @@ def test_staff_who_may_only_look_change_nothing(client: Client, library: Library
 
 @pytest.mark.parametrize("object_id", ["nonsense", "0193a6de-0000-7000-8000-000000000000"])
 def test_a_photo_that_is_not_there_is_not_acted_on(admin: Client, object_id: str) -> None:
-    for action in ("retry_dead", "run_again", "trash_photo", "restore_photo"):
+    for action in ("retry_dead", "run_again", "trash_photo", "restore_photo", "purge_photo"):
         response = admin.post(f"/admin/photos/photo/{object_id}/{action}/", {**SUBMITTED, "stage": "exif"})
         assert response.status_code == HTTPStatus.NOT_FOUND
     assert admin.get(f"/admin/photos/photo/{object_id}/change/")["Location"] == "/admin/"

@@ -112,8 +112,8 @@ def test_lists_cost_the_same_queries_however_long_they_are(admin: Client, page: 
     make(27)
     with CaptureQueriesContext(connection) as many:
         assert len(found(admin, page)) == 30
-    # session, user, error codes, count, runs; and the renditions of the photos
-    expected = 6 if page == RUNS else 5
+    # session, user, dead letters of both ledgers, error codes, count, runs; and the renditions of the photos
+    expected = 8 if page == RUNS else 7
     assert (len(few), len(many)) == (expected, expected)
 
 
@@ -138,7 +138,7 @@ def test_one_dead_run_is_retried_behind_a_dialog(admin: Client, library: Library
     assert b'id="dialog"' in admin.get(page).content
     run.refresh_from_db()
     assert run.state == RunState.DEAD
-    assert [action["path"] for action in admin.get(f"{RUNS}{run.pk}/change/").context["actions_detail"]] == [page]
+    assert page in [action["path"] for action in admin.get(f"{RUNS}{run.pk}/change/").context["actions_detail"]]
     assert admin.post(page, SUBMITTED)["HX-Refresh"] == "true"
     run.refresh_from_db()
     assert run.state == RunState.PENDING
