@@ -27,6 +27,8 @@ from processing.ledger import RunError
 from processing.stages.base import InputMissingError
 
 _STORE, _READING = Path(storage.__file__).parent, Path(integrity.__file__)
+DATABASE_UNAVAILABLE = "database_unavailable"
+
 OUR_PACKAGES = frozenset({"accounts", "config", "gallery", "photos", "processing"})
 
 
@@ -103,7 +105,7 @@ def classify(error: BaseException) -> Failure:
     if isinstance(error, FileNotFoundError) or _is_missing_object(error):
         return Failure(Fault.ATTEMPT, "object_missing", detail)
     if isinstance(error, OperationalError | InterfaceError):
-        return Failure(Fault.INFRASTRUCTURE, "database_unavailable", detail)
+        return Failure(Fault.INFRASTRUCTURE, DATABASE_UNAVAILABLE, detail)
     if isinstance(error, BrokerError | RedisError):
         return Failure(Fault.INFRASTRUCTURE, "broker_unavailable", detail)
     if isinstance(error, BotoCoreError | ClientError | ConnectionError | TimeoutError) or _is_host_trouble(error):

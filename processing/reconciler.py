@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _RECONCILER_LOCK = 0x7265636F6E63696C  # "reconcil": a key of our own among advisory locks
 REPLAN_AT_ONCE = 2000
+RING_DUE_AT_ONCE = 1000
 # longer than the longest transaction that plans
 FORGOTTEN_WITHIN = timedelta(hours=1)
 
@@ -56,6 +57,21 @@ def reconcile(*, worker: str = "") -> bool:
     note_sweep()
     object_sweeps.sweep()
     return True
+
+
+def ring_due() -> dict[str, int]:
+    """Ring for runs whose `not_before` has come; gives how many could be claimed, by the name of their work.
+
+    Asked every few seconds, so that a retry does not wait for the next sweep as well: an index of such runs alone
+    serves, whatever the backlog is.
+    """
+    counts: dict[str, int] = Counter()
+    for model in (StageRun, LibraryRun):
+        due = model.objects.filter(state=RunState.PENDING, not_before__lte=Now()).order_by()
+        counts.update(due.values_list(model.WORK, flat=True)[:RING_DUE_AT_ONCE])
+    claimable = _claimable(counts)
+    ring_for(claimable)
+    return claimable
 
 
 def plan_forgotten() -> int:
@@ -114,6 +130,11 @@ def _overdue() -> dict[str, int]:
     for model, work in ((StageRun, "stage"), (LibraryRun, "kind")):
         rows = model.objects.filter(due, state=RunState.PENDING).values_list(work).annotate(count=Count("pk"))
         counts.update(rows.values_list(work, "count"))
+    return _claimable(counts)
+
+
+def _claimable(counts: dict[str, int]) -> dict[str, int]:
+    """Leave out what no worker of this release would claim."""
     # of paused work nothing is claimed, but for the one run by which a circuit tries again
     for pause in StagePause.objects.annotate(now=Now()):
         tries = pause.is_circuit and pause.probe_at <= pause.now

@@ -69,10 +69,14 @@ FACE_CHIP_QUALITY = env.int("FACE_CHIP_QUALITY", default=92)
 LEDGER_LEASE_SECONDS = env.int("LEDGER_LEASE_SECONDS", default=60)
 LEDGER_MAX_ATTEMPTS = env.int("LEDGER_MAX_ATTEMPTS", default=3)
 LEDGER_SWEEP_SECONDS = env.int("LEDGER_SWEEP_SECONDS", default=30)
+# how often retries are looked for whose time has come
+LEDGER_DUE_SECONDS = env.int("LEDGER_DUE_SECONDS", default=5)
 # after a failed attempt; doubled after each further one
 LEDGER_BACKOFF_SECONDS = env.float("LEDGER_BACKOFF_SECONDS", default=5)
 # after trouble of the database, the broker or the storage, which costs no attempt
 LEDGER_INFRASTRUCTURE_WAIT_SECONDS = env.float("LEDGER_INFRASTRUCTURE_WAIT_SECONDS", default=10)
+# after the database's: that a run could be given back shows that the trouble is over
+LEDGER_DATABASE_WAIT_SECONDS = env.float("LEDGER_DATABASE_WAIT_SECONDS", default=2)
 # a task claims runs until it has done this many or worked this long: a warm shutdown waits no longer
 LEDGER_TASK_RUNS = env.int("LEDGER_TASK_RUNS", default=32)
 LEDGER_TASK_SECONDS = env.int("LEDGER_TASK_SECONDS", default=30)

@@ -4,6 +4,7 @@ from celery.schedules import crontab
 from kombu import Queue
 
 from config.settings.darkroom import (
+    LEDGER_DUE_SECONDS,
     LEDGER_SWEEP_SECONDS,
     LIBRARY_TASK_TIME_LIMIT,
     MAINTENANCE_TASK_TIME_LIMIT,
@@ -82,6 +83,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": LEDGER_SWEEP_SECONDS,
         # while no worker is there, beats do not pile up
         "options": {"queue": "maintenance", "expires": LEDGER_SWEEP_SECONDS},
+    },
+    "ring_due": {
+        "task": "ring_due",
+        "schedule": LEDGER_DUE_SECONDS,
+        "options": {"queue": "maintenance", "expires": LEDGER_DUE_SECONDS},
     },
     "empty_trash": {
         "task": "empty_trash",

@@ -213,6 +213,12 @@ class StageRun(Run):
                 name="stage_run_handed_back",
                 condition=Q(state=RunState.PENDING, error_code__gt=""),
             ),
+            # retries whose time has come
+            models.Index(
+                fields=["not_before"],
+                name="stage_run_due",
+                condition=Q(state=RunState.PENDING, not_before__isnull=False),
+            ),
             # throughput of the last hour
             models.Index(fields=["finished_at"], name="stage_run_finished", condition=Q(finished_at__isnull=False)),
         ]

@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, close_old
 from photos.models import ObjectSweep, Photo
 from processing import circuit, ledger
 from processing.consent import libraries_wanting_faces
-from processing.failures import Fault, classify, describe
+from processing.failures import DATABASE_UNAVAILABLE, Fault, classify, describe
 from processing.ledger import Lease, LeaseLostError, RunError
 from processing.metrics import FENCED, RUNS, STAGE_SECONDS
 from processing.models import RunState, StageRun
@@ -43,6 +43,13 @@ def work(*, stage_name: str, task_id: str, worker: str) -> int:
         close_old_connections()  # what was interrupted may have left one unusable
         _return_interrupted(stage, task_id, error)
         raise
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("%s: the database is not there: %s", stage.name, error)
+        close_old_connections()
+        # the hint is used up and what it was for is still there: it is passed on, at the pace of an outage
+        time.sleep(settings.LEDGER_DATABASE_WAIT_SECONDS)
+        ring(task=stage.name, queue=stage.queue)
+        return 0
 
 
 @transaction.atomic
@@ -220,7 +227,9 @@ def _request_sweep(loaded: Loaded, reason: ObjectSweep.Reason) -> None:
 
 def _give_back(lease: Lease, fault: Fault, error: RunError) -> None:
     if fault is Fault.INFRASTRUCTURE:
-        ledger.hand_back(lease, error, after_seconds=settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS)
+        is_database = error.code == DATABASE_UNAVAILABLE
+        wait = settings.LEDGER_DATABASE_WAIT_SECONDS if is_database else settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS
+        ledger.hand_back(lease, error, after_seconds=wait)
         circuit.consider(ledger=lease.ledger, work=lease.work, code=error.code)
         return
     ledger.fail(lease, error, permanent=fault is Fault.PERMANENT)

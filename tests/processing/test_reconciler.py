@@ -16,7 +16,7 @@ from pytest_django import Settings
 from accounts.models import Library
 from photos.models import Photo
 from processing import ledger, presence, publish, reconciler, sweeps
-from processing.models import LibraryRun, RunState, StageRun, WorkerPresence
+from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
 from processing.models.ledger import Lane
 from processing.pipeline.planning import lock_plan_for_change, plan
 from processing.presence import WorkerFacts
@@ -231,3 +231,18 @@ def test_a_sweep_and_a_switch_at_once_do_not_deadlock(make_run: MakeRun, face_li
     held.refresh_from_db()
     assert stale.skip_reason == "superseded"
     assert held.skip_reason in {"face_analysis_off", "superseded"}
+
+
+def test_a_retry_is_rung_for_when_its_time_has_come(make_run: MakeRun, broker: redis.Redis, library: Library) -> None:
+    due, later = Now() - timedelta(seconds=1), Now() + MINUTE
+    for not_before in (due, later, None):
+        pending(make_run, not_before=not_before)
+    pending(make_run, "renditions", not_before=due)
+    StagePause.objects.create(work="renditions")
+    LibraryRun.objects.create(library=library, kind="people", version="v1", queued_at=Now(), not_before=due)
+    # nobody would claim of the paused stage
+    assert reconciler.ring_due() == {"exif": 1, "people": 1}
+    assert (broker.llen("ingest"), broker.llen("people")) == (1, 1)
+    # and as many lie there as are needed
+    reconciler.ring_due()
+    assert (broker.llen("ingest"), broker.llen("people")) == (1, 1)
