@@ -60,6 +60,25 @@ check: $(VENV)/.test ## Check migrations, production settings and the API's sche
 pytest: $(VENV)/.test ## Run the tests alone; ARGS="-k upload" chooses among them
 	$(PYTHON) -m pytest $(ARGS)
 
+.PHONY: faults
+faults: $(VENV)/.test ## Prove that faults lose nothing; FAULTS=<names> SEED=1 COUNT=500 PHOTOS=<folder>
+	PYTHONPATH=tests $(PYTHON) -m faults --faults "$(FAULTS)" --seed $(or $(SEED),1) --count $(or $(COUNT),500) \
+		$(if $(PHOTOS),--photos "$(PHOTOS)")
+
+.PHONY: soak
+soak: $(VENV)/.test ## Watch the memory of every process under uploads and mild faults; MINUTES=30 SEED=1 PHOTOS=<folder>
+	PYTHONPATH=tests $(PYTHON) -m faults --soak $(or $(MINUTES),30) --seed $(or $(SEED),1) \
+		$(if $(PHOTOS),--photos "$(PHOTOS)")
+
+.PHONY: fuzz
+fuzz: $(VENV)/.test ## Try broken files on the engines; PHOTOS=<folder> CORPUS=<folder> SEED=1 COUNT=5000
+	PYTHONPATH=. DJANGO_SETTINGS_MODULE=config.settings.local PHOTOS="$(PHOTOS)" CORPUS="$(CORPUS)" SEED="$(SEED)" \
+		COUNT="$(COUNT)" PROCESSES="$(PROCESSES)" REPLAY="$(REPLAY)" $(PYTHON) tests/fuzz/fuzz.py
+
+.PHONY: hostile
+hostile: $(VENV)/.test ## Measure what one hostile file in 500 costs the other photos; COUNT=500 PHOTOS=<folder>
+	COUNT="$(COUNT)" PHOTOS="$(PHOTOS)" $(PYTHON) -m pytest -s tests/processing/hostile_throughput.py
+
 .PHONY: services-start services-stop services-status
 services-start: $(VENV)/.production ## Start the embedded PostgreSQL and Redis alone
 services-stop: $(VENV)/.production ## Stop them

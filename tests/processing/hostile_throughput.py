@@ -1,0 +1,85 @@
+"""What one hostile file in 500 costs the other photos: `make hostile`. It takes minutes, and a machine of its own.
+
+For each kind of harm two rounds of the same photos follow each other, one of them with a hostile file per 500. It goes
+ahead of the photos at each attempt, and the round ends when the photos are done. KINDS=loop,crash
+names some kinds, COUNT=<number> and PHOTOS=<folder> the photos.
+"""
+
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import factories
+import hostile_files
+import photo_samples
+import pytest
+from hostile_worker import Worker, ring_until_final, running_worker
+
+from photos.models import Photo
+from processing import ingest
+from processing.models import RunState, StageRun
+from processing.models.ledger import Lane
+
+COUNT = int(os.environ.get("COUNT") or 500)
+ONE_IN = 500
+LEAST_RATIO = 0.90
+LARGEST_BYTES = 3_000_000
+KINDS: dict[str, Callable[[], bytes]] = {
+    "crash": lambda: hostile_files.marked("segfault"),
+    "loop": lambda: hostile_files.marked("spin"),
+    "many scans": lambda: hostile_files.many_scans_jpeg(scans=8000, size=(4000, 3000)),
+    "hang": lambda: hostile_files.marked("sleep"),
+}
+
+
+@pytest.mark.timeout(3600)
+def test_other_photos_keep_their_throughput(
+    tmp_path: Path, process_environment: dict[str, str], shared_photos: Path
+) -> None:
+    samples = ordinary_photos(Path(os.environ.get("PHOTOS") or shared_photos))
+    ratios = {}
+    # the retries of the hostile file come while there are photos left, not after them
+    environment = process_environment | {"LEDGER_BACKOFF_SECONDS": "1"}
+    with running_worker(environment, log=tmp_path / "worker.log") as worker:
+        broker = environment["REDIS_URL"]
+        measure(worker, samples[:20], broker=broker)  # warms the caches
+        for kind in os.environ.get("KINDS", ",".join(KINDS)).split(","):
+            make = KINDS[kind]
+            alone = measure(worker, samples, broker=broker)
+            beside = measure(worker, samples, broker=broker, hostile=make)
+            ratios[kind] = beside / alone
+            say(f"{kind:<12} {alone:6.1f} photos/s alone, {beside:6.1f} beside, ratio {ratios[kind]:.3f}")
+    assert min(ratios.values()) >= LEAST_RATIO, ratios
+
+
+def ordinary_photos(folder: Path) -> list[bytes]:
+    """COUNT photos of the folder, over and over, told apart by bytes behind their end."""
+    files = [path for path in sorted(folder.rglob("*.jp*g")) if 0 < path.stat().st_size < LARGEST_BYTES]
+    originals = [path.read_bytes() for path in files if "broken" not in str(path)]
+    return [originals[number % len(originals)] for number in range(COUNT)]
+
+
+def measure(worker: Worker, samples: list[bytes], *, broker: str, hostile: Callable[[], bytes] | None = None) -> float:
+    """Give the photos that are finished in a second."""
+    library = factories.make_library()
+    harmful = [photo_samples.take_in(library, hostile()) for _ in range(-(-len(samples) // ONE_IN))] if hostile else []
+    photos = [take_in(library, sample + uuid.uuid4().bytes) for sample in samples]
+    runs = StageRun.objects.filter(photo__in=photos)
+    seconds = ring_until_final(runs, worker, broker=broker, patience=20 + 3 * len(samples))
+    assert not runs.exclude(state=RunState.DONE).exists()
+    ends = StageRun.objects.filter(photo__in=harmful, stage="renditions")
+    say(f"  {seconds:6.1f} s; hostile: {list(ends.values_list('state', 'attempt', 'error_code'))}")
+    ring_until_final(StageRun.objects.all(), worker, broker=broker, patience=300)
+    return len(photos) / seconds
+
+
+def take_in(library: factories.Library, data: bytes) -> Photo:
+    return ingest.take_in(
+        library=library, file=photo_samples.content(data), filename="photo.jpg", lane=Lane.IMPORT, announce=False
+    ).photo
+
+
+def say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
