@@ -3,6 +3,7 @@
 Connected by importing this module, before Django's apps are ready: whatever needs them is imported where it is used.
 """
 
+import ctypes
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ DECODING_QUEUE = "ingest"
 MODEL_QUEUES = frozenset({"faces", "embeddings"})
 
 _presence: "Presence | None" = None
+# of glibc alone
+_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 @signals.setup_logging.connect
@@ -94,6 +97,17 @@ def prepare_child(**_: object) -> None:
     # torch and CUDA reserve more address space than a decoder may have
     if not queues & MODEL_QUEUES:
         imaging.apply_limits(memory_bytes=settings.DECODE_MEMORY_BYTES, file_bytes=settings.DECODE_FILE_BYTES)
+
+
+@signals.task_postrun.connect
+def give_memory_back(retval: object = None, **_: object) -> None:
+    """Return to the system what decoded images have left of the heap, after each task that found work.
+
+    Pixels of many sizes leave holes in it, which glibc keeps: a child holds the most that it ever needed, and more.
+    """
+    # a task of a stage tells how many runs it took; a look that found none shall cost nothing
+    if _malloc_trim is not None and isinstance(retval, int) and retval:
+        _malloc_trim(0)
 
 
 def _facts(consumer: "Consumer", metrics_port: int | None) -> "WorkerFacts":
