@@ -1,0 +1,182 @@
+"""`make faults`."""
+
+import argparse
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.running import sample_photos
+from faults import catalogue, comparing, failing, mounts, report, soaking
+from faults.fault import Fault
+from faults.installation import REPOSITORY, SHORT, Installation, Timing
+from faults.pictures import Pictures
+from faults.runner import Result, Runner
+
+FULL_COUNT = 500
+WARM_UP_PHOTOS = 8
+DOCUMENT = REPOSITORY / "docs" / "faults.md"
+SHARED_PHOTOS = REPOSITORY.parent / "shared" / "photos"
+
+
+def main() -> int:
+    """Run what was asked for; the status is 0 only if all of it is as it should be."""
+    options = _options()
+    signal.signal(signal.SIGTERM, _interrupt)
+    options.is_mounting = mounts.enter_private_namespace()
+    options.folder = options.folder or _new_folder(options.seed)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    _tell(f"Events and logs: {options.folder}")
+    if options.soak is not None:
+        return _soak(options)
+    if options.sabotage:
+        trials = _sabotage(options)
+        report.replace_section(options.report or options.folder / "report.md", failing.section(trials))
+        return 0 if all(trial.is_as_it_should_be for trial in trials) else 1
+    return _run(options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    faults = catalogue.chosen(options.faults)
+    is_full = not options.faults
+    target = options.report or (DOCUMENT if is_full else options.folder / "report.md")
+    results, circumstances = _run_faults(options, faults)
+    is_compared = is_full if options.plain is None else options.plain
+    plain = _compare(options, catalogue.chosen(options.faults)) if is_compared else None
+    trials = [] if options.no_sabotage or not is_full else _sabotage(options)
+    sabotaged = failing.section(trials) if trials else report.section_of(target, failing.TITLE)
+    report.write(
+        target, results, circumstances, plain=plain, sections=[sabotaged, report.section_of(target, soaking.TITLE)]
+    )
+    _tell(f"Report: {target}")
+    is_right = all(result.is_green for result in results) and all(trial.is_as_it_should_be for trial in trials)
+    return 0 if is_right else 1
+
+
+def _run_faults(options: argparse.Namespace, faults: list[Fault]) -> tuple[list[Result], report.Circumstances]:
+    started = time.monotonic()
+    timing = SHORT if options.short else Timing()
+    world = Installation(
+        options.folder,
+        timing=timing,
+        models_dir=options.models,
+        pictures=_pictures(options),
+        is_mounting=options.is_mounting,
+    )
+    runner = Runner(world=world, seed=options.seed, share=options.count / FULL_COUNT)
+    not_run: list[str] = []
+    try:
+        world.start()
+        _tell(f"Serving after {time.monotonic() - started:.0f} s.")
+        runner.warm_up(photos=WARM_UP_PHOTOS)
+        for fault in faults:
+            if obstacle := fault.obstacle(world):
+                not_run.append(f"`{fault.name}` was not run: {obstacle}.")
+                _tell(not_run[-1])
+                continue
+            _tell(report.line(runner.run(fault)))
+            for remark in runner.results[-1].remarks:
+                _tell(f"      {remark}")
+            report.write_results(options.folder / "results.json", runner.results)
+    finally:
+        circumstances = report.Circumstances(
+            seed=options.seed,
+            photos=len(world.acknowledged.photos()),
+            seconds=time.monotonic() - started,
+            timing=timing,
+            not_run=not_run,
+        )
+        world.close()
+    return runner.results, circumstances
+
+
+def _compare(options: argparse.Namespace, faults: list[Fault]) -> dict[str, dict[str, int]]:
+    _tell("The same on the plain pipeline:")
+    return comparing.run(
+        options.folder / "plain",
+        faults,
+        seed=options.seed,
+        share=options.count / FULL_COUNT,
+        timing=SHORT if options.short else Timing(),
+        models_dir=options.models,
+        pictures=_pictures(options),
+        is_mounting=options.is_mounting,
+        tell=_tell,
+    )
+
+
+def _sabotage(options: argparse.Namespace) -> list[failing.Trial]:
+    _tell("With something switched off:")
+    return failing.run(
+        options.folder / "sabotage-run",
+        seed=options.seed,
+        models_dir=options.models,
+        pictures=_pictures(options),
+        tell=_tell,
+    )
+
+
+def _soak(options: argparse.Namespace) -> int:
+    soaked = soaking.run(
+        options.folder,
+        minutes=options.soak,
+        seed=options.seed,
+        models_dir=options.models,
+        pictures=_pictures(options),
+        tell=_tell,
+    )
+    report.replace_section(options.report or DOCUMENT, soaking.section(soaked))
+    return 0 if soaked.is_right else 1
+
+
+def _new_folder(seed: int) -> Path:
+    return REPOSITORY / "var" / "faults" / f"{datetime.now(tz=UTC):%Y%m%d-%H%M%S}-{seed}"
+
+
+def _pictures(options: argparse.Namespace) -> Pictures:
+    return Pictures(options.photos or _default_photos(options.folder), seed=options.seed)
+
+
+def _default_photos(folder: Path) -> Path:
+    """Give the folder of real photos beside the checkout; without it, the few that a first run comes with."""
+    return SHARED_PHOTOS if SHARED_PHOTOS.is_dir() else sample_photos.make_samples(folder)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--faults", default="", help="names with commas; all of them where it is empty")
+    parser.add_argument("--seed", type=int, default=1, help="decides the schedule and the photos")
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=FULL_COUNT,
+        help="photos in all, about: strikes and photos of every fault in proportion",
+    )
+    parser.add_argument("--photos", type=Path, help="a folder to take them from")
+    parser.add_argument("--models", type=Path, default=REPOSITORY / "var" / "test-models", help="where models lie")
+    parser.add_argument("--folder", type=Path, help="for events, logs and results")
+    parser.add_argument("--report", type=Path, help="where the report goes: docs/faults.md, if all faults were run")
+    parser.add_argument("--short", action="store_true", help="shorter leases and sweeps, for a run of minutes")
+    parser.add_argument(
+        "--plain",
+        action=argparse.BooleanOptionalAction,
+        help="the same on the plain pipeline; where all faults are run",
+    )
+    parser.add_argument("--no-sabotage", action="store_true", help="do not show that the harness can fail")
+    parser.add_argument("--sabotage", action="store_true", help="show only that the harness can fail")
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="watch the memory of all processes for so long")
+    return parser.parse_args()
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{datetime.now(tz=UTC):%H:%M:%S} {text}\n")
+    sys.stdout.flush()
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

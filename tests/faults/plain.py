@@ -1,0 +1,109 @@
+"""The comparison: what most projects write. One task with `acks_late`, sent by `delay_on_commit`, and nothing else.
+
+It runs the same stages on the same processes under the same faults, and keeps its states in the same rows, so that the
+same checker can judge it. Nobody leases, fences, counts, reconciles or hands back.
+"""
+
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+PLAIN = "plain"
+
+
+_LIMIT = settings.STAGE_TASK_TIME_LIMIT
+
+
+@shared_task(name=PLAIN, acks_late=True, ignore_result=True, time_limit=_LIMIT, soft_time_limit=0.9 * _LIMIT)
+def work(photo_id: str, stage_name: str, version: str) -> None:
+    """Run one stage of one photo, and send for those that read its result."""
+    stage, runs = _stage(stage_name), _runs(photo_id)
+    loaded = stage.load(SimpleNamespace(subject_id=UUID(photo_id)))
+    [result] = stage.compute([loaded], version=version)
+    stored = stage.store(loaded, result, version=version)
+    with transaction.atomic():
+        written = stage.write(loaded, stored, version=version)
+        runs.filter(stage=stage_name).update(state="done", finished_at=Now(), commits=F("commits") + 1)
+        _send_children(photo_id, stage_name, skip=written.skip_children)
+
+
+def install(folder: Path) -> None:
+    """Let uploads send that task where they would ring for the ledger's, in every process of the harness."""
+    from faults import points
+    from processing import ingest, tasks
+    from processing.stages import registry
+
+    points.begin(folder)
+    # nobody comes to look what was forgotten, even if he is asked to
+    points.wrap(tasks, "reconcile_once", lambda _reconcile, **_keywords: False)
+    points.wrap(tasks, "ring_due_once", lambda _ring_due: {})
+    points.wrap(ingest, "plan", _around_plan)
+    points.wrap_stages()
+    points.wrap_store(folder)
+    for stage in {type(stage) for stage in registry.all_stages()}:
+        points.wrap(stage, "write", _around_write)
+    points.wrap(work, "run", _around_run)
+
+
+def _around_plan(plan: Any, photo_ids: list[UUID], *, lane: int, announce: bool = True) -> int:
+    created = plan(photo_ids, lane=lane, announce=False)
+    for photo_id in photo_ids:
+        for name, version in _runs(photo_id).filter(state="pending").values_list("stage", "version"):
+            _send(str(photo_id), name, version)
+    return created
+
+
+def _around_run(run: Any, photo_id: str, stage_name: str, version: str) -> None:
+    from faults import points
+
+    points.reach("before_claim", stage=stage_name)
+    points.reach("after_claim", stage=stage_name)  # it claims nothing: the two are one place
+    run(photo_id, stage_name, version)
+    points.reach("after_commit", stage=stage_name)
+
+
+def _around_write(write: Any, stage: Any, loaded: Any, stored: Any, *, version: str) -> Any:
+    from faults import points
+
+    written = write(stage, loaded, stored, version=version)
+    points.reach("before_commit", stage=stage.name)
+    return written
+
+
+def _send_children(photo_id: str, stage_name: str, *, skip: str) -> None:
+    from processing.stages import registry
+
+    for child in registry.children_of(stage_name):
+        runs = _runs(photo_id).filter(stage=child.name)
+        if skip:
+            runs.update(state="skipped", skip_reason=skip, finished_at=Now(), queued_at=None)
+            _send_children(photo_id, child.name, skip=skip)
+            continue
+        runs.update(state="pending", queued_at=Now(), finished_at=None)
+        for version in runs.values_list("version", flat=True):
+            _send(photo_id, child.name, version)
+
+
+def _send(photo_id: str, stage_name: str, version: str) -> None:
+    queue = _stage(stage_name).queue
+    transaction.on_commit(partial(work.apply_async, args=[photo_id, stage_name, version], queue=queue))
+
+
+def _stage(name: str) -> Any:
+    from processing.stages import registry
+
+    return registry.get(name)
+
+
+def _runs(photo_id: object) -> Any:
+    from processing.models import StageRun
+
+    return StageRun.objects.filter(photo_id=photo_id)
