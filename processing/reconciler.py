@@ -50,10 +50,12 @@ def reconcile(*, worker: str = "") -> bool:
         for kind in kinds.all_kinds():
             kind.request_where_due()
         circuit.review()
-        canaries.ring()
         overdue = _overdue()
-    # two counts of different runs: what was returned just now is not overdue yet
-    ring_for(returned + Counter(overdue))
+    # different runs: what was returned just now is not overdue yet
+    ring_for(returned, was_lost=True)
+    ring_for(overdue)
+    # after the hints, for which what lies in the queues is counted
+    canaries.ring()
     note_sweep()
     object_sweeps.sweep()
     return True

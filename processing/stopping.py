@@ -39,7 +39,7 @@ def hand_back(*, worker: str, works: Iterable[str]) -> Counter[str]:
         returned += ledger.release_worker(ledger=model, worker=worker)
     if returned:
         logger.info("worker %s stops and hands back %s", worker, dict(returned))
-    ring_for({name: count for name in {*works, *returned} if (count := _pending(name))})
+    ring_for({name: count for name in {*works, *returned} if (count := _pending(name))}, was_lost=True)
     return returned
 
 

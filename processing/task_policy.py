@@ -5,7 +5,7 @@ to the ledger by its parent, at once, or by the reconciler.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
@@ -19,7 +19,7 @@ from processing import ledger
 from processing.kinds import registry as kinds
 from processing.losses import describe_loss
 from processing.models import LibraryRun, StageRun
-from processing.publish import ring_sparingly, send
+from processing.publish import ring, ring_sparingly, send
 from processing.services import object_sweeps
 from processing.stages import registry
 
@@ -58,7 +58,7 @@ class LedgerRequest(Request):
                 with transaction.atomic():
                     loss = ledger.release_lost(ledger=model, task_id=self.id, error=ledger.RunError(code, detail))
                     object_sweeps.request_for_lost(loss)
-                ring_for(loss.returned)
+                ring_for(loss.returned, was_lost=True)
             self._ring_again()
         except DatabaseError:
             logger.exception("the runs of task %s stay leased until the reconciler returns them", self.id)
@@ -101,8 +101,12 @@ def maintenance_task(*, name: str) -> Callable[[Callable[..., Any]], Task]:
     return _task(name=name, queue="maintenance", hard_limit=settings.MAINTENANCE_TASK_TIME_LIMIT)
 
 
-def ring_for(work: dict[str, int]) -> None:
-    """Send hints for work that has become pending: {stage or kind of library run: how many runs}."""
+def ring_for(work: Mapping[str, int], *, was_lost: bool = False) -> None:
+    """Send hints for work that has become pending: {stage or kind of library run: how many runs}.
+
+    Where as many lie in the queue already, none is sent, but for work that `was_lost`: what lies there may be for
+    others, and nobody would tell of it before the next sweep.
+    """
     queues = {name: (kinds if name in kinds.names() else registry).get(name).queue for name in work}
     messages = {
         name: min(-(-count // settings.LEDGER_TASK_RUNS), settings.LEDGER_RING_MESSAGES) for name, count in work.items()
@@ -110,7 +114,10 @@ def ring_for(work: dict[str, int]) -> None:
     for name, queue in queues.items():
         # tasks that share a queue do not take each other's messages for their own
         enough = sum(count for other, count in messages.items() if queues[other] == queue)
-        ring_sparingly(task=name, queue=queue, messages=messages[name], enough=enough)
+        if was_lost:
+            ring(task=name, queue=queue, messages=messages[name])
+        else:
+            ring_sparingly(task=name, queue=queue, messages=messages[name], enough=enough)
 
 
 def route(name: str, *_args: object, **_kwargs: object) -> dict[str, str] | None:

@@ -1,5 +1,6 @@
 """The sweep: whatever a lost message or a lost worker left behind moves again, once, and not more often than needed."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -246,3 +247,15 @@ def test_a_retry_is_rung_for_when_its_time_has_come(make_run: MakeRun, broker: r
     # and as many lie there as are needed
     reconciler.ring_due()
     assert (broker.llen("ingest"), broker.llen("people")) == (1, 1)
+
+
+def test_what_was_lost_is_rung_for_although_other_messages_lie_there(make_run: MakeRun, broker: redis.Redis) -> None:
+    presence.write(name="one@here", facts=WorkerFacts(["ingest"], {}, 1, "", None, 1))
+    pending(make_run)
+    claim()
+    StageRun.objects.update(lease_until=Now() - MINUTE)
+    publish.ring(task="renditions", queue="ingest")
+    reconciler.reconcile()
+    lying = [json.loads(one)["headers"]["task"] for one in reversed(broker.lrange("ingest", 0, -1))]
+    # the canary of this sweep comes last: it is not taken for a hint
+    assert lying == ["renditions", "exif", "canary"]
