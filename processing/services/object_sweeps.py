@@ -15,6 +15,7 @@ from photos import storage
 from photos.models import Face, ObjectSweep, Photo, Rendition
 from photos.services import object_sweeps
 from photos.services.object_sweeps import TakenSweep
+from processing import publish
 from processing.failures import describe
 from processing.ledger import Loss
 from processing.metrics import SWEPT_OBJECTS
@@ -184,8 +185,20 @@ def _photo_at_rest(photo_id: UUID) -> Iterator[None]:
     """Keep stages from working on a photo while the block runs; raises _PhotoBusyError where one does.
 
     Claims pass the locked runs by, and the photo's row keeps new runs from being planned. Nothing is waited for, so
-    nobody waits in a circle.
+    nobody waits in a circle. Whoever came for a run and passed it by has used its hint up: it is rung for again.
     """
+    pending: set[str] = set()
+    try:
+        with _locked_at_rest(photo_id) as states:
+            pending = {stage for stage, state in states if state == RunState.PENDING}
+            yield
+    finally:
+        for name in sorted(pending & {stage.name for stage in registry.all_stages()}):
+            publish.ring(task=name, queue=registry.get(name).queue, ids=[photo_id])
+
+
+@contextmanager
+def _locked_at_rest(photo_id: UUID) -> Iterator[set[tuple[str, str]]]:
     with transaction.atomic():
         try:
             list(Photo.objects.select_for_update(nowait=True).filter(pk=photo_id).values_list("pk"))
@@ -198,4 +211,4 @@ def _photo_at_rest(photo_id: UUID) -> Iterator[None]:
         harmless = {stage.name for stage in registry.all_stages() if not stage.stores_objects}
         if any(state == RunState.RUNNING and stage not in harmless for stage, state in states):
             raise _PhotoBusyError
-        yield
+        yield states

@@ -85,8 +85,20 @@ class Client:
         """Give the header, fresh enough for one more request."""
         with self._lock:
             if time.monotonic() - self._renewed_at > TOKEN_SECONDS:
-                self._renew()
+                self._insist_on_renewal()
             return {"Authorization": self._bearer}
+
+    def _insist_on_renewal(self) -> None:
+        deadline = time.monotonic() + GIVE_UP_SECONDS
+        while True:
+            try:
+                return self._renew()
+            except requests.RequestException:
+                if time.monotonic() > deadline:
+                    raise
+                # a token whose answer was lost is used up: log in anew
+                self._refresh = ""
+                time.sleep(RETRY_SECONDS)
 
     def _renew(self) -> None:
         path, body = (

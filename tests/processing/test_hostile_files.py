@@ -17,7 +17,7 @@ from accounts.models import Library
 from photos import storage
 from photos.models import Photo
 from photos.problems import RefusedFileError
-from processing import losses
+from processing import failures, losses
 from processing.engines import errors, exif, imaging
 from processing.engines.errors import EngineError
 from processing.models import StageRun
@@ -193,6 +193,6 @@ def test_every_error_code_has_its_line_in_the_operators_guide() -> None:
     found |= set(
         re.findall(r'Failure\(Fault\.\w+, "(\w+)"', (settings.BASE_DIR / "processing/failures.py").read_text())
     )
-    found |= {"timed_out", "lease_expired", "input_missing", "wrong_bytes"}
+    found |= {failures.DATABASE_UNAVAILABLE, "timed_out", "lease_expired", "input_missing", "wrong_bytes"}
     assert len(found) > 15
     assert found == told

@@ -1,6 +1,7 @@
 """Deleting what no row names: never what a row names, whoever is at work, and whoever dies in between."""
 
 import errno
+import json
 import logging
 import os
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import factories
 import photo_samples
 import pytest
+import redis
 from concurrency import end_connection_of_this_thread, in_a_thread, wait_until_blocked
 from django.core.files.base import ContentFile
 from django.db import OperationalError, transaction
@@ -166,6 +168,27 @@ def test_claims_pass_by_while_objects_are_deleted(
     assert claimed == [other.pk]
     mine.refresh_from_db()
     assert mine.state == RunState.PENDING
+
+
+@pytest.mark.parametrize("is_store_well", [True, False])
+def test_who_passed_a_run_by_is_rung_for_again(
+    photo: Photo, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch, is_store_well: bool
+) -> None:
+    """Its hint is used up: the run would wait for the next sweep of the ledger."""
+    factories.make_run(photo, "renditions", RunState.PENDING, queued_at=Now())
+    factories.make_run(photo, "exif", RunState.DONE)
+    factories.make_run(photo, "a stage of a newer release", RunState.PENDING, queued_at=Now())
+    if not is_store_well:
+        monkeypatch.setattr(storage, "delete_objects", _refuse)
+    request(photo)
+    broker.flushdb()
+    assert object_sweeps.sweep().prefixes == is_store_well
+    (message,) = broker.lrange("ingest", 0, -1)
+    assert json.loads(message)["headers"]["task"] == "renditions"
+
+
+def _refuse(**_: object) -> None:
+    raise OSError(errno.EIO, "the disk does not answer")
 
 
 def test_no_run_is_planned_while_objects_are_deleted(photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:

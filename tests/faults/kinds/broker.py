@@ -30,11 +30,14 @@ class BrokerFault(Fault):
     )
     per_second = 1.5
     strike_pause: ClassVar[tuple[float, float]] = (2.0, 6.0)
+    # photos that come at once, before the strikes and, where there must be something to forget, before each of them
+    backlog: ClassVar[int] = 6
 
     def inject(self, world: Installation, chance: random.Random, *, times: int) -> int:
         """Upload in peace for a while, then strike again and again."""
         self.refills: list[float | None] = []
         self.deaf: dict[str, float | None] = {}
+        world.feed(self.backlog)  # in peace as well: what waits for a processor is not Redis's doing
         time.sleep(CALM_SECONDS)
         self.struck_at = time.monotonic()
         _calm.append((self.struck_at - CALM_SECONDS, self.struck_at))
@@ -97,7 +100,7 @@ class RedisWipe(BrokerFault):
 
     def strike(self, world: Installation, chance: random.Random, number: int) -> None:
         """Wipe it while there is something to forget."""
-        world.feed(6)
+        world.feed(self.backlog)
         wait_for(lambda: world.database.pending() > 0, seconds=30, what="there is a backlog", every=0.05)
         if number % 2:
             world.services.redis().flushall()

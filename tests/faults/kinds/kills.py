@@ -32,7 +32,7 @@ class ChildKill(Ordered):
         loading = percentile((_loading(one) for one in found if _loading(one)), 0.5)
         expired = [event for event in history if event["kind"] == "expire_leases"]
         before = [event for event in injected.events if event["point"] == "before_claim"]
-        waits = rung_again(before, history)
+        waits = rung_again(before, world.history.read())
         late_rings = [wait for wait in waits if wait is None or wait > limit + (loading or 0)]
         times = [one.seconds for one in found if one.seconds is not None] + [wait for wait in waits if wait is not None]
         return Judgement(
