@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 _RECONCILER_LOCK = 0x7265636F6E63696C  # "reconcil": a key of our own among advisory locks
 REPLAN_AT_ONCE = 2000
-RING_DUE_AT_ONCE = 1000
+TENDED_AT_ONCE = 1000
 # longer than the longest transaction that plans
 FORGOTTEN_WITHIN = timedelta(hours=1)
 
@@ -40,13 +40,7 @@ def reconcile(*, worker: str = "") -> bool:
         # first: planning may have to wait for a change of the plan, which waits for runs that are locked below
         plan_forgotten()
         replan_unknown_versions(worker=worker)
-        returned: Counter[str] = Counter()
-        for model in (StageRun, LibraryRun):
-            loss = ledger.expire_leases(ledger=model)
-            object_sweeps.request_for_lost(loss)
-            returned.update(loss.returned)
-            if loss.returned or loss.dead:
-                logger.warning("leases expired: %s returned, %s dead", dict(loss.returned), dict(loss.dead))
+        returned = _return_expired()
         for kind in kinds.all_kinds():
             kind.request_where_due()
         circuit.review()
@@ -61,19 +55,34 @@ def reconcile(*, worker: str = "") -> bool:
     return True
 
 
-def ring_due() -> dict[str, int]:
-    """Ring for runs whose `not_before` has come; gives how many could be claimed, by the name of their work.
+def tend() -> dict[str, int]:
+    """Return expired leases, and ring for runs whose `not_before` has come; gives how many, by the name of their work.
 
-    Asked every few seconds, so that a retry does not wait for the next sweep as well: an index of such runs alone
-    serves, whatever the backlog is.
+    Done every few seconds, so that neither waits for the next sweep as well: indexes of such runs alone serve, whatever
+    the backlog is.
     """
+    with transaction.atomic():
+        returned = _return_expired()
+    ring_for(returned, was_lost=True)
     counts: dict[str, int] = Counter()
     for model in (StageRun, LibraryRun):
         due = model.objects.filter(state=RunState.PENDING, not_before__lte=Now()).order_by()
-        counts.update(due.values_list(model.WORK, flat=True)[:RING_DUE_AT_ONCE])
+        counts.update(due.values_list(model.WORK, flat=True)[:TENDED_AT_ONCE])
     claimable = _claimable(counts)
     ring_for(claimable)
-    return claimable
+    return returned + Counter(claimable)
+
+
+def _return_expired() -> Counter[str]:
+    """Return the runs whose lease has run out, in the caller's transaction; gives how many by their work."""
+    returned: Counter[str] = Counter()
+    for model in (StageRun, LibraryRun):
+        loss = ledger.expire_leases(ledger=model)
+        object_sweeps.request_for_lost(loss)
+        returned.update(loss.returned)
+        if loss.returned or loss.dead:
+            logger.warning("leases expired: %s returned, %s dead", dict(loss.returned), dict(loss.dead))
+    return returned
 
 
 def plan_forgotten() -> int:

@@ -8,7 +8,7 @@ from celery import Task
 
 from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
-from processing.reconciler import ring_due as ring_due_once
+from processing.reconciler import tend as tend_once
 from processing.services import canaries, object_sweeps, trash
 from processing.task_policy import any_queue_task, library_task, maintenance_task, stage_task
 
@@ -79,10 +79,10 @@ def empty_trash(_self: Task, **_hint: object) -> None:
     trash.purge_expired()
 
 
-@maintenance_task(name="ring_due")
-def ring_due(_self: Task, **_hint: object) -> None:
-    """Ring for retries whose time has come."""
-    ring_due_once()
+@maintenance_task(name="tend")
+def tend(_self: Task, **_hint: object) -> None:
+    """Return expired leases, and ring for retries whose time has come."""
+    tend_once()
 
 
 @maintenance_task(name="reconcile")

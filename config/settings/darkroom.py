@@ -69,8 +69,8 @@ FACE_CHIP_QUALITY = env.int("FACE_CHIP_QUALITY", default=92)
 LEDGER_LEASE_SECONDS = env.int("LEDGER_LEASE_SECONDS", default=60)
 LEDGER_MAX_ATTEMPTS = env.int("LEDGER_MAX_ATTEMPTS", default=3)
 LEDGER_SWEEP_SECONDS = env.int("LEDGER_SWEEP_SECONDS", default=30)
-# how often retries are looked for whose time has come
-LEDGER_DUE_SECONDS = env.int("LEDGER_DUE_SECONDS", default=5)
+# how often leases are looked for that have run out, and retries whose time has come
+LEDGER_TEND_SECONDS = env.int("LEDGER_TEND_SECONDS", default=5)
 # after a failed attempt; doubled after each further one
 LEDGER_BACKOFF_SECONDS = env.float("LEDGER_BACKOFF_SECONDS", default=5)
 # after trouble of the database, the broker or the storage, which costs no attempt

@@ -4,8 +4,8 @@ from celery.schedules import crontab
 from kombu import Queue
 
 from config.settings.darkroom import (
-    LEDGER_DUE_SECONDS,
     LEDGER_SWEEP_SECONDS,
+    LEDGER_TEND_SECONDS,
     LIBRARY_TASK_TIME_LIMIT,
     MAINTENANCE_TASK_TIME_LIMIT,
     STAGE_TASK_TIME_LIMIT,
@@ -84,10 +84,10 @@ CELERY_BEAT_SCHEDULE = {
         # while no worker is there, beats do not pile up
         "options": {"queue": "maintenance", "expires": LEDGER_SWEEP_SECONDS},
     },
-    "ring_due": {
-        "task": "ring_due",
-        "schedule": LEDGER_DUE_SECONDS,
-        "options": {"queue": "maintenance", "expires": LEDGER_DUE_SECONDS},
+    "tend": {
+        "task": "tend",
+        "schedule": LEDGER_TEND_SECONDS,
+        "options": {"queue": "maintenance", "expires": LEDGER_TEND_SECONDS},
     },
     "empty_trash": {
         "task": "empty_trash",

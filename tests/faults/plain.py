@@ -44,7 +44,7 @@ def install(folder: Path) -> None:
     points.begin(folder)
     # nobody comes to look what was forgotten, even if he is asked to
     points.wrap(tasks, "reconcile_once", lambda _reconcile, **_keywords: False)
-    points.wrap(tasks, "ring_due_once", lambda _ring_due: {})
+    points.wrap(tasks, "tend_once", lambda _tend: {})
     points.wrap(ingest, "plan", _around_plan)
     points.wrap_stages()
     points.wrap_store(folder)

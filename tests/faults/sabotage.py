@@ -46,8 +46,8 @@ def install(folder: Path, wrap: Callable[[Any, str, Callable[..., Any]], None]) 
     def without_reconciler(reconcile: Callable[..., Any], **keywords: Any) -> Any:
         return False if switches.is_off(RECONCILER) else reconcile(**keywords)
 
-    def without_rings(ring_due: Callable[..., Any]) -> Any:
-        return {} if switches.is_off(RECONCILER) else ring_due()
+    def without_tending(tend: Callable[..., Any]) -> Any:
+        return {} if switches.is_off(RECONCILER) else tend()
 
     def without_count(claim: Callable[..., Any], **keywords: Any) -> Any:
         leases = claim(**keywords)
@@ -57,7 +57,7 @@ def install(folder: Path, wrap: Callable[[Any, str, Callable[..., Any]], None]) 
 
     wrap(ledger, "mark_done", without_fence)
     wrap(tasks, "reconcile_once", without_reconciler)
-    wrap(tasks, "ring_due_once", without_rings)
+    wrap(tasks, "tend_once", without_tending)
     wrap(ledger, "claim", without_count)
 
 

@@ -242,11 +242,22 @@ def test_a_retry_is_rung_for_when_its_time_has_come(make_run: MakeRun, broker: r
     StagePause.objects.create(work="renditions")
     LibraryRun.objects.create(library=library, kind="people", version="v1", queued_at=Now(), not_before=due)
     # nobody would claim of the paused stage
-    assert reconciler.ring_due() == {"exif": 1, "people": 1}
+    assert reconciler.tend() == {"exif": 1, "people": 1}
     assert (broker.llen("ingest"), broker.llen("people")) == (1, 1)
     # and as many lie there as are needed
-    reconciler.ring_due()
+    reconciler.tend()
     assert (broker.llen("ingest"), broker.llen("people")) == (1, 1)
+
+
+def test_an_expired_lease_is_returned_between_sweeps(make_run: MakeRun, broker: redis.Redis) -> None:
+    run = pending(make_run)
+    claim()
+    assert reconciler.tend() == {}
+    StageRun.objects.update(lease_until=Now() - MINUTE)
+    assert reconciler.tend() == {"exif": 1}
+    run.refresh_from_db()
+    assert (run.state, run.attempt, run.error_code) == ("pending", 1, "lease_expired")
+    assert broker.llen("ingest") == 1
 
 
 def test_what_was_lost_is_rung_for_although_other_messages_lie_there(make_run: MakeRun, broker: redis.Redis) -> None:
