@@ -24,6 +24,8 @@ from processing import ingest, reconciler
 from processing.models import RunState, StageRun
 from processing.services import face_analysis, object_sweeps, reprocess, trash
 from processing.stages import registry
+from processing.stages.face_detection import FaceDetectionStage
+from processing.stages.face_embedding import FaceEmbeddingStage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store", "broker")]
 
@@ -62,7 +64,24 @@ def run_stages() -> None:
         photo_samples.run(stage.name)
 
 
+@pytest.fixture
+def one_model_each_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a worker a model belongs to one process with one thread; the threads here take turns with it."""
+    turn = threading.Lock()
+    for stage in (FaceDetectionStage, FaceEmbeddingStage):
+        monkeypatch.setattr(stage, "compute", _in_turn(stage.compute, turn))
+
+
+def _in_turn(compute: Callable[..., object], turn: threading.Lock) -> Callable[..., object]:
+    def wait_and_compute(*arguments: object, **named: object) -> object:
+        with turn:
+            return compute(*arguments, **named)
+
+    return wait_and_compute
+
+
 @pytest.mark.timeout(200)
+@pytest.mark.usefixtures("one_model_each_at_a_time")
 def test_nothing_is_left_and_nobody_waits_for_ever(
     face_library: Library, photo_store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
