@@ -11,10 +11,15 @@ from faults.fault import Fault, Injected, Judgement
 from faults.installation import Installation
 from faults.measures import Recovery, percentile, recoveries, seconds
 from faults.ordered import COMPUTING, Ordered
+from faults.orders import Order
 
 RESUME_SECONDS = 15.0
 # at least as long as whoever has just committed takes to say so
 DOWN_SECONDS = (0.3, 2.0)
+WAYS = ("stop", "kill")
+# in the middle of it the server goes
+LINGER_SECONDS = 2.0
+LINGER_PATIENCE_SECONDS = 20.0
 ENDS = frozenset({"commit", "fail", "hand_back", "refused"})
 COMMIT = frozenset({"commit"})
 
@@ -32,9 +37,8 @@ class PostgresRestart(Fault):
     def inject(self, world: Installation, chance: random.Random, *, times: int) -> int:
         """Restart it while photos come in and are worked on."""
         for number in range(times):
-            world.feed(4)
-            time.sleep(chance.uniform(1.0, 4.0))
-            way = "kill" if number % 2 else "stop"
+            self._hold_somebody(world, chance)
+            way = WAYS[number % 2]
             world.services.kill(embedded.POSTGRES) if number % 2 else world.services.stop(embedded.POSTGRES)
             time.sleep(chance.uniform(*DOWN_SECONDS))
             runs = under_way(world.history.read())  # nobody can claim or commit at this moment
@@ -46,7 +50,20 @@ class PostgresRestart(Fault):
     def judge(self, world: Installation, injected: Injected) -> Judgement:
         """Look at every run that was under way when it went."""
         history = world.history.read(since=injected.since)
-        return _judge(recoveries(injected.events, history, ends=COMMIT), history, RESUME_SECONDS + world.timing.slack)
+        strikes = [event for event in injected.events if event["point"] in WAYS]
+        return _judge(recoveries(strikes, history, ends=COMMIT), history, RESUME_SECONDS + world.timing.slack)
+
+    def _hold_somebody(self, world: Installation, chance: random.Random) -> None:
+        """Upload, and let one process linger with a run in hand: the others are done before anybody can strike."""
+        stage = chance.choice(("exif", "renditions", "face_detection"))
+        order = Order(fault=self.name, point="after_claim", stage=stage, action=orders.SLEEP, seconds=LINGER_SECONDS)
+        name = world.orders.arm(order)
+        world.feed(4)
+        deadline = time.monotonic() + LINGER_PATIENCE_SECONDS
+        while world.orders.armed([name]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        world.orders.disarm()
+        time.sleep(chance.uniform(0, LINGER_SECONDS / 3))
 
 
 class BackendTerminated(Ordered):
