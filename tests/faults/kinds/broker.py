@@ -2,6 +2,7 @@
 
 import random
 import time
+from abc import abstractmethod
 from typing import ClassVar
 
 from config import embedded
@@ -50,9 +51,9 @@ class BrokerFault(Fault):
         self.deaf = deaf_workers(world, since=returned, seconds=world.patience(REFILL_SECONDS))
         return times
 
+    @abstractmethod
     def strike(self, world: Installation, chance: random.Random, number: int) -> None:
         """Do it once; Redis serves again when this returns."""
-        raise NotImplementedError
 
     def judge(self, world: Installation, injected: Injected) -> Judgement:
         """Look at the uploads, at the refills, and at who heard."""

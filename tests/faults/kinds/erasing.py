@@ -2,6 +2,7 @@
 
 import random
 import time
+from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
@@ -71,9 +72,9 @@ class _Erase(Fault):
         """Upload some photos that may be taken away."""
         world.feed(count)
 
+    @abstractmethod
     def take_away(self, world: Installation, photo: str) -> None:
         """Take away what this process works on; wait until nothing is left of it."""
-        raise NotImplementedError
 
     def await_nothing(
         self, world: Installation, sql: str, values: list[str], *, prefixes: list[Path], pattern: str = "*"
