@@ -60,5 +60,5 @@ def _report(run: StageRun, *, obstacles: Obstacles | None, with_detail: bool) ->
         error_code=run.error_code,
         error_detail=run.error_detail if with_detail else None,
         warnings=run.warnings,
-        obstacle=obstacles.of_run(run) if obstacles and run.state == RunState.PENDING else "",
+        obstacle=obstacles.of_run(run) if obstacles else "",
     )

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from processing.models import LibraryRun, RunState, StagePause, StageRun
 from processing.models.ledger import Run, RunQuerySet
-from processing.task_policy import ring_for
+from processing.task_policy import ring_for_many
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +55,7 @@ def close(*, work: str) -> bool:
     lifted, _ = StagePause.objects.filter(work=work, error_code__gt="").delete()
     if lifted:
         logger.warning("%s goes on: a run got through", work)
-        # as many as one sweep may send; a worker that finds nothing has lost a millisecond
-        runs = settings.LEDGER_TASK_RUNS * settings.LEDGER_RING_MESSAGES
-        transaction.on_commit(partial(ring_for, {work: runs}), robust=True)
+        transaction.on_commit(partial(ring_for_many, [work]), robust=True)
     return bool(lifted)
 
 

@@ -94,8 +94,13 @@ class Obstacles:
 
     def of_run(self, run: StageRun) -> str:
         """Say why a pending run is not claimed; nothing if a live worker could."""
-        stage = registry.get(run.stage)
-        return self._of_versions(stage, [run.version]) if run.state == RunState.PENDING else ""
+        if run.state != RunState.PENDING:
+            return ""
+        if run.stage in {stage.name for stage in registry.all_stages()}:
+            return self._of_versions(registry.get(run.stage), [run.version])
+        # another release's stage: its queue is not known here, its workers say what they know
+        is_known = any(run.version in by_stage.get(run.stage, []) for _, by_stage in self._workers)
+        return "" if is_known else NO_WORKER
 
     def of_stage(self, stage: Stage) -> str:
         """Say why the planned runs of a stage are not claimed; nothing if a live worker could."""

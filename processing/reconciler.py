@@ -150,9 +150,7 @@ def _claimable(counts: dict[str, int]) -> dict[str, int]:
     for pause in StagePause.objects.annotate(now=Now()):
         tries = pause.is_circuit and pause.probe_at <= pause.now
         counts[pause.work] = min(counts.get(pause.work, 0), 1 if tries else 0)
-    # a newer release may have planned stages that this one does not know
-    known = kinds.names() | {stage.name for stage in registry.all_stages()}
-    return {name: count for name, count in counts.items() if count and name in known}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _lock() -> bool:

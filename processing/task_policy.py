@@ -5,7 +5,7 @@ to the ledger by its parent, at once, or by the reconciler.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
@@ -15,13 +15,11 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
-from processing import ledger
-from processing.kinds import registry as kinds
+from processing import backlog, ledger
 from processing.losses import describe_loss
 from processing.models import LibraryRun, StageRun
 from processing.publish import ring, ring_sparingly, send
 from processing.services import object_sweeps
-from processing.stages import registry
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +68,7 @@ class LedgerRequest(Request):
 
         Once: children that die of what is on this host would else kill each other's successors without a pause.
         """
-        is_ledgers = self.name in kinds.names() or self.name in {stage.name for stage in registry.all_stages()}
-        if is_ledgers and not self.kwargs.get(PASSED_ON):
+        if self.name in backlog.queues() and not self.kwargs.get(PASSED_ON):
             send(task=self.name, queue=_queues[self.name], values={"ids": self.kwargs.get("ids", []), PASSED_ON: True})
 
 
@@ -105,11 +102,11 @@ def ring_for(work: Mapping[str, int], *, was_lost: bool = False) -> None:
     """Send hints for work that has become pending: {stage or kind of library run: how many runs}.
 
     Where as many lie in the queue already, none is sent, but for work that `was_lost`: what lies there may be for
-    others, and nobody would tell of it before the next sweep.
+    others, and nobody would tell of it before the next sweep. Work that only another release knows is left to it.
     """
-    queues = {name: (kinds if name in kinds.names() else registry).get(name).queue for name in work}
+    queues = {name: queue for name, queue in backlog.queues().items() if name in work}
     messages = {
-        name: min(-(-count // settings.LEDGER_TASK_RUNS), settings.LEDGER_RING_MESSAGES) for name, count in work.items()
+        name: min(-(-work[name] // settings.LEDGER_TASK_RUNS), settings.LEDGER_RING_MESSAGES) for name in queues
     }
     for name, queue in queues.items():
         # tasks that share a queue do not take each other's messages for their own
@@ -118,6 +115,14 @@ def ring_for(work: Mapping[str, int], *, was_lost: bool = False) -> None:
             ring(task=name, queue=queue, messages=messages[name])
         else:
             ring_sparingly(task=name, queue=queue, messages=messages[name], enough=enough)
+
+
+def ring_for_many(works: Iterable[str]) -> None:
+    """Send as many hints for each as one sweep may: for work of which any number may be pending.
+
+    A worker that finds nothing has lost a millisecond.
+    """
+    ring_for(dict.fromkeys(works, settings.LEDGER_TASK_RUNS * settings.LEDGER_RING_MESSAGES))
 
 
 def route(name: str, *_args: object, **_kwargs: object) -> dict[str, str] | None:

@@ -43,13 +43,6 @@ def check_redis() -> Finding:
     return finding
 
 
-def check_redis_reachable() -> Finding:
-    """Ask the broker for a sign of life."""
-    with hurried_client(settings.CELERY_BROKER_URL) as broker:
-        broker.ping()
-    return Finding()
-
-
 def check_storage() -> Finding:
     """Write to each disk, or ask for each bucket; give the space that is left."""
     finding = Finding()

@@ -124,8 +124,7 @@ def _run_rows(runs: QuerySet[StageRun]) -> list[RunRow]:
             tone=RUN_STATE_LABELS[RunState(run.state)],
             work=duration(run.work_seconds),
             total=duration(run.duration),
-            # a stage that is gone from the code has no queue to look at
-            obstacle=obstacles.of_run(run) if run.stage in place else "",
+            obstacle=obstacles.of_run(run),
             warnings=[_warning(one) for one in run.warnings],
         )
         for run in in_order

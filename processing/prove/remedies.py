@@ -71,8 +71,7 @@ def release(*, photo_ids: Sequence[UUID], stages: Iterable[str]) -> int:
             moved += (loss.returned + loss.dead).total()
             for work, count in loss.returned.items():
                 returned[work] += count
-    known = {stage.name for stage in registry.all_stages()} | set(returned)
-    ring_for({**{work: 1 for work in stages if work in known}, **returned})
+    ring_for({**dict.fromkeys(stages, 1), **returned})
     return moved
 
 

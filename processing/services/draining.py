@@ -5,12 +5,13 @@ from functools import partial
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from photos.problems import NotFoundError
 from processing import backlog
 from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
-from processing.task_policy import ring_for
+from processing.task_policy import ring_for, ring_for_many
 
 REASON = "drain"
 
@@ -18,25 +19,19 @@ REASON = "drain"
 @transaction.atomic
 def begin() -> list[str]:
     """Pause all work that no person has paused; gives its names. A circuit's pause becomes this one's."""
-    circuits = StagePause.objects.filter(error_code__gt="")
-    taken_over = list(circuits.values_list("work", flat=True))
-    circuits.delete()
-    there = set(StagePause.objects.values_list("work", flat=True))
-    new = [work for work in backlog.queues() if work not in there]
-    rows = [StagePause(work=work, paused_at=Now(), reason=REASON) for work in {*new, *taken_over}]
+    rows = [StagePause(work=work, paused_at=Now(), reason=REASON) for work in backlog.queues()]
     StagePause.objects.bulk_create(rows, ignore_conflicts=True)
-    return sorted(row.work for row in rows)
+    # afterwards: a circuit that pauses work at the same time was waited for
+    StagePause.objects.filter(error_code__gt="").update(error_code="", probe_at=None, paused_at=Now(), reason=REASON)
+    return sorted(_pauses().values_list("work", flat=True))
 
 
 @transaction.atomic
 def end() -> list[str]:
     """Lift the pauses that `begin` made, and ring for what waits; gives their names."""
-    pauses = StagePause.objects.filter(reason=REASON, paused_by=None, error_code="")
-    works = sorted(pauses.values_list("work", flat=True))
-    pauses.delete()
-    most = settings.LEDGER_TASK_RUNS * settings.LEDGER_RING_MESSAGES
-    known = backlog.queues()
-    transaction.on_commit(partial(ring_for, {work: most for work in works if work in known}), robust=True)
+    works = sorted(_pauses().values_list("work", flat=True))
+    _pauses().filter(work__in=works).delete()
+    transaction.on_commit(partial(ring_for_many, works), robust=True)
     return works
 
 
@@ -62,6 +57,10 @@ def running(*, worker: str | None = None) -> Counter[str]:
         held = model.objects.filter(state=RunState.RUNNING, **({} if worker is None else {"worker": worker}))
         counts.update(held.values_list(model.WORK, flat=True))
     return counts
+
+
+def _pauses() -> QuerySet[StagePause]:
+    return StagePause.objects.filter(reason=REASON, paused_by=None, error_code="")
 
 
 def _require(name: str) -> list[str]:

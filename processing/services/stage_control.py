@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Count, F
 from django.db.models.functions import Now
@@ -18,7 +17,7 @@ from processing.models.worker import ALIVE_FOR
 from processing.overview import Obstacles
 from processing.stages import registry
 from processing.stages.base import model_of
-from processing.task_policy import ring_for
+from processing.task_policy import ring_for_many
 
 RATE_SPAN = timedelta(minutes=5)
 FAILURE_SPAN = timedelta(hours=1)
@@ -111,9 +110,7 @@ def resume(*, work: str) -> bool:
     _require_known(work)
     lifted, _ = StagePause.objects.filter(work=work).delete()
     if lifted:
-        # as many as one sweep may ring for; a worker that finds nothing has lost a millisecond
-        most = settings.LEDGER_TASK_RUNS * settings.LEDGER_RING_MESSAGES
-        transaction.on_commit(partial(ring_for, {work: most}), robust=True)
+        transaction.on_commit(partial(ring_for_many, [work]), robust=True)
     return bool(lifted)
 
 

@@ -15,6 +15,7 @@ import factories
 import hostile_files
 import photo_samples
 import pytest
+from conftest import SHARED_PHOTOS
 from hostile_worker import Worker, ring_until_final, running_worker
 
 from photos.models import Photo
@@ -35,10 +36,8 @@ KINDS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.timeout(3600)
-def test_other_photos_keep_their_throughput(
-    tmp_path: Path, process_environment: dict[str, str], shared_photos: Path
-) -> None:
-    samples = ordinary_photos(Path(os.environ.get("PHOTOS") or shared_photos))
+def test_other_photos_keep_their_throughput(tmp_path: Path, process_environment: dict[str, str]) -> None:
+    samples = ordinary_photos(Path(os.environ.get("PHOTOS") or SHARED_PHOTOS))
     ratios = {}
     # the retries of the hostile file come while there are photos left, not after them
     environment = process_environment | {"LEDGER_BACKOFF_SECONDS": "1"}
@@ -56,8 +55,15 @@ def test_other_photos_keep_their_throughput(
 
 def ordinary_photos(folder: Path) -> list[bytes]:
     """COUNT photos of the folder, over and over, told apart by bytes behind their end."""
-    files = [path for path in sorted(folder.rglob("*.jp*g")) if 0 < path.stat().st_size < LARGEST_BYTES]
-    originals = [path.read_bytes() for path in files if "broken" not in str(path)]
+    originals = [
+        path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in {".jpg", ".jpeg"}
+        and "broken" not in str(path.relative_to(folder))
+        and 0 < path.stat().st_size < LARGEST_BYTES
+    ]
+    if not originals:
+        pytest.fail(f"There is no JPEG below {LARGEST_BYTES:,} bytes in {folder}: name a folder by PHOTOS=.")
     return [originals[number % len(originals)] for number in range(COUNT)]
 
 

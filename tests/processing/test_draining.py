@@ -58,7 +58,7 @@ def test_everything_is_paused_and_goes_on_again(make_run: MakeRun, broker: redis
     assert paused() == dict.fromkeys(everything, "drain")
     make_run()
     assert ledger.claim(stage="exif", versions=["v1"], limit=1, task_id="t", worker="w") == []
-    assert say("drain") == ["Paused: nothing that was not.", "Nothing runs."]
+    assert say("drain") == [f"Paused: {', '.join(everything)}.", "Nothing runs."]
     broker.flushdb()
 
     assert say("drain", "--end") == [f"Goes on: {', '.join(everything)}."]
