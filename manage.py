@@ -7,14 +7,17 @@ from contextlib import AbstractContextManager, nullcontext
 
 
 def main() -> None:
-    """Run a command; a missing database is one line, not a traceback."""
+    """Run a command; settings that are not there, or a missing database, are one line, not a traceback."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db.utils import OperationalError
 
     try:
         with _services():
             execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
     except OperationalError as error:
         from django.conf import settings
 

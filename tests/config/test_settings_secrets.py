@@ -23,10 +23,13 @@ COMPLETE = {
 
 def load_production(given: dict[str, str], expression: str = "None") -> subprocess.CompletedProcess[str]:
     """Load the production settings with this environment and nothing else."""
-    program = f"from django.conf import settings; settings.DEBUG; print({expression})"
+    return in_production("-c", f"from django.conf import settings; settings.DEBUG; print({expression})", given=given)
+
+
+def in_production(*arguments: str, given: dict[str, str]) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": os.defpath, "DARKROOM_ENV_FILE": "", "DJANGO_SETTINGS_MODULE": "config.settings.production"}
     return subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, *arguments],
         cwd=REPOSITORY,
         env=environment | given,
         capture_output=True,
@@ -47,6 +50,13 @@ def test_production_refuses_to_start_without(name: str) -> None:
 
     assert finished.returncode == 1
     assert finished.stderr.strip().endswith(f"ImproperlyConfigured: Darkroom does not start: {name} is not set")
+
+
+def test_a_command_says_in_one_line_what_is_not_set() -> None:
+    finished = in_production("manage.py", "check", given=COMPLETE | {"SECRET_KEY": "", "REDIS_URL": ""})
+
+    assert finished.returncode == 1
+    assert finished.stderr == "Darkroom does not start: SECRET_KEY is not set; REDIS_URL is not set\n"
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def test_truncated_pictures_are_never_made_whole() -> None:
 
 
 def test_every_error_code_has_its_line_in_the_operators_guide() -> None:
-    guide = (settings.BASE_DIR / "docs" / "operations.md").read_text()
+    guide = (settings.BASE_DIR / "docs" / "dead-letters.md").read_text()
     table = guide[guide.index("| error code |") :].split("\n\n")[0]
     told = {code for row in table.splitlines()[2:] for code in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
     found = {value for name, value in vars(losses).items() if name.isupper() and isinstance(value, str)}
