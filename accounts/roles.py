@@ -12,6 +12,7 @@ class Permission(models.TextChoices):
     UPLOAD_PHOTOS = "photos.upload", _("upload photos")
     EDIT_PHOTOS = "photos.edit", _("change what is said about photos")
     TRASH_PHOTOS = "photos.trash", _("move photos to the trash and back")
+    PURGE_PHOTOS = "photos.purge", _("delete photos for good")
     MODERATE_PHOTOS = "photos.moderate", _("hide photos from visitors")
     VIEW_PEOPLE = "people.view", _("see people and faces")
     EDIT_PEOPLE = "people.edit", _("name people and correct their faces")

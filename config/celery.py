@@ -7,6 +7,7 @@ celery -A config beat
 """
 
 import os
+import secrets
 from typing import Any
 
 from celery import Celery, signals
@@ -15,6 +16,7 @@ from django.conf import settings
 from kombu.utils.objects import cached_property
 
 from processing import multiprocess, worker_signals  # noqa: F401 - the second connects itself
+from processing.worker_limits import require_limits
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.local")
 
@@ -65,11 +67,13 @@ def fit_worker_to_queues(sender: str, instance: Any, conf: Any, options: dict[st
     """Set the pool up for the queues served, before it is made; a given --concurrency or --hostname stays."""
     _require_services()
     queues = served_queues(options)
+    require_limits(queues, pool=options.get("pool") or options.get("pool_cls") or conf.worker_pool)
     conf.worker_concurrency = processes_for(queues)
     name, _at, host = sender.partition("@")
     if name == "celery":
         # Celery's own name is the same for all workers of a host, which then take each other for themselves
-        instance.hostname = f"{'-'.join(sorted(queues))}.{os.getpid()}@{host}"
+        # and containers may share a host's name and have equal process ids: who has one's name takes one's leases
+        instance.hostname = f"{'-'.join(sorted(queues))}.{os.getpid()}-{secrets.token_hex(2)}@{host}"
     if queues & MODEL_QUEUES:
         # CUDA cannot be used in a forked child, and a model loaded in the parent would serve nobody
         conf.worker_pool_start_method = "spawn"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db.models import F, Min, QuerySet
+from django.db.models import Min, QuerySet
 from django.db.models.functions import Now
 
 from processing.kinds import registry as kinds
@@ -17,7 +17,10 @@ COUNT_LIMIT = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """How long the longest-waiting pending runs of one kind of work have been pending, in seconds, by lane."""
+    """How long the longest-waiting pending runs of one kind of work have been pending, in seconds, by lane.
+
+    Of one that came back, after an error or from a holder that is gone, since it was pending first.
+    """
 
     name: str
     queue: str
@@ -68,7 +71,9 @@ def _count(runs: QuerySet, state: RunState) -> int:
 def _seconds_by_lane(runs: QuerySet) -> dict[Lane, float]:
     ages = {}
     for lane in Lane:
-        oldest = runs.filter(lane=lane, state=RunState.PENDING).aggregate(age=Now() - Min(F("queued_at")))["age"]
-        if oldest is not None:
-            ages[lane] = max(0.0, oldest.total_seconds())
+        pending = runs.filter(lane=lane, state=RunState.PENDING)
+        # of the two each has an index; of the earlier of both none could be made that serves the claim too
+        found = pending.aggregate(queued=Now() - Min("queued_at"), first=Now() - Min("first_queued_at"))
+        if known := [age.total_seconds() for age in found.values() if age is not None]:
+            ages[lane] = max(0.0, *known)
     return ages

@@ -26,8 +26,8 @@ class CanaryStatus:
 
 
 def statuses() -> list[CanaryStatus]:
-    """Look at the canary of every queue that live workers serve, in the order of the queues."""
-    workers = list(WorkerPresence.objects.alive().values_list("name", "queues", "started_at"))
+    """Look at the canary of every queue that live workers take messages of, in the order of the queues."""
+    workers = list(WorkerPresence.objects.taking_work().values_list("name", "queues", "started_at"))
     # aggregated apart, so that every canary is given with the database's clock
     canaries = {canary.queue: canary for canary in Canary.objects.annotate(now=Now())}
     found = []

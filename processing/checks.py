@@ -10,6 +10,7 @@ from kombu import Connection
 from processing.engines import installation
 from processing.models import ModelSelection
 from processing.publish import TIMEOUTS
+from processing.task_policy import SOFT_SHARE
 
 PREVIEW = "preview"
 DEVICES = ("auto", "cuda", "cpu")
@@ -30,6 +31,8 @@ POSITIVE = (
     "LEDGER_TASK_RUNS",
     "LEDGER_TASK_SECONDS",
     "LEDGER_RING_MESSAGES",
+    "LEDGER_HAND_BACKS",
+    "LEDGER_HAND_BACK_MAX_WAIT_SECONDS",
     "CIRCUIT_RUNS",
     "CIRCUIT_WINDOW_SECONDS",
     "CIRCUIT_FIRST_WAIT_SECONDS",
@@ -162,13 +165,30 @@ def _errors_of_faces() -> list[CheckMessage]:
 
 
 def _errors_of_limits() -> list[CheckMessage]:
-    if settings.STAGE_TASK_TIME_LIMIT < settings.LEDGER_LEASE_SECONDS:
-        return []
-    return [
-        Error(
-            f"STAGE_TASK_TIME_LIMIT is {settings.STAGE_TASK_TIME_LIMIT} s and "
-            f"LEDGER_LEASE_SECONDS {settings.LEDGER_LEASE_SECONDS} s.",
-            hint="The limit must be shorter: a process that outlives its lease works in vain.",
-            id="processing.E009",
+    errors: list[CheckMessage] = []
+    limit, lease = settings.STAGE_TASK_TIME_LIMIT, settings.LEDGER_LEASE_SECONDS
+    if limit >= lease:
+        errors.append(
+            Error(
+                f"STAGE_TASK_TIME_LIMIT is {limit} s and LEDGER_LEASE_SECONDS {lease} s.",
+                hint="The limit must be shorter: a process that outlives its lease works in vain.",
+                id="processing.E009",
+            )
         )
-    ]
+    if settings.DECODE_FILE_BYTES < settings.UPLOAD_MAX_BYTES:
+        errors.append(
+            Error(
+                f"DECODE_FILE_BYTES is {settings.DECODE_FILE_BYTES} and UPLOAD_MAX_BYTES {settings.UPLOAD_MAX_BYTES}.",
+                hint="A process that decodes writes an original that it fetched to disk: allow it the largest one.",
+                id="processing.E011",
+            )
+        )
+    if SOFT_SHARE * limit < settings.DECODE_WALL_SECONDS:
+        errors.append(
+            Error(
+                f"DECODE_WALL_SECONDS is {settings.DECODE_WALL_SECONDS:g} s and STAGE_TASK_TIME_LIMIT {limit} s.",
+                hint=f"A file's time must fit into {SOFT_SHARE:g} of its task's, or honest files are stopped for it.",
+                id="processing.E012",
+            )
+        )
+    return errors

@@ -14,8 +14,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from photos.models import ObjectSweep
+from photos.services.object_sweeps import longest_life
 from processing import backlog, broker, canaries, sweeps
-from processing.models import StagePause, WorkerPresence
+from processing.models import RunState, StagePause, WorkerPresence
 from processing.models.ledger import Lane
 
 logger = logging.getLogger(__name__)
@@ -64,10 +65,18 @@ def _runs() -> Iterator[Metric]:
     runs = GaugeMetricFamily(
         "darkroom_unfinished_runs", "Runs that are open or dead, by stage and state.", labels=["stage", "state"]
     )
+    pending = GaugeMetricFamily(
+        "darkroom_queue_pending_runs", "Runs that a worker of the queue could take.", labels=["queue"]
+    )
+    by_queue = dict.fromkeys(settings.QUEUES, 0)
+    queues = backlog.queues()
     for name, states in backlog.unfinished().items():
         for state, count in states.items():
             runs.add_metric([name, state], count)
-    yield runs
+        by_queue[queues[name]] += states[RunState.PENDING]
+    for queue, count in by_queue.items():
+        pending.add_metric([queue], count)
+    yield from (runs, pending)
 
 
 def _waiting() -> Iterator[Metric]:
@@ -132,9 +141,16 @@ def _object_sweeps() -> Iterator[Metric]:
     due = ObjectSweep.objects.filter(due_at__lte=Now())
     count = due[: backlog.COUNT_LIMIT].count()
     oldest = due.order_by("due_at").annotate(age=Now() - F("due_at")).values_list("age", flat=True).first()
+    # one that is put off again and again is never due for long; keys are in the order of creation
+    first = (
+        ObjectSweep.objects.order_by("pk").annotate(age=Now() - F("created_at")).values_list("age", flat=True).first()
+    )
+    late = max(_seconds(oldest), _seconds(first) - longest_life().total_seconds())
     yield GaugeMetricFamily("darkroom_due_object_sweeps", "Places to be cleared of objects that no row names.", count)
     yield GaugeMetricFamily(
-        "darkroom_oldest_object_sweep_seconds", "Since the first of them was due; 0: none.", _seconds(oldest)
+        "darkroom_oldest_object_sweep_seconds",
+        "Since the first of them was due, or should have been over; 0: none.",
+        late,
     )
 
 

@@ -1,9 +1,8 @@
-"""Dead letters as they are read: alone, by what they have in common, and whole for a download."""
+"""Dead letters as they are read: alone, and by what they have in common."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Max, Min, Q, QuerySet
@@ -15,7 +14,6 @@ from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import DISCARDED
 
 LIBRARIES_NAMED = 5
-_JSON_CHUNK = 500
 # what tells groups apart; rows older than fingerprints have none, and are told apart by the other two
 _STAGE_KEY = ("fingerprint", "stage", "error_code")
 _LIBRARY_KEY = ("fingerprint", "kind", "error_code")
@@ -88,17 +86,23 @@ def listing(
     `work` is the name of a stage, or a kind of library work.
     """
     wanted = Q(skip_reason=DISCARDED) if discarded else Q(state=RunState.DEAD)
-    if error_code:
-        wanted &= Q(error_code=error_code)
-    of_photos, of_libraries = StageRun.objects.filter(wanted), LibraryRun.objects.filter(wanted)
+    given = {"work": work, "error_code": error_code, "library_id": library_id, "fingerprint": fingerprint}
+    return narrow(StageRun.objects.filter(wanted), **given), narrow(LibraryRun.objects.filter(wanted), **given)
+
+
+def narrow(
+    runs: QuerySet, *, work: str = "", error_code: str = "", library_id: UUID | None = None, fingerprint: str = ""
+) -> QuerySet:
+    """Keep of the runs of one ledger those that are meant; what is empty is open."""
     if work:
-        of_photos, of_libraries = of_photos.filter(stage=work), of_libraries.filter(kind=work)
+        runs = runs.filter(**{runs.model.WORK: work})
+    if error_code:
+        runs = runs.filter(error_code=error_code)
     if library_id:
-        of_photos, of_libraries = of_photos.filter(photo__library=library_id), of_libraries.filter(library=library_id)
+        runs = runs.filter(**{"library" if runs.model is LibraryRun else "photo__library": library_id})
     if fingerprint:
-        of_photos = of_photos.filter(failed_alike(of_photos, fingerprint))
-        of_libraries = of_libraries.filter(failed_alike(of_libraries, fingerprint))
-    return of_photos, of_libraries
+        runs = runs.filter(failed_alike(runs, fingerprint))
+    return runs
 
 
 def failed_alike(runs: QuerySet, given: str) -> Q:
@@ -132,12 +136,6 @@ def find(run_id: UUID) -> StageRun | LibraryRun | None:
     """Find a run in either ledger, with its photo, its library and who discarded it."""
     found = (shown(ledger.objects.filter(pk=run_id)).first() for ledger in (StageRun, LibraryRun))
     return next((run for run in found if run), None)
-
-
-def as_json(runs: QuerySet[StageRun] | QuerySet[LibraryRun]) -> Iterator[dict[str, Any]]:
-    """Give all that is known of runs as JSON values, one at a time: times in ISO 8601, keys as text."""
-    for run in shown(runs).iterator(chunk_size=_JSON_CHUNK):
-        yield _as_json(run)
 
 
 class _Tally:
@@ -204,37 +202,3 @@ def _key(code: str, work: str, error: str) -> Key:
 def _unmarked(work: str, error_code: str) -> str:
     """Give the fingerprint of what has no exception: a process that was lost, and rows older than fingerprints."""
     return errors.fingerprint(work=work, error=errors.RunError(code=error_code, detail=""))
-
-
-def _as_json(run: StageRun | LibraryRun) -> dict[str, Any]:
-    about = subject_of(run)
-    return {
-        "id": str(run.pk),
-        "library": {"id": str(about.library.pk), "name": about.library.name},
-        "photo": None if about.photo is None else str(about.photo.pk),
-        "file_name": None if about.photo is None else about.photo.original_filename,
-        "work": about.work,
-        "subject": getattr(run, "subject", ""),
-        "version": run.version,
-        "state": run.state,
-        "attempts": run.attempt,
-        "error_code": run.error_code,
-        "error_detail": run.error_detail,
-        "exception": run.exception,
-        "frame": run.frame,
-        "traceback": run.traceback,
-        "fingerprint": fingerprint_of(run),
-        "worker": run.worker,
-        "task_id": run.task_id,
-        "skip_reason": run.skip_reason,
-        "discarded_by": run.discarded_by.email if run.discarded_by else None,
-        "discard_reason": run.discard_reason,
-        "created_at": _iso(run.created_at),
-        "queued_at": _iso(run.queued_at),
-        "started_at": _iso(run.started_at),
-        "finished_at": _iso(run.finished_at),
-    }
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else time.isoformat()

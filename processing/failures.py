@@ -9,7 +9,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, backends
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
@@ -27,6 +27,7 @@ from processing.ledger import RunError
 from processing.stages.base import InputMissingError
 
 _STORE, _READING = Path(storage.__file__).parent, Path(integrity.__file__)
+_DATABASE = Path(backends.__file__).parent
 DATABASE_UNAVAILABLE = "database_unavailable"
 
 OUR_PACKAGES = frozenset({"accounts", "config", "gallery", "photos", "processing"})
@@ -114,10 +115,14 @@ def classify(error: BaseException) -> Failure:
 
 
 def _failure_of_time(error: SoftTimeLimitExceeded) -> Failure:
-    """Say whose fault it is that a task's time is over: the store's, where that was being read or written."""
+    """Say whose fault it is that a task's time is over: the store's or the database's, where that was waited for."""
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     if any(path.is_relative_to(_STORE) or path == _READING for path in files):
         return Failure(Fault.INFRASTRUCTURE, "storage_unavailable", "The time was over while the store was asked.")
+    # struck while somebody waited to try again, or while the database was asked
+    is_database = isinstance(error.__context__, OperationalError | InterfaceError)
+    if is_database or any(path.is_relative_to(_DATABASE) for path in files):
+        return Failure(Fault.INFRASTRUCTURE, DATABASE_UNAVAILABLE, "The time was over while the database was asked.")
     return Failure(Fault.ATTEMPT, "timed_out", "The work took longer than the task may.")
 
 

@@ -31,7 +31,6 @@ class DeadLetters:
     work: str
     error_code: str
     count: int
-    is_library_work: bool
 
 
 def throughput(runs: QuerySet[StageRun] | None = None) -> list[ThroughputBin]:
@@ -82,11 +81,11 @@ def _count_ended(state: RunState, span: timedelta) -> Counter[str]:
 def dead_letters(runs: QuerySet[StageRun], library_runs: QuerySet[LibraryRun]) -> list[DeadLetters]:
     """Count dead runs by work and error, most first."""
     found = [
-        DeadLetters(work=work, error_code=code, count=count, is_library_work=is_library_work)
-        for dead, name, is_library_work in (
-            (runs.filter(state=RunState.DEAD), "stage", False),
-            (library_runs.filter(state=RunState.DEAD), "kind", True),
-        )
-        for work, code, count in dead.order_by().values_list(name, "error_code").annotate(Count("pk"))
+        DeadLetters(work=work, error_code=code, count=count)
+        for ledger in (runs, library_runs)
+        for work, code, count in ledger.filter(state=RunState.DEAD)
+        .order_by()
+        .values_list(ledger.model.WORK, "error_code")
+        .annotate(Count("pk"))
     ]
     return sorted(found, key=lambda one: (-one.count, one.work, one.error_code))

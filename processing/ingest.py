@@ -1,6 +1,7 @@
 """Taking files in: header, bytes, row and runs. The upload and the import call the same service."""
 
 import logging
+import os
 import time
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -54,7 +55,10 @@ def take_in(
     The same bytes again give the existing photo, out of the trash if it lay there.
     """
     started = time.monotonic()
+    # before it is read: a file may be endless
+    _check_size(digest[1] if digest else file.seek(0, os.SEEK_END))
     sha256, byte_size = digest or originals.hash_file(file)
+    # a file that grows while it is read
     _check_size(byte_size)
     facts = None
     for _ in range(ATTEMPTS):

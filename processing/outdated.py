@@ -24,7 +24,8 @@ class Choice(StrEnum):
     """What to make anew of the versions that are planned.
 
     `missing`: what no run has made, and none is about to. `outdated`: that, and what was made of an older input than
-    the newest there is. `dead`: dead letters. `all`: that, and what is done, whatever it was made of.
+    the newest there is. `dead`: dead letters, and what is planned in the place of those of older versions. `all`:
+    that, and what is done, whatever it was made of.
     """
 
     OUTDATED = "outdated"
@@ -106,21 +107,32 @@ def _looks(photos: QuerySet[Photo], *, after: UUID | None) -> Iterator[Chunk]:
 
 def _due(choice: Choice, stages: Sequence[Stage], look: Chunk) -> dict[tuple[str, str], set[UUID]]:
     """Give the photos to make anew by stage and version."""
-    return {
-        (stage.name, version): {
-            photo_id
-            for photo_id in look.wanted(stage)
-            if _is_due(choice, look.runs.get((photo_id, stage.name, version)), stage, look)
-        }
-        for stage in stages
-        for version in stage.planned_versions()
-    }
+    due: dict[tuple[str, str], set[UUID]] = {}
+    for stage in stages:
+        versions = stage.planned_versions()
+        to_replace = _having_dead_of_old_versions(look, stage, versions) if choice == Choice.DEAD else set()
+        for version in versions:
+            due[stage.name, version] = {
+                photo_id
+                for photo_id in look.wanted(stage)
+                if _is_due(
+                    choice, look.runs.get((photo_id, stage.name, version)), stage, look, replaces=photo_id in to_replace
+                )
+            }
+    return due
 
 
-def _is_due(choice: Choice, run: StageRun | None, stage: Stage, look: Chunk) -> bool:
+def _having_dead_of_old_versions(look: Chunk, stage: Stage, versions: Sequence[str]) -> set[UUID]:
+    """Give the photos with a dead run of a version that is not planned any more: a worker would not claim it."""
+    dead = (run for run in look.runs.values() if run.stage == stage.name and run.state == RunState.DEAD)
+    return {run.photo_id for run in dead if run.version not in versions}
+
+
+def _is_due(choice: Choice, run: StageRun | None, stage: Stage, look: Chunk, *, replaces: bool) -> bool:
+    is_missing = run is None or look.is_outdated(run, stage)
     if choice == Choice.DEAD:
-        return run is not None and run.state == RunState.DEAD
-    if run is None or look.is_outdated(run, stage):
+        return replaces if is_missing else run.state == RunState.DEAD
+    if is_missing:
         return True
     if choice == Choice.ALL:
         return run.state in (RunState.DONE, RunState.DEAD)

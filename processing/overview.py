@@ -1,10 +1,10 @@
 """What an operator asks of the pipeline as a whole: how much, how old, why not."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import timedelta
 
 from django.db.models import Count, Min, Q, QuerySet
-from django.utils import timezone
+from django.db.models.functions import Coalesce, Now
 
 from photos.models import Photo
 from processing.kinds import registry as kinds
@@ -83,10 +83,10 @@ def overview(photos: QuerySet[Photo] | None = None) -> Overview:
 
 
 class Obstacles:
-    """Why pending runs are not claimed, from what the live workers say of themselves: one query."""
+    """Why pending runs are not claimed, from what the live workers that take work say of themselves: one query."""
 
     def __init__(self) -> None:
-        self._workers = list(WorkerPresence.objects.alive().values_list("queues", "versions"))
+        self._workers = list(WorkerPresence.objects.taking_work().values_list("queues", "versions"))
 
     def of_queue(self, queue: str) -> str:
         """Say `no_worker` if no live worker serves the queue."""
@@ -122,9 +122,10 @@ def _counts(runs: QuerySet, work: str) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _oldest(runs: QuerySet, work: str) -> dict[str, datetime]:
+def _oldest(runs: QuerySet, work: str) -> dict[str, timedelta]:
     pending = runs.filter(state=RunState.PENDING).order_by()
-    return dict(pending.values_list(work).annotate(oldest=Min("queued_at")))
+    since = Min(Coalesce("first_queued_at", "queued_at"))
+    return dict(pending.values_list(work).annotate(age=Now() - since))
 
 
 def _blocked(runs: QuerySet, stage: Stage) -> int:
@@ -143,5 +144,5 @@ def _all_states(counts: dict[str, int]) -> dict[str, int]:
     return {state: counts.get(state, 0) for state in RunState.values}
 
 
-def _age(since: datetime | None) -> float | None:
-    return None if since is None else max(0.0, (timezone.now() - since).total_seconds())
+def _age(age: timedelta | None) -> float | None:
+    return None if age is None else max(0.0, age.total_seconds())

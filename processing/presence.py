@@ -67,9 +67,14 @@ def memory_bytes() -> int:
 class Presence:
     """The row of one worker, and the thread that keeps it fresh."""
 
-    def __init__(self, *, name: str, facts: Callable[[], WorkerFacts]) -> None:
+    def __init__(
+        self, *, name: str, facts: Callable[[], WorkerFacts], consume: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        """Speak for the worker `name`; `consume` lets it take messages, or none any more, at once or soon."""
         self.name = name
         self._facts = facts
+        self._consume = consume
+        self._is_draining = self._is_stopping = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
         self._is_failing = False
@@ -86,6 +91,7 @@ class Presence:
 
         In a thread: Celery calls from a signal handler, and goes on to wait for its tasks.
         """
+        self._is_stopping = True
         threading.Thread(target=self._stop_working, name="stopping", daemon=True).start()
 
     def _stop_working(self) -> None:
@@ -138,6 +144,7 @@ class Presence:
             facts = self._facts()
             write(name=self.name, facts=facts, is_new=self._is_new)
             self._is_new, self._works = False, tuple(facts.versions)
+            self._heed_draining()
         except Exception as error:  # noqa: BLE001 - an outage must not end the thread, and is said once
             if not self._is_failing:
                 logger.warning("worker %s cannot say that it is there: %s", self.name, error)
@@ -148,6 +155,17 @@ class Presence:
             self._is_failing = False
         finally:
             connection.close()
+
+    def _heed_draining(self) -> None:
+        """Take no messages while the worker may claim nothing: each would be a hint that is used up in vain."""
+        row = WorkerPresence.objects.filter(name=self.name, draining_since__isnull=False)
+        # one that stops has its own way of ending
+        if self._is_stopping or (is_draining := row.exists()) is self._is_draining:
+            return
+        self._consume(not is_draining)
+        self._is_draining = is_draining
+        if is_draining:
+            stopping.pass_on(works=self._works)
 
 
 def write(*, name: str, facts: WorkerFacts, is_new: bool = False) -> None:

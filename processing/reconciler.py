@@ -2,9 +2,12 @@
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Q
@@ -37,22 +40,32 @@ def reconcile(*, worker: str = "") -> bool:
     with transaction.atomic():
         if not _lock():
             return False
-        # first: planning may have to wait for a change of the plan, which waits for runs that are locked below
-        plan_forgotten()
-        replan_unknown_versions(worker=worker)
-        returned = _return_expired()
-        for kind in kinds.all_kinds():
-            kind.request_where_due()
         circuit.review()
-        overdue = _overdue()
+        # last: who holds a sweep's row waits for nothing more
+        returned, overdue = _return_expired(), _overdue()
     # different runs: what was returned just now is not overdue yet
     ring_for(returned, was_lost=True)
     ring_for(overdue)
     # after the hints, for which what lies in the queues is counted
     canaries.ring()
     note_sweep()
+    # each by itself: what one of them meets keeps no lease from being returned, nor the others from their work
+    _try(plan_forgotten)
+    _try(partial(replan_unknown_versions, worker=worker))
+    for kind in kinds.all_kinds():
+        _try(kind.request_where_due)
     object_sweeps.sweep()
     return True
+
+
+def _try(step: Callable[[], int]) -> None:
+    """Do a part of a sweep; its trouble is logged, and it is tried again by the next sweep."""
+    try:
+        step()
+    except SoftTimeLimitExceeded:
+        raise
+    except Exception as error:
+        logger.exception("a part of the sweep failed: %s", error)  # noqa: TRY401 - what failed is in the message, too
 
 
 def tend() -> dict[str, int]:

@@ -39,8 +39,13 @@ def hand_back(*, worker: str, works: Iterable[str]) -> Counter[str]:
         returned += ledger.release_worker(ledger=model, worker=worker)
     if returned:
         logger.info("worker %s stops and hands back %s", worker, dict(returned))
-    ring_for({name: count for name in {*works, *returned} if (count := _pending(name))}, was_lost=True)
+    pass_on(works={*works, *returned})
     return returned
+
+
+def pass_on(*, works: Iterable[str]) -> None:
+    """Ring for what is pending of these kinds of work: messages that told of it were read by one who does not do it."""
+    ring_for({name: count for name in works if (count := _pending(name))}, was_lost=True)
 
 
 def _pending(name: str) -> int:

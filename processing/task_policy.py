@@ -52,9 +52,10 @@ class LedgerRequest(Request):
 
     def _release(self, *, code: str, detail: str) -> None:
         try:
+            holder = ledger.Holder(task_id=self.id, worker=self.hostname, process_id=self.worker_pid)
             for model in (StageRun, LibraryRun):
                 with transaction.atomic():
-                    loss = ledger.release_lost(ledger=model, task_id=self.id, error=ledger.RunError(code, detail))
+                    loss = ledger.release_lost(ledger=model, holder=holder, error=ledger.RunError(code, detail))
                     object_sweeps.request_for_lost(loss)
                 ring_for(loss.returned, was_lost=True)
             self._ring_again()

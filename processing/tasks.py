@@ -5,12 +5,16 @@ message says, so every task takes whatever keywords a newer sender may add.
 """
 
 from celery import Task
+from django.conf import settings
 
+from processing import sweeps
 from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
 from processing.reconciler import tend as tend_once
 from processing.services import canaries, object_sweeps, trash
 from processing.task_policy import any_queue_task, library_task, maintenance_task, stage_task
+
+HOUR_SECONDS = 3600
 
 
 @stage_task(name="exif", queue="ingest")
@@ -70,22 +74,26 @@ def sweep_objects(_self: Task, **_hint: object) -> None:
 @maintenance_task(name="sweep_incoming")
 def sweep_incoming(_self: Task, **_hint: object) -> None:
     """Delete what writers that were killed have left in the stores."""
-    object_sweeps.sweep_incoming()
+    if sweeps.begin("sweep_incoming", every=HOUR_SECONDS):
+        object_sweeps.sweep_incoming()
 
 
 @maintenance_task(name="empty_trash")
 def empty_trash(_self: Task, **_hint: object) -> None:
     """Delete for good what has been in the trash for too long."""
-    trash.purge_expired()
+    if sweeps.begin("empty_trash", every=HOUR_SECONDS):
+        trash.purge_expired()
 
 
 @maintenance_task(name="tend")
 def tend(_self: Task, **_hint: object) -> None:
     """Return expired leases, and ring for retries whose time has come."""
-    tend_once()
+    if sweeps.begin("tend", every=settings.LEDGER_TEND_SECONDS):
+        tend_once()
 
 
 @maintenance_task(name="reconcile")
 def reconcile(self: Task, **_hint: object) -> None:
     """Return expired leases, and ring again for what is pending."""
-    reconcile_once(worker=self.request.hostname)
+    if sweeps.begin(sweeps.RECONCILE, every=settings.LEDGER_SWEEP_SECONDS):
+        reconcile_once(worker=self.request.hostname)

@@ -5,11 +5,13 @@ Connected by importing this module, before Django's apps are ready: whatever nee
 
 import ctypes
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
-from billiard import current_process
 from celery import current_app, signals
 from django.conf import settings
+
+from processing.worker_limits import DECODING_QUEUE, MODEL_QUEUES
 
 if TYPE_CHECKING:
     from celery.worker import WorkController
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
     from processing.presence import Presence, WorkerFacts
 
 logger = logging.getLogger(__name__)
-
-DECODING_QUEUE = "ingest"
-MODEL_QUEUES = frozenset({"faces", "embeddings"})
 
 _presence: "Presence | None" = None
 # of glibc alone
@@ -47,21 +46,17 @@ def remember_queues(sender: "WorkController", **_: object) -> None:
 def begin_presence(sender: "Consumer", **_: object) -> None:
     """Serve metrics and say that this worker is there, once it takes messages."""
     global _presence  # noqa: PLW0603 - a process is one worker
-    from processing import metrics_server, presence
+    from processing import backlog, metrics, metrics_server, presence
 
     port = None
     if settings.METRICS_PORT:
         port = metrics_server.serve(host=settings.METRICS_HOST, first_port=settings.METRICS_PORT)
-    _presence = presence.Presence(name=sender.hostname, facts=lambda: _facts(sender, port))
+    consuming = _Consuming(sender)
+    _presence = presence.Presence(
+        name=sender.hostname, facts=lambda: _facts(sender, consuming, port), consume=consuming.switch
+    )
     _presence.begin()
-    queues = frozenset(sender.app.conf.darkroom_queues)
-    if DECODING_QUEUE in queues and queues & MODEL_QUEUES:
-        logger.warning(
-            "This worker serves %s and models: files of strangers are decoded without limits beside them. Start one "
-            "worker with -Q %s and another for the rest.",
-            DECODING_QUEUE,
-            DECODING_QUEUE,
-        )
+    metrics.begin_at_zero(backlog.queues())
 
 
 @signals.worker_shutting_down.connect
@@ -80,23 +75,29 @@ def end_presence(**_: object) -> None:
 
 @signals.worker_process_init.connect
 def prepare_child(**_: object) -> None:
-    """Leave the parent's connections alone, and limit a process that opens strangers' files."""
+    """Leave the parent's connections alone, and limit a process that opens strangers' files.
+
+    A process that could not be prepared ends: Celery would log the error and let it work without limits.
+    """
+    try:
+        _prepare_child()
+    except BaseException:
+        logger.critical("a process of this worker could not be prepared for its work and ends", exc_info=True)
+        os._exit(1)
+
+
+def _prepare_child() -> None:
     from processing import metrics_server, publish
 
     publish.forget_connection()
     metrics_server.leave_to_parent()
-    queues = frozenset(current_app.conf.darkroom_queues)
-    if DECODING_QUEUE not in queues:
+    if DECODING_QUEUE not in current_app.conf.darkroom_queues:
         return
     from processing.engines import imaging
 
     imaging.load_decoders()  # a spawned child has them not
-    # a solo worker works in the process that is the worker: nobody would replace it
-    if current_process().daemon:
-        imaging.may_end_by_signal()
-    # torch and CUDA reserve more address space than a decoder may have
-    if not queues & MODEL_QUEUES:
-        imaging.apply_limits(memory_bytes=settings.DECODE_MEMORY_BYTES, file_bytes=settings.DECODE_FILE_BYTES)
+    imaging.may_end_by_signal()
+    imaging.apply_limits(memory_bytes=settings.DECODE_MEMORY_BYTES, file_bytes=settings.DECODE_FILE_BYTES)
 
 
 @signals.task_postrun.connect
@@ -110,10 +111,30 @@ def give_memory_back(retval: object = None, **_: object) -> None:
         _malloc_trim(0)
 
 
-def _facts(consumer: "Consumer", metrics_port: int | None) -> "WorkerFacts":
+class _Consuming:
+    """The queues that a worker takes messages of, and those that it leaves alone while it is drained."""
+
+    def __init__(self, consumer: "Consumer") -> None:
+        self._consumer = consumer
+        self._set_aside: frozenset[str] = frozenset()
+
+    @property
+    def queues(self) -> frozenset[str]:
+        """All that it serves: a remote command may have changed them since it began."""
+        return frozenset(self._consumer.app.amqp.queues.consume_from) | self._set_aside
+
+    def switch(self, is_on: bool) -> None:
+        """Have the consumer's own thread do it, between two messages."""
+        queues, self._set_aside = (self._set_aside, frozenset()) if is_on else (self.queues, self.queues)
+        change = self._consumer.add_task_queue if is_on else self._consumer.cancel_task_queue
+        for queue in sorted(queues):
+            self._consumer.call_soon(change, queue)
+
+
+def _facts(consumer: "Consumer", consuming: _Consuming, metrics_port: int | None) -> "WorkerFacts":
     from processing import presence
 
-    queues = frozenset(consumer.app.amqp.queues.consume_from)  # a remote command may have changed them since
+    queues = consuming.queues
     return presence.WorkerFacts(
         queues=sorted(queues),
         versions=presence.known_versions(set(queues)),

@@ -17,6 +17,8 @@ _DESCRIPTIONS = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The file is not an image of a known format (`unsupported_format`), "
     "or the body is not of the type that is asked for (`unsupported_media_type`).",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`).",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many attempts (`throttled`); `Retry-After` says in how many seconds another may "
+    "be made.",
 }
 
 

@@ -8,6 +8,7 @@ from rest_framework_simplejwt.views import TokenObtainPairView
 
 from accounts.api.problems import problems
 from accounts.api.serializers import RefreshSerializer, TokenPairSerializer
+from accounts.api.throttles import LoginThrottle
 from accounts.services import tokens
 
 TAGS = ["auth"]
@@ -16,12 +17,15 @@ TAGS = ["auth"]
 class TokenView(TokenObtainPairView):
     """Log in."""
 
+    throttle_classes = (LoginThrottle,)
+    throttle_scope = "token"
+
     @extend_schema(
         operation_id="auth_token",
         summary="Log in with e-mail address and password",
         tags=TAGS,
         auth=[],
-        responses={200: TokenPairSerializer, **problems(400)},
+        responses={200: TokenPairSerializer, **problems(400, 429)},
     )
     def post(self, request: Request, *args: object, **kwargs: object) -> Response:
         """Give an access token, to be sent as `Authorization: Bearer`, and a refresh token."""

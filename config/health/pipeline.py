@@ -52,6 +52,7 @@ def check_pipeline() -> Finding:
         }
         paused = attention.paused()
         queues = canaries.statuses()
+        since = sweeps.seconds_since_last()
     finding.detail = {
         "oldest_pending_seconds": {work.name: _rounded(work.longest) for work in waiting},
         "dead": dead,
@@ -70,7 +71,7 @@ def check_pipeline() -> Finding:
     for canary in queues:
         if canary.is_late:
             finding.degrade(attention.deaf(canary))
-    _judge_sweeps(finding)
+    _judge_sweeps(finding, since)
     return finding
 
 
@@ -98,8 +99,7 @@ def check_models() -> Finding:
     return finding
 
 
-def _judge_sweeps(finding: Finding) -> None:
-    since = sweeps.seconds_since_last()
+def _judge_sweeps(finding: Finding, since: float | None) -> None:
     finding.detail["last_sweep_seconds_ago"] = _rounded(since)
     if since is None:
         finding.degrade("no sweep of the reconciler is known: is beat running, and a worker of `maintenance`?")

@@ -1,6 +1,7 @@
 """The processes of a run: web server, workers, beat. Started together, watched, and stopped together."""
 
 import ctypes
+import errno
 import fcntl
 import signal
 import socket
@@ -13,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 RESTART_AFTER_SECONDS = 3.0
+# a log that is longer is put aside when its process starts: one that decodes may write no file beyond DECODE_FILE_BYTES
+LOG_MAX_BYTES = 32 << 20
 PATIENCE_SECONDS = 45.0
 _PR_SET_PDEATHSIG = 1
 
 
-class PortInUseError(Exception):
-    """Somebody else listens on the port."""
+class CannotListenError(Exception):
+    """The web server could not listen where it should: somebody else does, or this host does not let it."""
 
 
 class AlreadyRunningError(Exception):
@@ -85,6 +88,8 @@ class Children:
         return killed
 
     def _launch(self, child: Child) -> None:
+        if child.log.exists() and child.log.stat().st_size > LOG_MAX_BYTES:
+            child.log.replace(child.log.with_suffix(".log.1"))
         with child.log.open("ab") as log:
             child.process = subprocess.Popen(
                 child.command,
@@ -110,13 +115,17 @@ def only_run_of(var_dir: Path) -> Iterator[None]:
 
 
 def require_free_port(host: str, port: int) -> None:
-    """Raise PortInUseError if nobody could listen on this port."""
+    """Raise CannotListenError if nobody could listen there."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
         except OSError as error:
-            raise PortInUseError(f"Port {port} is in use: stop what listens there, or set PORT.") from error
+            if error.errno == errno.EADDRINUSE:
+                reason = f"Port {port} is in use: stop what listens there, or set PORT."
+            else:
+                reason = f"Nothing can listen on port {port} of {host}: {error.strerror}. Set PORT, or DARKROOM_HOST."
+            raise CannotListenError(reason) from error
 
 
 def _end_with_parent() -> None:

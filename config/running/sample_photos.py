@@ -38,7 +38,7 @@ def make_samples(var_dir: Path) -> Path:
         target = folder / Path(sample.source).with_suffix(".jpg").name
         if target.is_file():
             continue
-        with Image.open(data / sample.source) as image:
+        with Image.open(data / sample.source, formats=("JPEG", "PNG")) as image:
             unfinished = target.with_suffix(".part")
             image.convert("RGB").save(unfinished, "JPEG", quality=92, exif=_exif(sample))
             unfinished.replace(target)

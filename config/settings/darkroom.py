@@ -1,8 +1,9 @@
 """Darkroom's own settings. Sizes are bytes and times are seconds, unless the name says otherwise."""
 
-import os
+import math
 
 from config.settings.environment import VAR_DIR, env, path
+from processing.engines.cpus import usable_cpus
 
 MIB = 1024 * 1024
 
@@ -15,7 +16,7 @@ DEVICE = env.str("DEVICE", default="auto")
 
 # processes per queue, where `celery worker` is not told by --concurrency:
 
-INGEST_WORKERS = env.int("INGEST_WORKERS", default=os.cpu_count() or 1)
+INGEST_WORKERS = env.int("INGEST_WORKERS", default=math.ceil(usable_cpus()))
 # faces and embeddings: every process holds the models in memory, and on CUDA owns one device
 FACES_WORKERS = env.int("FACES_WORKERS", default=1)
 # people and maintenance: one may group a large library while the other reconciles
@@ -35,7 +36,7 @@ DECODE_MEMORY_BYTES = env.int("DECODE_MEMORY_BYTES", default=4096 * MIB)
 DECODE_CPU_SECONDS = env.float("DECODE_CPU_SECONDS", default=15)
 # the wall clock, without what the storage takes: more than the CPU time, because processes share their cores
 DECODE_WALL_SECONDS = env.float("DECODE_WALL_SECONDS", default=30)
-# the largest file that such a process may write
+# the largest file that such a process may write: an original that a bucket keeps is one, so at least UPLOAD_MAX_BYTES
 DECODE_FILE_BYTES = env.int("DECODE_FILE_BYTES", default=256 * MIB)
 
 # renditions:
@@ -77,6 +78,10 @@ LEDGER_BACKOFF_SECONDS = env.float("LEDGER_BACKOFF_SECONDS", default=5)
 LEDGER_INFRASTRUCTURE_WAIT_SECONDS = env.float("LEDGER_INFRASTRUCTURE_WAIT_SECONDS", default=10)
 # after the database's: that a run could be given back shows that the trouble is over
 LEDGER_DATABASE_WAIT_SECONDS = env.float("LEDGER_DATABASE_WAIT_SECONDS", default=2)
+# a run that is handed back while its worker does others of its kind waits longer each time, up to this
+LEDGER_HAND_BACK_MAX_WAIT_SECONDS = env.float("LEDGER_HAND_BACK_MAX_WAIT_SECONDS", default=600)
+# so often, which takes about an hour: then it is the object that is unreadable and not the store, and attempts count
+LEDGER_HAND_BACKS = env.int("LEDGER_HAND_BACKS", default=10)
 # a task claims runs until it has done this many or worked this long: a warm shutdown waits no longer
 LEDGER_TASK_RUNS = env.int("LEDGER_TASK_RUNS", default=32)
 LEDGER_TASK_SECONDS = env.int("LEDGER_TASK_SECONDS", default=30)

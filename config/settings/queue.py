@@ -77,26 +77,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 
 # in memory: short intervals and hours of the clock have nothing to remember
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
+_MAINTENANCE = {"queue": "maintenance"}
+# none `expires`: that is written by beat's clock and read by the worker's. Those that pile up find that one of them was
+# enough, in `processing.sweeps`
 CELERY_BEAT_SCHEDULE = {
-    "reconcile": {
-        "task": "reconcile",
-        "schedule": LEDGER_SWEEP_SECONDS,
-        # while no worker is there, beats do not pile up
-        "options": {"queue": "maintenance", "expires": LEDGER_SWEEP_SECONDS},
-    },
-    "tend": {
-        "task": "tend",
-        "schedule": LEDGER_TEND_SECONDS,
-        "options": {"queue": "maintenance", "expires": LEDGER_TEND_SECONDS},
-    },
-    "empty_trash": {
-        "task": "empty_trash",
-        "schedule": crontab(minute="17"),
-        "options": {"queue": "maintenance", "expires": 3600},
-    },
-    "sweep_incoming": {
-        "task": "sweep_incoming",
-        "schedule": crontab(minute="47"),
-        "options": {"queue": "maintenance", "expires": 3600},
-    },
+    "reconcile": {"task": "reconcile", "schedule": LEDGER_SWEEP_SECONDS, "options": _MAINTENANCE},
+    "tend": {"task": "tend", "schedule": LEDGER_TEND_SECONDS, "options": _MAINTENANCE},
+    "empty_trash": {"task": "empty_trash", "schedule": crontab(minute="17"), "options": _MAINTENANCE},
+    "sweep_incoming": {"task": "sweep_incoming", "schedule": crontab(minute="47"), "options": _MAINTENANCE},
 }

@@ -6,7 +6,8 @@ from config.settings.environment import env, path
 RUN_PHOTOS = str(path("PHOTOS", None) or "")
 # exit: stop after the import, with status 0 only if every run came to an end
 RUN_WAIT = env.str("WAIT", default="")
-RUN_HOST = env.str("HOST", default="127.0.0.1")
+# not HOST, which some shells export with the machine's own name
+RUN_HOST = env.str("DARKROOM_HOST", default="127.0.0.1")
 RUN_PORT = env.int("PORT", default=8000)
 RUN_ADMIN_EMAIL = env.str("DARKROOM_ADMIN_EMAIL", default="") or "admin@example.com"
 # none: one is generated, shown once and kept in a file under VAR_DIR

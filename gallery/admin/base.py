@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
+from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 from unfold.forms import BaseDialogForm
 from unfold.views import ChangeList
@@ -127,6 +128,16 @@ class ReadOnlyAdmin(LargeListAdmin):
 def reload_page() -> HttpResponse:
     """Answer a dialog that has done its work: the page beneath it loads again and shows the message."""
     return HttpResponse(headers={"HX-Refresh": "true"})
+
+
+def say(
+    request: HttpRequest, count: int, one: str, many: str, *, none: Any = "", level: int = messages.SUCCESS
+) -> None:
+    """Tell the user how many it is, in the singular or the plural; of none what is given, or nothing."""
+    if count:
+        messages.add_message(request, level, ngettext(one, many, count) % count)
+    elif none:
+        messages.warning(request, none)
 
 
 def dialog(*, title: Any, description: Any, submit: Any, form_class: type | None = None) -> dict[str, Any]:

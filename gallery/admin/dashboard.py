@@ -18,7 +18,7 @@ from accounts.roles import Permission
 from gallery.admin.base import PHOTO_STATE_LABELS, RUN_STATE_LABELS
 from gallery.admin.durations import duration
 from gallery.admin.pauses import condition_of_pause, condition_of_work
-from gallery.admin.visibility import visible_library_runs, visible_runs
+from gallery.admin.visibility import visible_library_runs, visible_photos, visible_runs
 from photos.models import Photo
 from processing import attention, canaries
 from processing.history import DeadLetters, ThroughputBin, dead_letters, throughput
@@ -58,7 +58,7 @@ def dashboard_context(request: HttpRequest, context: dict[str, Any]) -> dict[str
     if user.has_perm("photos.view_photo"):
         context["photo_cards"] = _photo_cards(user)
     if user.has_perm("processing.view_stagerun"):
-        pipeline = overview(None if user.is_superuser else _photos_with_processing(user))
+        pipeline = _pipeline(user)
         dead = dead_letters(visible_runs(user), visible_library_runs(user))
         pauses = list(StagePause.objects.select_related("paused_by").order_by("work"))
         selections = list(ModelSelection.objects.order_by("task", "-in_use", "model"))
@@ -81,9 +81,12 @@ def dashboard_context(request: HttpRequest, context: dict[str, Any]) -> dict[str
     return context
 
 
-def _photos_with_processing(user: User) -> Any:
-    libraries = Library.objects.permitting(user, Permission.VIEW_PROCESSING)
-    return Photo.objects.visible_to(user).filter(library__in=libraries)
+def _pipeline(user: User) -> Overview:
+    """Count the runs that the lists of both ledgers would show to the user."""
+    pipeline = overview(None if user.is_superuser else visible_photos(user, Permission.VIEW_PROCESSING))
+    if user.has_perm("processing.view_libraryrun"):
+        return pipeline
+    return Overview(work=[one for one in pipeline.work if one.name not in kinds.names()])
 
 
 def _photo_cards(user: User) -> list[dict[str, Any]]:

@@ -26,14 +26,13 @@ from gallery.admin.filters import CHOICES_LIMIT
 from gallery.admin.run_actions import DISCARD_GROUP, DiscardForm
 from gallery.admin.visibility import visible_library_runs, visible_runs
 from photos.models import Photo
-from processing.dead_letters import failed_alike
+from processing.consent import ERASE_FACES
+from processing.dead_letters import narrow
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import Run
 from processing.services import dead_letters
 
 GROUPS_ON_PAGE = 100
-# more are not counted one by one
-COUNTED = 100_000
 # the two ledgers, as an address names them
 STAGE, LIBRARY = LEDGERS = ("stage", "library")
 
@@ -54,30 +53,22 @@ class Choice:
 
     def stage_runs(self, user: User, permission: str = Permission.VIEW_PROCESSING) -> QuerySet[StageRun]:
         """Dead stage runs that are meant, of libraries where the user holds the permission."""
-        return self._narrow(visible_runs(user, permission).dead(), library="photo__library")
+        return self._narrow(visible_runs(user, permission).dead())
 
     def library_runs(self, user: User, permission: str = Permission.VIEW_PROCESSING) -> QuerySet[LibraryRun]:
         """Dead library runs that are meant, of libraries where the user holds the permission."""
-        if not user.has_perm("processing.view_libraryrun"):
-            return LibraryRun.objects.none()
-        return self._narrow(visible_library_runs(user, permission).dead(), library="library")
+        return self._narrow(visible_library_runs(user, permission).dead())
 
-    def _narrow(self, runs: QuerySet[Run], *, library: str) -> QuerySet[Run]:
+    def _narrow(self, runs: QuerySet[Run]) -> QuerySet[Run]:
         """Keep what is meant; a value that no row can have means none of them, never all of them."""
         if "\x00" in f"{self.work}{self.error_code}{self.fingerprint}":
             return runs.none()
-        if self.work:
-            runs = runs.filter(**{runs.model.WORK: self.work})
-        if self.error_code:
-            runs = runs.filter(error_code=self.error_code)
-        if self.fingerprint:
-            runs = runs.filter(failed_alike(runs, self.fingerprint))
-        if self.library:
-            try:
-                runs = runs.filter(**{library: UUID(self.library)})
-            except ValueError:
-                return runs.none()
-        return runs
+        try:
+            library_id = UUID(self.library) if self.library else None
+        except ValueError:
+            return runs.none()
+        given = {"work": self.work, "error_code": self.error_code, "fingerprint": self.fingerprint}
+        return narrow(runs, library_id=library_id, **given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +124,11 @@ def retry_group(request: HttpRequest, ledger: str) -> HttpResponse:
     runs = _processable(request, ledger)
     form = BaseDialogForm(request, data=request.POST or None)
     if form.is_valid():
-        run_actions.say_retried(request, run_actions.retry(runs))
+        run_actions.retry(request, runs)
         return reload_page()
-    count = runs[:COUNTED].count()
+    count, shown = run_actions.count(runs)
     asked = dialog(
-        title=ngettext("Retry %s dead run?", "Retry %s dead runs?", count) % f"{count:,}",
+        title=ngettext("Retry %s dead run?", "Retry %s dead runs?", count) % shown,
         description=_("They start over, with all their attempts; what waits for them moves when they are done."),
         submit=_("Retry"),
     )
@@ -149,11 +140,10 @@ def discard_group(request: HttpRequest, ledger: str) -> HttpResponse:
     runs = _processable(request, ledger)
     form = DiscardForm(request, data=request.POST or None)
     if form.is_valid():
-        reason = form.cleaned_data["reason"]
-        run_actions.say_discarded(request, run_actions.discard(runs, by=request.user, reason=reason))
+        run_actions.discard(request, runs, reason=form.cleaned_data["reason"])
         return reload_page()
-    count = runs[:COUNTED].count()
-    title = ngettext("Discard %s dead run?", "Discard %s dead runs?", count) % f"{count:,}"
+    count, shown = run_actions.count(runs)
+    title = ngettext("Discard %s dead run?", "Discard %s dead runs?", count) % shown
     return ask(request, asked=DISCARD_GROUP | {"title": title}, form=form)
 
 
@@ -195,6 +185,8 @@ def _row(
     query = urlencode(meant | ({"library": choice.library} if choice.library else {}))
     ledger = LIBRARY if group.is_library_work else STAGE
     may_process = user.has_perm(f"processing.change_{model}")
+    # what is owed to be erased is not given up
+    may_discard = may_process and group.work != ERASE_FACES
     return GroupRow(
         group=group,
         count=f"{group.count:,}",
@@ -208,7 +200,7 @@ def _row(
         sample_url=reverse(f"admin:processing_{model}_change", args=[group.sample_run_id]),
         download_url=f"{reverse('admin:dead_letters_download', args=[ledger])}?{query}",
         retry_url=f"{reverse('admin:dead_letters_retry', args=[ledger])}?{query}" if may_process else "",
-        discard_url=f"{reverse('admin:dead_letters_discard', args=[ledger])}?{query}" if may_process else "",
+        discard_url=f"{reverse('admin:dead_letters_discard', args=[ledger])}?{query}" if may_discard else "",
     )
 
 

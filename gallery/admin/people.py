@@ -19,7 +19,6 @@ from unfold.decorators import display
 
 from gallery.admin import files, filters
 from gallery.admin.base import LargeListAdmin
-from gallery.people import with_faces
 from photos.models import Face, Person
 from photos.services import people
 
@@ -44,7 +43,7 @@ class PersonAdmin(LargeListAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Person]:
         """People whom the user may see, with the number of their faces and the best of them."""
-        return with_faces(Person.objects.visible_to(request.user))
+        return Person.objects.visible_to(request.user).with_faces()
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Add what the page shows in place of a table: pictures, and links for its order."""

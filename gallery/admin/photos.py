@@ -15,14 +15,14 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from gallery.admin import files, filters
-from gallery.admin.base import PHOTO_STATE_LABELS, ReadOnlyAdmin, dialog, reload_page
+from accounts.roles import Permission
+from gallery.admin import files, filters, run_actions
+from gallery.admin.base import PHOTO_STATE_LABELS, ReadOnlyAdmin, dialog, reload_page, say
 from gallery.admin.photo_page import camera_name, photo_page, taken
 from gallery.admin.photo_search import matching
 from gallery.admin.visibility import visible_photos
@@ -30,10 +30,13 @@ from photos.models import Face, Photo
 from photos.problems import DomainError
 from photos.services import trash
 from processing.models import StageRun
-from processing.services import dead_letters, reprocess
+from processing.services import reprocess
 from processing.services import trash as photo_return
 from processing.stages import registry
 from processing.states import PhotoState, with_state
+
+RETRY, TRASH, PURGE = Permission.RETRY_PROCESSING, Permission.TRASH_PHOTOS, Permission.PURGE_PHOTOS
+NONE_MOVED = _("None of them was moved: they are there already, or your role does not allow it.")
 
 
 class RunAgainForm(BaseDialogForm):
@@ -114,14 +117,19 @@ class PhotoAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """Show the photo with everything that is known of it, in place of a form."""
         if obj is not None:
-            context |= {**photo_page(obj, user=request.user), "may_process": self.has_process_permission(request)}
+            may_process = self.has_process_permission(request) and self._permits(request, obj, RETRY)
+            context |= {**photo_page(obj, user=request.user), "may_process": may_process}
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
 
-    # permissions of the actions
+    # permissions of the actions: whether the user may do it anywhere, and then in which libraries
 
     def has_trash_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Whether the user may move photos to the trash and back."""
         return request.user.has_perm("photos.change_photo")
+
+    def has_purge_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Whether the user may delete photos for good."""
+        return request.user.has_perm("photos.delete_photo")
 
     def has_process_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Whether the user may have stages run again."""
@@ -132,30 +140,48 @@ class PhotoAdmin(ReadOnlyAdmin):
         photo = self.get_object(request, object_id)
         if photo is None:
             return []
+        may_process, may_trash, may_purge = (self._permits(request, photo, one) for one in (RETRY, TRASH, PURGE))
+        is_trashed = photo.trashed_at is not None
         fitting = {
-            "retry_dead": photo.state == PhotoState.ATTENTION,
-            "run_again": photo.trashed_at is None,
-            "trash_photo": photo.trashed_at is None,
-            "restore_photo": photo.trashed_at is not None,
-            "purge_photo": photo.trashed_at is not None,
+            "retry_dead": may_process and photo.state == PhotoState.ATTENTION,
+            "run_again": may_process and not is_trashed,
+            "trash_photo": may_trash and not is_trashed,
+            "restore_photo": may_trash and is_trashed,
+            "purge_photo": may_purge and is_trashed,
         }
         prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
         offered = super().get_actions_detail(request, object_id)
         return [one for one in offered if fitting[one.action_name.removeprefix(prefix)]]
+
+    def _permits(self, request: HttpRequest, photo: Photo, permission: str) -> bool:
+        """Whether the user's role gives a permission in the photo's library."""
+        return visible_photos(request.user, permission).filter(pk=photo.pk).exists()
+
+    def _one(self, request: HttpRequest, object_id: str, permission: str) -> Photo:
+        """Give a photo that the user may see and act on; Http404 for one that they may not see."""
+        photo = self.existing(request, object_id)
+        if not self._permits(request, photo, permission):
+            raise PermissionDenied(permission)
+        return photo
+
+    def _many(self, request: HttpRequest, chosen: QuerySet[Photo], permission: str) -> QuerySet[UUID]:
+        """Give the ids of those of the chosen photos that the user may act on."""
+        photos = visible_photos(request.user, permission).filter(pk__in=chosen.order_by().values("pk"))
+        return photos.values_list("pk", flat=True)
 
     # actions on many photos
 
     @action(description=_("Move to the trash"), permissions=["trash"])
     def move_to_trash(self, request: HttpRequest, queryset: QuerySet[Photo]) -> None:
         """Move the chosen photos to the trash."""
-        count = trash.move_to_trash(photo_ids=queryset.values_list("pk", flat=True))
-        messages.success(request, _said(count, "%d photo is in the trash.", "%d photos are in the trash."))
+        count = trash.move_to_trash(photo_ids=self._many(request, queryset, TRASH))
+        say(request, count, "%d photo is in the trash.", "%d photos are in the trash.", none=NONE_MOVED)
 
     @action(description=_("Restore from the trash"), permissions=["trash"])
     def restore(self, request: HttpRequest, queryset: QuerySet[Photo]) -> None:
         """Bring the chosen photos back."""
-        count = photo_return.restore(photo_ids=queryset.values_list("pk", flat=True))
-        messages.success(request, _said(count, "%d photo is back.", "%d photos are back."))
+        count = photo_return.restore(photo_ids=self._many(request, queryset, TRASH))
+        say(request, count, "%d photo is back.", "%d photos are back.", none=NONE_MOVED)
 
     # actions on one photo, each behind a dialog
 
@@ -171,9 +197,8 @@ class PhotoAdmin(ReadOnlyAdmin):
     )
     def retry_dead(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Let the photo's dead runs start over."""
-        photo = self.existing(request, object_id)
-        count = dead_letters.retry(runs=StageRun.objects.filter(photo=photo).dead())
-        messages.success(request, _said(count, "%d run starts over.", "%d runs start over."))
+        photo = self._one(request, object_id, RETRY)
+        run_actions.retry(request, StageRun.objects.filter(photo=photo).dead())
         return reload_page()
 
     @action(
@@ -190,7 +215,7 @@ class PhotoAdmin(ReadOnlyAdmin):
     def run_again(self, request: HttpRequest, form: RunAgainForm, object_id: str) -> HttpResponse:
         """Run a stage of the photo again, whatever came of it before."""
         stage = form.cleaned_data["stage"]
-        photo = self.existing(request, object_id)
+        photo = self._one(request, object_id, RETRY)
         count = reprocess.run_again(photos=Photo.objects.filter(pk=photo.pk), stage=stage)
         if count:
             messages.success(request, _("%(stage)s runs again.") % {"stage": stage})
@@ -210,7 +235,7 @@ class PhotoAdmin(ReadOnlyAdmin):
     )
     def trash_photo(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Move this photo to the trash."""
-        self.move_to_trash(request, Photo.objects.filter(pk=self.existing(request, object_id).pk))
+        self.move_to_trash(request, Photo.objects.filter(pk=self._one(request, object_id, TRASH).pk))
         return reload_page()
 
     @action(
@@ -225,13 +250,13 @@ class PhotoAdmin(ReadOnlyAdmin):
     )
     def restore_photo(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Bring this photo back from the trash."""
-        self.restore(request, Photo.objects.filter(pk=self.existing(request, object_id).pk))
+        self.restore(request, Photo.objects.filter(pk=self._one(request, object_id, TRASH).pk))
         return reload_page()
 
     @action(
         description=_("Delete for good"),
         icon="delete_forever",
-        permissions=["trash"],
+        permissions=["purge"],
         dialog=dialog(
             title=_("Delete the photo for good?"),
             description=_("The original goes with everything that is known of it. Nobody can bring it back."),
@@ -241,11 +266,12 @@ class PhotoAdmin(ReadOnlyAdmin):
     def purge_photo(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Delete this photo, which lies in the trash."""
         try:
-            count = photo_return.purge(photo_ids=[self.existing(request, object_id).pk])
+            count = photo_return.purge(photo_ids=[self._one(request, object_id, PURGE).pk])
         except DomainError as error:
             messages.error(request, error.detail)
             return reload_page()
-        messages.success(request, _said(count, "%d photo is deleted.", "%d photos are deleted."))
+        none = _("It is not in the trash any more.")
+        say(request, count, "%d photo is deleted.", "%d photos are deleted.", none=none)
         # its page is gone with it
         return HttpResponse(headers={"HX-Redirect": reverse("admin:photos_photo_changelist") + "?trash=1"})
 
@@ -287,7 +313,3 @@ class PhotoAdmin(ReadOnlyAdmin):
     def faces_found(self, photo: Photo) -> int:
         """How many faces are kept."""
         return photo.face_count
-
-
-def _said(count: int, one: str, many: str) -> str:
-    return ngettext(one, many, count) % count

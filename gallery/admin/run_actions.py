@@ -10,17 +10,25 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from accounts.models import User
-from gallery.admin.base import dialog
-from processing.models import StageRun
-from processing.models.ledger import Run
+from gallery.admin.base import dialog, say
+from gallery.api.serializers.dead_letters import DeadLetterDetailSerializer
+from processing.dead_letters import shown
+from processing.models import RunState, StageRun
+from processing.models.ledger import DISCARDED, Run
 from processing.services import dead_letters
 
+RUNS_AT_ONCE = 500
+# more are not counted one by one
+COUNTED = 10_000
 REASON_MAX_LENGTH = Run._meta.get_field("discard_reason").max_length
+
+ONE_IS_OPEN = "%d run stays as it is: the library has an open run of the same work."
+MANY_ARE_OPEN = "%d runs stay as they are: their libraries have open runs of the same work."
+ONE_IS_OWED = "%d run stays dead: faces that are owed to be erased are not given up. Mend the cause, and retry it."
+MANY_ARE_OWED = "%d runs stay dead: faces that are owed to be erased are not given up. Mend the cause, and retry."
 
 
 class DiscardForm(BaseDialogForm):
@@ -54,31 +62,64 @@ DISCARD_GROUP = dialog(
 )
 
 
-def retry(runs: QuerySet[Run]) -> int:
-    """Let the dead ones among these runs of one ledger start over; gives how many do."""
+def retry(request: HttpRequest, runs: QuerySet[Run]) -> None:
+    """Let the dead ones among these runs of one ledger start over, and tell the user how many do."""
     if runs.model is StageRun:
-        return dead_letters.retry(runs=runs)
-    return dead_letters.retry_library_runs(run_ids=runs.values_list("pk", flat=True))
+        count = dead_letters.retry(runs=runs)
+    else:
+        count = dead_letters.retry_library_runs(run_ids=runs.values_list("pk", flat=True))
+    left = _left(runs, state=RunState.DEAD)
+    none = "" if left else _("None of them is dead.")
+    say(request, count, "%d run starts over.", "%d runs start over.", none=none)
+    say(request, left, ONE_IS_OPEN, MANY_ARE_OPEN, level=messages.WARNING)
 
 
-def restore(runs: QuerySet[Run]) -> int:
-    """Let the discarded ones among these runs of one ledger start over; gives how many do."""
+def restore(request: HttpRequest, runs: QuerySet[Run]) -> None:
+    """Let the discarded ones among these runs of one ledger start over, and tell the user how many do."""
     if runs.model is StageRun:
-        return dead_letters.restore(runs=runs)
-    return dead_letters.restore_library_runs(run_ids=runs.values_list("pk", flat=True))
+        count = dead_letters.restore(runs=runs)
+    else:
+        count = dead_letters.restore_library_runs(run_ids=runs.values_list("pk", flat=True))
+    left = _left(runs, skip_reason=DISCARDED)
+    none = "" if left else _("None of them was discarded.")
+    say(request, count, "%d run starts over.", "%d runs start over.", none=none)
+    say(request, left, ONE_IS_OPEN, MANY_ARE_OPEN, level=messages.WARNING)
 
 
-def discard(runs: QuerySet[Run], *, by: User, reason: str) -> int:
-    """Give up the dead ones among these runs of one ledger; gives how many are."""
+def discard(request: HttpRequest, runs: QuerySet[Run], *, reason: str) -> None:
+    """Give up the dead ones among these runs of one ledger, and tell the user how many are."""
     if runs.model is StageRun:
-        return dead_letters.discard(runs=runs, by=by, reason=reason)
-    return dead_letters.discard_library_runs(run_ids=runs.values_list("pk", flat=True), by=by, reason=reason)
+        count = dead_letters.discard(runs=runs, by=request.user, reason=reason)
+    else:
+        run_ids = runs.values_list("pk", flat=True)
+        count = dead_letters.discard_library_runs(run_ids=run_ids, by=request.user, reason=reason)
+    left = _left(runs, state=RunState.DEAD)
+    none = "" if left else _("None of them is dead.")
+    say(request, count, "%d run is discarded.", "%d runs are discarded.", none=none)
+    say(request, left, ONE_IS_OWED, MANY_ARE_OWED, level=messages.WARNING)
+
+
+def _left(runs: QuerySet[Run], **condition: object) -> int:
+    """Count those that an action had to leave as they were: only work on libraries may have to stay."""
+    return 0 if runs.model is StageRun else runs.filter(**condition).count()
+
+
+def count(runs: QuerySet[Run]) -> tuple[int, str]:
+    """Count runs as far as a person would; gives the number for the grammar, and what to show of it."""
+    counted = runs[: COUNTED + 1].count()
+    return counted, f"{COUNTED:,}+" if counted > COUNTED else f"{counted:,}"
 
 
 def download(runs: QuerySet[Run], *, name: str) -> StreamingHttpResponse:
-    """Answer with the runs as an array of JSON, streamed: there may be as many as there are photos."""
+    """Answer with the runs as an array of JSON, as the API gives each; streamed, for there may be very many.
+
+    One query reads all of every run: a list leaves out what it does not show, and that would be read run by run, while
+    rows may go.
+    """
     headers = {"Content-Disposition": f'attachment; filename="{name}.json"'}
-    return StreamingHttpResponse(_array(dead_letters.as_json(runs)), content_type="application/json", headers=headers)
+    whole = shown(runs.defer(None).prefetch_related(None)).iterator(chunk_size=RUNS_AT_ONCE)
+    rows = map(DeadLetterDetailSerializer().to_representation, whole)
+    return StreamingHttpResponse(_array(rows), content_type="application/json", headers=headers)
 
 
 def _array(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -87,25 +128,3 @@ def _array(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield separator + json.dumps(row, cls=DjangoJSONEncoder, ensure_ascii=False, indent=1)
         separator = ",\n"
     yield "[]\n" if separator == "[\n" else "\n]\n"
-
-
-def say_retried(request: HttpRequest, count: int) -> None:
-    """Tell the user how many runs start over."""
-    _say(request, count, "%d run starts over.", "%d runs start over.", _("None of them is dead."))
-
-
-def say_restored(request: HttpRequest, count: int) -> None:
-    """Tell the user how many discarded runs start over."""
-    _say(request, count, "%d run starts over.", "%d runs start over.", _("None of them was discarded."))
-
-
-def say_discarded(request: HttpRequest, count: int) -> None:
-    """Tell the user how many runs are given up."""
-    _say(request, count, "%d run is discarded.", "%d runs are discarded.", _("None of them is dead."))
-
-
-def _say(request: HttpRequest, count: int, one: str, many: str, none: str) -> None:
-    if count:
-        messages.success(request, ngettext(one, many, count) % count)
-    else:
-        messages.warning(request, none)

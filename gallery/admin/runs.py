@@ -25,12 +25,11 @@ from gallery.admin.base import RUN_STATE_LABELS, ReadOnlyAdmin, act, page
 from gallery.admin.durations import duration
 from gallery.admin.run_actions import DISCARD, DISCARD_GROUP, RETRY, DiscardForm
 from gallery.admin.visibility import visible_library_runs, visible_runs
+from processing.consent import ERASE_FACES
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import DISCARDED, Run
 from processing.services import dead_letters
 
-# more are counted as so many, before they are discarded
-COUNTED = 10_000
 ERROR_FIELDS = ("error_code", "error_detail", "exception", "frame_shown", "group_link", "traceback_shown")
 READ_FIELDS = ("work", "total", "frame_shown", "group_link", "traceback_shown")
 
@@ -61,7 +60,7 @@ class RunAdmin(ReadOnlyAdmin):
             return []
         fitting = {
             "retry_run": run.state == RunState.DEAD or run.skip_reason == DISCARDED,
-            "discard_run": run.state == RunState.DEAD,
+            "discard_run": run.state == RunState.DEAD and getattr(run, run.WORK) != ERASE_FACES,
             "download_run": bool(run.error_code),
         }
         prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
@@ -73,12 +72,12 @@ class RunAdmin(ReadOnlyAdmin):
     @action(description=_("Retry dead runs"), permissions=["process"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """Let the dead ones among the chosen runs start over."""
-        run_actions.say_retried(request, run_actions.retry(self.processable(request, queryset)))
+        run_actions.retry(request, self.processable(request, queryset))
 
     @action(description=_("Retry discarded runs"), permissions=["process"])
     def restore(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
         """Let the discarded ones among the chosen runs start over."""
-        run_actions.say_restored(request, run_actions.restore(self.processable(request, queryset)))
+        run_actions.restore(request, self.processable(request, queryset))
 
     @action(description=_("Discard dead runs"), permissions=["process"])
     def discard(self, request: HttpRequest, queryset: QuerySet[Run]) -> HttpResponse | None:
@@ -86,15 +85,14 @@ class RunAdmin(ReadOnlyAdmin):
         form = DiscardForm(request, data=request.POST if "_form_submitted" in request.POST else None)
         dead = self.processable(request, queryset.dead())
         if form.is_valid():
-            reason = form.cleaned_data["reason"]
-            run_actions.say_discarded(request, run_actions.discard(dead, by=request.user, reason=reason))
+            run_actions.discard(request, dead, reason=form.cleaned_data["reason"])
             return None
-        count = dead[:COUNTED].count()
+        count, shown = run_actions.count(dead)
         return page(
             request,
             "admin/processing/discard_selected.html",
             title=_("Discard dead runs"),
-            question=ngettext("Discard %d dead run?", "Discard %d dead runs?", count) % count,
+            question=ngettext("Discard %s dead run?", "Discard %s dead runs?", count) % shown,
             consequence=DISCARD_GROUP["description"],
             form=form,
             kept=[

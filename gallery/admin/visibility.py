@@ -9,20 +9,32 @@ from photos.models import Photo
 from processing.models import LibraryRun, StageRun
 
 
-def visible_photos(user: User | AnonymousUser) -> QuerySet[Photo]:
-    """Photos that the user may see, and those in the trash of libraries where they may bring them back."""
-    return Photo.objects.visible_to(user) | Photo.objects.in_trash_of(user)
+def visible_photos(user: User | AnonymousUser, permission: str | None = None) -> QuerySet[Photo]:
+    """Photos that the user may see, and those in the trash of libraries where they may bring them back.
+
+    With a permission, those of them in libraries where the user's role gives it.
+    """
+    photos = Photo.objects.visible_to(user) | Photo.objects.in_trash_of(user)
+    if permission is None or (user.is_active and user.is_superuser):
+        return photos
+    return photos.filter(library__in=Library.objects.permitting(user, permission))
 
 
 def visible_runs(user: User | AnonymousUser, permission: str = Permission.VIEW_PROCESSING) -> QuerySet[StageRun]:
-    """Stage runs of libraries where the user may see processing, or holds another permission."""
+    """Stage runs of photos that the user may see, where they may see processing, or hold another permission."""
     if user.is_active and user.is_superuser:
         return StageRun.objects.all()  # the same rows as below, without a join over the whole ledger
-    return StageRun.objects.filter(photo__library__in=Library.objects.permitting(user, permission))
+    return StageRun.objects.filter(photo__in=visible_photos(user, permission))
 
 
 def visible_library_runs(
     user: User | AnonymousUser, permission: str = Permission.VIEW_PROCESSING
 ) -> QuerySet[LibraryRun]:
-    """Library runs of libraries where the user may see processing, or holds another permission."""
-    return LibraryRun.objects.filter(library__in=Library.objects.permitting(user, permission))
+    """Library runs of libraries that the user may see, where they may see processing, or hold another permission.
+
+    None without the permission to open their list: what counts them may not tell more than it.
+    """
+    if not user.has_perm("processing.view_libraryrun"):
+        return LibraryRun.objects.none()
+    libraries = Library.objects.permitting(user, permission)
+    return LibraryRun.objects.filter(library__in=libraries & Library.objects.visible_to(user))

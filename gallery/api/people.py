@@ -17,7 +17,6 @@ from gallery.api.filters import PersonFilter
 from gallery.api.photos import listed
 from gallery.api.serializers.people import PersonSerializer, RenameSerializer
 from gallery.api.serializers.photos import PhotoSerializer
-from gallery.people import with_faces
 from photos.models import Face, Person, Photo
 from photos.services import people
 
@@ -45,7 +44,7 @@ class PersonViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     def get_queryset(self) -> QuerySet[Person]:
         """Give what the caller may see."""
-        return with_faces(Person.objects.visible_to(self.request.user))
+        return Person.objects.visible_to(self.request.user).with_faces()
 
     @extend_schema(
         summary="Name a person",

@@ -27,7 +27,8 @@ class TrashMixin:
     @extend_schema(
         summary="Delete a photo",
         description="Moves it to the trash, from where it can be restored until it expires; one that is there already "
-        "stays there. With `permanently` it goes for good, also out of the trash: rows, faces and files.",
+        "stays there. With `permanently` it goes for good, also out of the trash: rows, faces and files. It takes the "
+        "permission `photos.purge`.",
         tags=TAGS,
         parameters=[DeletionSerializer],
         responses={204: None, **problems(400, 403, 404, 409)},
@@ -36,8 +37,9 @@ class TrashMixin:
         """Move a photo to the trash, or delete it for good."""
         given = DeletionSerializer(data=request.query_params)
         given.is_valid(raise_exception=True)
-        photo = self._photo_or_trashed(request, pk)
-        if given.validated_data["permanently"]:
+        permanently = given.validated_data["permanently"]
+        photo = self._photo_or_trashed(request, pk, Permission.PURGE_PHOTOS if permanently else Permission.TRASH_PHOTOS)
+        if permanently:
             trash.purge(photo_ids=[photo.pk], also_present=True)
         else:
             photo_trash.move_to_trash(photo_ids=[photo.pk])
@@ -53,12 +55,12 @@ class TrashMixin:
     @action(detail=True, methods=["post"], parser_classes=[BoundedJSONParser])
     def restore(self, request: Request, pk: UUID) -> Response:
         """Restore a photo; what its processing has missed is made up for."""
-        photo = self._photo_or_trashed(request, pk)
+        photo = self._photo_or_trashed(request, pk, Permission.TRASH_PHOTOS)
         trash.restore(photo_ids=[photo.pk])
         return self._detail(photo.pk)
 
-    def _photo_or_trashed(self, request: Request, pk: UUID) -> Photo:
+    def _photo_or_trashed(self, request: Request, pk: UUID, permission: str) -> Photo:
         photos = Photo.objects.visible_to(request.user) | Photo.objects.in_trash_of(request.user)
         photo = get_object_or_404(photos, pk=pk)
-        require(request.user, Permission.TRASH_PHOTOS, library_id=photo.library_id)
+        require(request.user, permission, library_id=photo.library_id)
         return photo

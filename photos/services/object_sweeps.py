@@ -22,7 +22,8 @@ from photos.models import ObjectSweep
 class TakenSweep:
     """A sweep in somebody's hands until `leased_until`, when it is due again should they have died.
 
-    `final_at` is when the prefix is to be looked at for the last time; `is_final`: that time has come.
+    `final_at` is when the prefix is to be looked at for the last time; `is_final`: that time has come. `tried_for`: how
+    long ago it was taken up for the first time.
     """
 
     id: UUID
@@ -33,6 +34,7 @@ class TakenSweep:
     is_final: bool
     leased_until: datetime
     kept_until: datetime
+    tried_for: timedelta
 
 
 # in the order of the keys, as everybody who asks for several locks them
@@ -53,11 +55,17 @@ WITH picked AS MATERIALIZED (
     WHERE due_at <= now() ORDER BY due_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
 UPDATE photos_objectsweep AS sweep
-SET taken_at = now(), due_at = now() + %(lease)s, final_at = greatest(sweep.final_at, now() + %(lease)s)
+SET taken_at = coalesce(sweep.taken_at, now()),
+    due_at = now() + %(lease)s, final_at = greatest(sweep.final_at, now() + %(lease)s)
 FROM picked WHERE sweep.id = picked.id
 RETURNING sweep.id, sweep.alias, sweep.prefix, sweep.reason,
-          picked.final_at, picked.is_final, sweep.due_at, sweep.final_at
+          picked.final_at, picked.is_final, sweep.due_at, sweep.final_at, now() - sweep.taken_at
 """
+
+
+def longest_life() -> timedelta:
+    """Give the time after which a request is over at the latest, unless its sweep is put off again and again."""
+    return timedelta(seconds=max(2 * settings.UPLOAD_SWEEP_SECONDS, settings.OBJECT_SWEEP_AGAIN_SECONDS))
 
 
 def request(
@@ -112,6 +120,12 @@ def cancel(*, alias: str, prefix: str) -> bool:
     """
     deleted, _ = ObjectSweep.objects.filter(alias=alias, prefix=prefix, taken_at__isnull=True).delete()
     return bool(deleted)
+
+
+def is_any_due(*, library_id: UUID) -> bool:
+    """Tell whether derived objects of any photo of a library are to be looked at now, by whomever."""
+    due = ObjectSweep.objects.filter(alias=storage.RENDITIONS, due_at__lte=Now())
+    return due.filter(prefix__startswith=f"{library_id}/").exists()
 
 
 @transaction.atomic

@@ -1,6 +1,6 @@
 """People: what a grouping found, and what a person says of them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,6 +13,15 @@ from photos.models import Face, FaceEmbedding, GroupLoss, Person, is_kept
 from photos.problems import ConflictError, NotFoundError
 
 ROWS_PER_UPDATE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """A face that is in a group and is not kept any more, since a floor was moved: it leaves the group."""
+
+    embedding_id: UUID
+    face_id: UUID
+    component: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,7 @@ class LibraryFaces:
     persons: list[UUID | None]
     decided: list[bool]
     losses: list[GroupLoss]
+    let_go: list[LetGo]
 
 
 def has_ungrouped(*, library_id: UUID, model: str) -> bool:
@@ -38,7 +48,7 @@ def has_ungrouped(*, library_id: UUID, model: str) -> bool:
 
 
 def read_library(*, library_id: UUID, model: str) -> LibraryFaces:
-    """Read the kept faces of a library for a grouping."""
+    """Read the kept faces of a library for a grouping, and those that are to leave their groups."""
     losses = list(GroupLoss.objects.filter(library_id=library_id, model=model))
     rows = list(
         _embeddings(library_id, model)
@@ -46,6 +56,7 @@ def read_library(*, library_id: UUID, model: str) -> LibraryFaces:
         .order_by("pk")
         .values_list("pk", "face_id", "vector", "component", "face__person_id", "face__person_decided")
     )
+    leaving = _embeddings(library_id, model).filter(~is_kept("face__"), component__isnull=False)
     vectors = np.array([row[2] for row in rows], dtype=np.float32)
     return LibraryFaces(
         embedding_ids=[row[0] for row in rows],
@@ -55,21 +66,8 @@ def read_library(*, library_id: UUID, model: str) -> LibraryFaces:
         persons=[row[4] for row in rows],
         decided=[row[5] for row in rows],
         losses=losses,
+        let_go=[LetGo(*row) for row in leaving.values_list("pk", "face_id", "component")],
     )
-
-
-def let_go_of_candidates(*, library_id: UUID, model: str) -> None:
-    """Take faces that are not kept any more out of their groups: the floor has been moved."""
-    with transaction.atomic():
-        gone = _embeddings(library_id, model).filter(~is_kept("face__"), component__isnull=False)
-        # faces before their embeddings, as everybody locks them
-        faces = Face.objects.select_for_update(no_key=True).filter(pk__in=list(gone.values_list("face_id", flat=True)))
-        rows = list(gone.filter(face__in=[face.pk for face in faces]).select_for_update(of=("self",)))
-        GroupLoss.objects.bulk_create(
-            GroupLoss(library_id=library_id, model=model, component=row.component) for row in rows
-        )
-        FaceEmbedding.objects.filter(pk__in=[row.pk for row in rows]).update(component=None)
-        Face.objects.filter(pk__in=[row.face_id for row in rows]).update(person=None)
 
 
 def anchored_people(*, library_id: UUID) -> set[UUID]:
@@ -86,15 +84,22 @@ def write_grouping(
     persons: Mapping[UUID, UUID | None],
     new_people: Iterable[UUID],
     losses: Iterable[GroupLoss],
+    let_go: Sequence[LetGo] = (),
 ) -> int:
     """Write what a grouping found, in its own fenced transaction; gives how many faces changed their person.
 
     `components` are by embedding id, `persons` by face id. A face that somebody decided on since is left alone, one
     that was removed since is noted as lost to the group that it held together; a nameless person without faces goes.
+    Whoever is `let_go` loses group and person; one that a person has decided on since keeps the person, and is read
+    anew.
     """
     # faces before their embeddings, as everybody locks them
-    faces = Face.objects.select_for_update(no_key=True).filter(pk__in=persons).order_by("pk")
-    moved = [face for face in faces if not face.person_decided and face.person_id != persons[face.pk]]
+    leaving = {one.face_id for one in let_go}
+    faces = list(Face.objects.select_for_update(no_key=True).filter(pk__in=leaving | persons.keys()).order_by("pk"))
+    assigned = [face for face in faces if face.pk in persons]
+    moved = [face for face in assigned if not face.person_decided and face.person_id != persons[face.pk]]
+    Face.objects.filter(~is_kept(), pk__in=leaving).update(person=None)
+    FaceEmbedding.objects.filter(pk__in=[one.embedding_id for one in let_go]).update(component=None)
     Person.objects.bulk_create(Person(pk=pk, library_id=library_id) for pk in new_people)
     for face in moved:
         face.person_id = persons[face.pk]

@@ -11,7 +11,7 @@ from photos.storage.keys import (
     photo_of_prefix,
     rendition_key,
 )
-from photos.storage.listing import StoredObject, list_incoming, list_objects, sweep_incoming
+from photos.storage.listing import StoredObject, find_object, list_incoming, list_objects, sweep_incoming
 from photos.storage.objects import (
     WHOLE_IN_MEMORY_BYTES,
     delete_objects,
@@ -33,6 +33,7 @@ __all__ = [
     "chip_key",
     "delete_objects",
     "derived_prefix",
+    "find_object",
     "is_store_empty",
     "is_store_gone",
     "list_incoming",

@@ -1,6 +1,7 @@
 """What lies in a store, object by object, and what writers that were killed have left in it."""
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from django.core.files.storage import storages
 
 from photos.metrics import storage_operation
+from photos.storage.buckets import existing_object
 from photos.storage.disk import INCOMING
 from photos.storage.keys import ORIGINALS, RENDITIONS
 
@@ -37,6 +39,22 @@ def list_objects(*, alias: str, prefix: str = "") -> Iterator[StoredObject]:
     folder, _, beginning = prefix.rpartition("/")
     start = Path(storage.path(folder)) if folder else Path(storage.location)  # type: ignore[attr-defined]
     return _below(start, key=f"{folder}/" if folder else "", beginning=beginning)
+
+
+def find_object(*, alias: str, key: str) -> StoredObject | None:
+    """Give one object by its key, as `list_objects` would; none if it is not there. Costs no listing.
+
+    Raises the backend's own error where the store cannot be reached.
+    """
+    storage = storages[alias]
+    try:
+        with storage_operation(alias=alias, operation="find"):
+            if not hasattr(storage, "bucket"):
+                return _on_disk(Path(storage.path(key)), key=key)  # type: ignore[attr-defined]
+            with existing_object(storage, key) as found:
+                return StoredObject(key=key, size=found.content_length, modified_at=found.last_modified)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def list_incoming(*, alias: str) -> Iterator[StoredObject]:
@@ -75,8 +93,17 @@ def _below(folder: Path | str, *, key: str, beginning: str = "") -> Iterator[Sto
                 found = entry.stat()
             except FileNotFoundError:
                 continue
-            modified_at = datetime.fromtimestamp(found.st_mtime, tz=UTC)
-            yield StoredObject(key=f"{key}{entry.name}", size=found.st_size, modified_at=modified_at)
+            yield _stored(f"{key}{entry.name}", found)
+
+
+def _on_disk(path: Path, *, key: str) -> StoredObject | None:
+    found = path.stat()
+    return None if stat.S_ISDIR(found.st_mode) else _stored(key, found)
+
+
+def _stored(key: str, found: os.stat_result) -> StoredObject:
+    modified_at = datetime.fromtimestamp(found.st_mtime, tz=UTC)
+    return StoredObject(key=key, size=found.st_size, modified_at=modified_at)
 
 
 def _in_bucket(storage: Any, *, alias: str, prefix: str) -> Iterator[StoredObject]:

@@ -1,8 +1,11 @@
 """Kind `erase_faces`: all that is known of faces in a library goes, after face analysis was switched off."""
 
+from uuid import UUID
+
 from accounts.models import Library
 from photos.models import Photo
 from photos.services import erasure
+from photos.services import object_sweeps as sweep_dates
 from processing.consent import ERASE_FACES
 from processing.kinds.plan import PLAN
 from processing.kinds.stepped import SteppedKind
@@ -52,9 +55,13 @@ class EraseFacesKind(SteppedKind):
         run.report = before | {name: before[name] + count for name, count in erased.items()}
         return bool(ids) or any(erased.values())
 
-    def settle(self) -> bool:
-        """Help the sweeper, once the rows are gone: chips are to go as fast as they do, however many there are."""
-        return object_sweeps.sweep(limit=SWEEPS_AT_ONCE, seconds=SWEEP_SECONDS).prefixes > 0
+    def settle(self, library_id: UUID) -> bool:
+        """Help the sweeper, once the rows are gone: chips are to go as fast as they do, however many there are.
+
+        It takes what is due in its order; of other libraries there may always be some, and they are not waited for.
+        """
+        object_sweeps.sweep(limit=SWEEPS_AT_ONCE, seconds=SWEEP_SECONDS)
+        return sweep_dates.is_any_due(library_id=library_id)
 
     def lock_before_end(self) -> None:
         """Wait for whoever has planned without face work because of this run, before the run is held."""

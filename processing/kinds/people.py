@@ -25,7 +25,7 @@ class PeopleKind(Kind):
         """Group one library."""
         lease, started = held.lease, time.monotonic()
         known = self.known_versions()
-        if known and lease.version not in known:
+        if lease.version not in known and (known or grouping.is_for_another_release()):
             # the rule has changed since the claim: of which rule the groups are must stay true
             ledger.give_turn(lease)
             return Ended.INTERRUPTED

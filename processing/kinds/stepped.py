@@ -42,7 +42,7 @@ class SteppedKind(Kind):
     def lock_before_step(self) -> None:
         """Take, in the step's transaction, the locks that others take before the run's row."""
 
-    def settle(self) -> bool:
+    def settle(self, library_id: UUID) -> bool:  # noqa: ARG002 - most kinds wait for nothing
         """Do what the end waits for, when no step is left, outside of any transaction; True if there may be more."""
         return False
 
@@ -55,7 +55,7 @@ class SteppedKind(Kind):
     def attempt(self, held: Held) -> Ended:
         """Go on from where the run stands."""
         while True:
-            is_more = self._step(held) or self.settle()
+            is_more = self._step(held) or self.settle(held.lease.subject_id)
             if not is_more and self._end(held):
                 return Ended.DONE
             if time.monotonic() >= held.until:

@@ -3,7 +3,7 @@
 Nothing else changes the state of a run. Every time here is the database's, so a worker's clock cannot matter.
 """
 
-from processing.ledger.claiming import Lease, claim, claim_library_run, is_more_pending, renew
+from processing.ledger.claiming import Holder, Lease, claim, claim_library_run, is_more_pending, renew
 from processing.ledger.errors import RunError
 from processing.ledger.finishing import LeaseLostError, mark_done, mark_skipped
 from processing.ledger.releasing import (
@@ -18,6 +18,7 @@ from processing.ledger.releasing import (
 from processing.ledger.stepping import give_turn, hold, note_progress
 
 __all__ = [
+    "Holder",
     "Lease",
     "LeaseLostError",
     "Loss",

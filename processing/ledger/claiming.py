@@ -1,7 +1,9 @@
 """Taking runs: one UPDATE over a materialised FOR UPDATE SKIP LOCKED selection."""
 
+import os
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,6 +15,15 @@ from django.db.models.functions import Now
 from processing.ledger.pauses import NOT_PAUSED, take_probe
 from processing.models import LibraryRun, RunState, StageRun, WorkerPresence
 from processing.models.ledger import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds runs: one process of a worker, at one task. A message that is given out again makes it two."""
+
+    task_id: str
+    worker: str
+    process_id: int | None = field(default_factory=os.getpid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,13 @@ class Lease:
     attempt: int
     # the one run by which a circuit tries whether the trouble is over
     is_probe: bool = False
+    # of the monotonic clock
+    renewed_at: float = field(default_factory=time.monotonic, compare=False)
+
+    @property
+    def has_run_out(self) -> bool:
+        """Whether its time is over by this host's reckoning; one that is lost sooner was withdrawn."""
+        return time.monotonic() - self.renewed_at > settings.LEDGER_LEASE_SECONDS
 
 
 # Nothing is claimed of work that is paused, nor by a worker that is to finish and take nothing new: asked in the same
@@ -54,7 +72,8 @@ WITH head AS MATERIALIZED (
 UPDATE {table} AS run
 SET state = 'running', attempt = run.attempt + 1, started_at = now(), finished_at = NULL,
     lease_token = gen_random_uuid(), lease_until = now() + %(lease)s,
-    task_id = %(task_id)s, worker = %(worker)s, claimed_with = (SELECT count(*) FROM picked)
+    task_id = %(task_id)s, worker = %(worker)s, process_id = %(process_id)s,
+    claimed_with = (SELECT count(*) FROM picked)
 FROM picked WHERE run.id = picked.id
 RETURNING run.id, run.{subject}, run.version, run.lease_token, run.attempt, run.lane, run.queued_at
 """
@@ -77,7 +96,7 @@ def _take(
     names = {"kind": ledger.WORK, "subject": ledger.SUBJECT, "table": ledger._meta.db_table}
     sql = _CLAIM.format(workers=WorkerPresence._meta.db_table, not_paused=not_paused, first=first, **names)
     with connection.cursor() as cursor:
-        cursor.execute(sql, {**values, "lease": lease_duration()})
+        cursor.execute(sql, {**values, "process_id": os.getpid(), "lease": lease_duration()})
         return cursor.fetchall()
 
 

@@ -10,6 +10,7 @@ from processing.models import RunState
 
 UNLEASED = {"lease_token": None, "lease_until": None}
 NO_ERROR = {"error_code": "", "error_detail": "", "exception": "", "frame": "", "traceback": "", "fingerprint": ""}
+NEVER_CAME_BACK = {"first_queued_at": None, "hand_backs": 0}
 
 
 class LeaseLostError(Exception):
@@ -31,6 +32,6 @@ def mark_skipped(lease: Lease, *, reason: str, work_seconds: float, **columns: o
 
 def _finish(lease: Lease, columns: Mapping[str, object]) -> None:
     held = lease.ledger.objects.filter(pk=lease.run_id, lease_token=lease.token, state=RunState.RUNNING)
-    clean = {**NO_ERROR, "not_before": None, "claim_alone": False, "commits": F("commits") + 1}
+    clean = {**NO_ERROR, **NEVER_CAME_BACK, "not_before": None, "claim_alone": False, "commits": F("commits") + 1}
     if not held.update(finished_at=Now(), **UNLEASED, **clean, **columns):
         raise LeaseLostError(f"{lease.work} of {lease.subject_id} is no longer ours")

@@ -2,20 +2,21 @@
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models import BooleanField, DateTimeField, Exists, ExpressionWrapper, F, Func, OuterRef, Q
+from django.db.models.functions import Coalesce, Now
 
-from processing.ledger.claiming import Lease
+from processing.ledger.claiming import Holder, Lease
 from processing.ledger.errors import RunError
 from processing.ledger.finishing import UNLEASED
 from processing.metrics import DEAD_RUNS, EXPIRED_LEASES, LOST_RUNS
-from processing.models import RunState
+from processing.models import RunState, WorkerPresence
 from processing.models.ledger import Run, RunQuerySet
 
 
@@ -46,9 +47,21 @@ def fail(lease: Lease, error: RunError, *, permanent: bool = False) -> bool:
 
 
 def hand_back(lease: Lease, error: RunError, *, after_seconds: float = 0) -> bool:
-    """Return a run without burning the attempt: the trouble was the database's, the broker's, the storage's."""
-    again = _pending_again(after_seconds=_jittered(after_seconds))
-    return bool(_held(lease).update(attempt=F("attempt") - 1, **again, **error.columns(lease.work)))
+    """Return a run without burning the attempt: the trouble was the database's, the broker's, the storage's.
+
+    Where the holder has done other runs of this work since this one last came back for the same reason, the trouble is
+    this run's own: that is counted, each one counted doubles the wait, and after LEDGER_HAND_BACKS of them it is an
+    attempt that failed.
+    """
+    held = _held(lease)
+    row = held.annotate(is_its_own=_is_its_own(lease.ledger, error)).values_list("hand_backs", "is_its_own").first()
+    if row is None:
+        return False
+    before, is_its_own = row
+    if is_its_own and before >= settings.LEDGER_HAND_BACKS:
+        return fail(lease, error)
+    again = _handed_back(before + is_its_own, error, work=lease.work, after_seconds=after_seconds)
+    return bool(held.update(**again))
 
 
 @transaction.atomic
@@ -61,40 +74,79 @@ def release_worker(*, ledger: type[Run], worker: str) -> Counter[str]:
     return Counter(work for _, work in held)
 
 
-def release_lost(*, ledger: type[Run], task_id: str, error: RunError) -> Loss:
-    """Return the runs of a task whose process died or was killed for its time, at once."""
-    return _return_lost(ledger, ledger.objects.filter(task_id=task_id), error)
+def release_lost(*, ledger: type[Run], holder: Holder, error: RunError) -> Loss:
+    """Return the runs of a process that died, or was killed for its time, at once."""
+    return _return_lost(ledger, _held_by(ledger, holder), error)
 
 
 @transaction.atomic
-def hand_back_all(*, ledger: type[Run], task_id: str, error: RunError, after_seconds: float = 0) -> Loss:
-    """Return all that a task holds, as `hand_back` does with one run."""
-    held = ledger.objects.filter(task_id=task_id, state=RunState.RUNNING).select_for_update(skip_locked=True)
-    rows = list(held.values_list("pk", ledger.WORK, ledger.SUBJECT))
-    returned = Counter(work for _, work, _ in rows)
-    again = _pending_again(after_seconds=_jittered(after_seconds))
-    for work in returned:
-        chosen = ledger.objects.filter(pk__in=[pk for pk, other, _ in rows if other == work])
-        chosen.update(attempt=F("attempt") - 1, **again, **error.columns(work))
-    photo_ids = frozenset(row[2] for row in rows) if ledger.SUBJECT == "photo_id" else frozenset()
-    return Loss(returned=returned, photo_ids=photo_ids)
+def hand_back_all(*, ledger: type[Run], holder: Holder, error: RunError, after_seconds: float = 0) -> Loss:
+    """Return all that a process holds for a task, as `hand_back` does with one run.
+
+    Whose trouble it was is known of a run alone: one that came back in company is claimed alone next.
+    """
+    held = _held_by(ledger, holder).select_for_update(skip_locked=True)
+    held = held.annotate(is_its_own=_is_its_own(ledger, error))
+    rows = list(held.values_list("pk", ledger.WORK, ledger.SUBJECT, "claimed_with", "hand_backs", "is_its_own"))
+    loss = Loss(photo_ids=_photos(ledger, [row[2] for row in rows]))
+    for pk, work, _subject, claimed_with, before, is_its_own in rows:
+        run = ledger.objects.filter(pk=pk)
+        is_counted = is_its_own and claimed_with <= 1
+        if is_counted and before >= settings.LEDGER_HAND_BACKS:
+            one = _return_lost(ledger, run, error)
+            loss.returned.update(one.returned)
+            loss.dead.update(one.dead)
+            continue
+        again = _handed_back(before + is_counted, error, work=work, after_seconds=after_seconds)
+        # so that next time it is known
+        alone = {"claim_alone": True} if is_its_own and not is_counted else {}
+        run.update(**again, **alone)
+        loss.returned[work] += 1
+    return loss
 
 
 def expire_leases(*, ledger: type[Run]) -> Loss:
-    """Return the runs whose lease has run out: their whole worker is gone, or hangs."""
+    """Return the runs whose lease has run out: their whole worker is gone, or hangs; or the database was away.
+
+    Of the last no attempt is burnt, as with a run lost in company; so often that a run which takes the database with it
+    is found out too.
+    """
     error = RunError("lease_expired", "The worker that held this run went silent.")
-    loss = _return_lost(ledger, ledger.objects.filter(lease_until__lt=Now()), error)
+    excused = _database_was_away() & Q(hand_backs__lt=settings.LEDGER_HAND_BACKS)
+    loss = _return_lost(ledger, ledger.objects.filter(lease_until__lt=Now()), error, excused=excused)
     EXPIRED_LEASES.inc((loss.returned + loss.dead).total())
     return loss
 
 
+def _database_was_away() -> Q:
+    """Tell of runs whose holder could not say how they ended, although it lives.
+
+    The database was started after they were; or the worker, which was there before they were, has been heard of after
+    the last moment at which a process of it may have worked on them.
+    """
+    grace = timedelta(seconds=settings.LEDGER_LEASE_SECONDS - settings.STAGE_TASK_TIME_LIMIT)
+    lives = WorkerPresence.objects.filter(
+        name=OuterRef("worker"), started_at__lt=OuterRef("started_at"), seen_at__gt=OuterRef("lease_until") - grace
+    )
+    return Q(started_at__lt=_DatabaseStart()) | Q(Exists(lives))
+
+
+class _DatabaseStart(Func):
+    function = "pg_postmaster_start_time"
+    arity = 0
+    output_field = DateTimeField()
+
+
 @transaction.atomic
-def _return_lost(ledger: type[Run], runs: RunQuerySet, error: RunError) -> Loss:
-    """Return lost runs. One lost in company keeps its attempt count and is claimed alone next."""
+def _return_lost(ledger: type[Run], runs: RunQuerySet, error: RunError, *, excused: Q | None = None) -> Loss:
+    """Return lost runs. One lost in company, or `excused`, keeps its attempt count and is claimed alone next."""
     running = runs.filter(state=RunState.RUNNING).select_for_update(skip_locked=True)
-    lost = list(running.values_list("pk", ledger.WORK, "claimed_with", "attempt", ledger.SUBJECT))
+    lost = list(running.values_list("pk", ledger.WORK, ledger.SUBJECT))
+    pks = [row[0] for row in lost]
+    forgiven = list(ledger.objects.filter(excused, pk__in=pks).values_list("pk", flat=True)) if excused else []
+    ledger.objects.filter(pk__in=forgiven).update(hand_backs=F("hand_backs") + 1)
     returned, dead = Counter[str](), Counter[str]()
-    alone, used_up = Q(claimed_with__lte=1), Q(attempt__gte=settings.LEDGER_MAX_ATTEMPTS)
+    alone, used_up = Q(claimed_with__lte=1) & ~Q(pk__in=forgiven), Q(attempt__gte=settings.LEDGER_MAX_ATTEMPTS)
     for work in {row[1] for row in lost}:
         chosen = ledger.objects.filter(pk__in=[row[0] for row in lost if row[1] == work])
         columns = error.columns(work)
@@ -108,8 +160,37 @@ def _return_lost(ledger: type[Run], runs: RunQuerySet, error: RunError) -> Loss:
         )
         LOST_RUNS.labels(work, error.code).inc(dead[work] + returned[work])
         DEAD_RUNS.labels(work, error.code).inc(dead[work])
-    photo_ids = frozenset(row[4] for row in lost) if ledger.SUBJECT == "photo_id" else frozenset()
-    return Loss(returned=+returned, dead=+dead, photo_ids=photo_ids)
+    return Loss(returned=+returned, dead=+dead, photo_ids=_photos(ledger, [row[2] for row in lost]))
+
+
+def _photos(ledger: type[Run], subjects: Sequence[UUID]) -> frozenset[UUID]:
+    return frozenset(subjects) if ledger.SUBJECT == "photo_id" else frozenset()
+
+
+def _held_by(ledger: type[Run], holder: Holder) -> RunQuerySet:
+    return ledger.objects.filter(
+        task_id=holder.task_id, worker=holder.worker, process_id=holder.process_id, state=RunState.RUNNING
+    )
+
+
+def _is_its_own(ledger: type[Run], error: RunError) -> ExpressionWrapper:
+    """Tell of a run that is held whether an error that came again for the same reason is its own trouble.
+
+    It is where the same worker has done others of this work in between: what is missing on one host another may have.
+    """
+    others = ledger.objects.filter(
+        **{ledger.WORK: OuterRef(ledger.WORK)},
+        worker=OuterRef("worker"),
+        state=RunState.DONE,
+        finished_at__gt=OuterRef("queued_at"),
+    )
+    return ExpressionWrapper(Q(error_code=error.code) & Q(Exists(others)), output_field=BooleanField())
+
+
+def _handed_back(times: int, error: RunError, *, work: str, after_seconds: float) -> dict[str, object]:
+    wait = min(after_seconds * 2**times, settings.LEDGER_HAND_BACK_MAX_WAIT_SECONDS)
+    again = _pending_again(after_seconds=_jittered(wait))
+    return {"attempt": F("attempt") - 1, "hand_backs": times, **again, **error.columns(work)}
 
 
 def _held(lease: Lease) -> RunQuerySet:
@@ -118,7 +199,9 @@ def _held(lease: Lease) -> RunQuerySet:
 
 def _pending_again(*, after_seconds: float = 0) -> dict[str, object]:
     not_before = Now() + timedelta(seconds=after_seconds) if after_seconds else None
-    return {"state": RunState.PENDING, "queued_at": Now(), "not_before": not_before, **UNLEASED}
+    first = Coalesce("first_queued_at", "queued_at")
+    again = {"queued_at": Now(), "first_queued_at": first, "not_before": not_before}
+    return {"state": RunState.PENDING, **again, **UNLEASED}
 
 
 def _jittered(seconds: float) -> float:

@@ -1,12 +1,13 @@
 """Long work that is committed step by step: each step is fenced, and whoever comes next goes on where it ended."""
 
+import time
 from dataclasses import replace
 
 from django.db.models import F
 from django.db.models.functions import Now
 
 from processing.ledger.claiming import Lease, lease_duration
-from processing.ledger.finishing import UNLEASED, LeaseLostError
+from processing.ledger.finishing import NEVER_CAME_BACK, UNLEASED, LeaseLostError
 from processing.models import LibraryRun, RunState
 from processing.models.ledger import RunQuerySet
 
@@ -28,8 +29,8 @@ def note_progress(lease: Lease, run: LibraryRun) -> Lease:
     A step that was committed ends the count of attempts: those that count are the ones that get nowhere.
     """
     until = Now() + lease_duration()
-    _held(lease).update(progress=run.progress, report=run.report, attempt=1, lease_until=until)
-    return replace(lease, attempt=1)
+    _held(lease).update(progress=run.progress, report=run.report, attempt=1, lease_until=until, **NEVER_CAME_BACK)
+    return replace(lease, attempt=1, renewed_at=time.monotonic())
 
 
 def give_turn(lease: Lease) -> None:

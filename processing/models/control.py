@@ -65,3 +65,21 @@ class Canary(models.Model):
 
     def __str__(self) -> str:
         return f"canary of {self.queue}"
+
+
+class Sweep(models.Model):
+    """One row per task that beat sends: when somebody began it last, and when it was last done. Times of the database.
+
+    Of messages that have piled up the first is enough.
+    """
+
+    name = models.CharField(_("task"), max_length=32, primary_key=True)
+    began_at = models.DateTimeField(_("began"))
+    ended_at = models.DateTimeField(_("ended"), null=True)
+
+    class Meta:
+        verbose_name = _("sweep")
+        verbose_name_plural = _("sweeps")
+
+    def __str__(self) -> str:
+        return f"sweep {self.name}"

@@ -66,11 +66,18 @@ class Run(models.Model):
     attempt = models.PositiveSmallIntegerField(_("attempts"), default=0)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     queued_at = models.DateTimeField(_("pending since"), null=True)
+    # of a run that came back: when it was pending first. `queued_at` moves with each return, the age that people are
+    # shown must not
+    first_queued_at = models.DateTimeField(_("first pending"), null=True)
+    # how often it was handed back for trouble that others of its work did not have; by then it is its own
+    hand_backs = models.PositiveSmallIntegerField(_("times handed back"), default=0, db_default=0)
     not_before = models.DateTimeField(_("not before"), null=True)
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(_("lease until"), null=True)
     task_id = models.CharField(_("Celery task"), max_length=64, blank=True)
     worker = models.CharField(_("worker"), max_length=255, blank=True)
+    # of the worker's processes: a message that is given out again brings two of them to one Celery task
+    process_id = models.PositiveIntegerField(null=True)
     # how many runs the last claim took: one lost in company is not yet known to be the culprit
     claimed_with = models.PositiveSmallIntegerField(default=0)
     # results that were committed since the run was opened: fencing lets one through, and this is how that is proved.
@@ -218,6 +225,12 @@ class StageRun(Run):
                 fields=["not_before"],
                 name="stage_run_due",
                 condition=Q(state=RunState.PENDING, not_before__isnull=False),
+            ),
+            # the oldest of what came back: few of the pending ones did
+            models.Index(
+                fields=["stage", "lane", "first_queued_at"],
+                name="stage_run_came_back",
+                condition=Q(state=RunState.PENDING, first_queued_at__isnull=False),
             ),
             # throughput of the last hour
             models.Index(fields=["finished_at"], name="stage_run_finished", condition=Q(finished_at__isnull=False)),

@@ -15,6 +15,10 @@ class WorkerPresenceQuerySet(models.QuerySet["WorkerPresence"]):
         """Workers heard of lately, by the database's clock."""
         return self.filter(seen_at__gt=Now() - ALIVE_FOR)
 
+    def taking_work(self) -> Self:
+        """Live workers that were not told to take nothing new."""
+        return self.alive().filter(draining_since__isnull=True)
+
 
 class WorkerPresence(models.Model):
     """A worker process that is there: its queues, and the stage versions that it knows.

@@ -1,6 +1,6 @@
 """What a finished run means for the stages that read its result; in the transaction that finishes it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from uuid import UUID
 
 from django.db.models import Case, F, Q, Subquery, When
@@ -24,6 +24,8 @@ FRESH = {
     "lease_until": None,
     "claim_alone": False,
     "commits": 0,
+    "first_queued_at": None,
+    "hand_backs": 0,
     "error_code": "",
     "error_detail": "",
     "exception": "",
@@ -61,17 +63,24 @@ def hold_children(*, photo_id: UUID, stage: str) -> None:
     """
     names = [child.name for child in registry.children_of(stage)]
     if names:
-        list(StageRun.objects.select_for_update().filter(photo_id=photo_id, stage__in=names).values_list("pk"))
+        list(locked_in_order(StageRun.objects.filter(photo_id=photo_id, stage__in=names)).values_list("pk"))
 
 
-def hold_runs(photo_ids: Sequence[UUID]) -> None:
+def hold_runs(photo_ids: Collection[UUID]) -> None:
     """Lock all runs of photos: commits under way end first, and none begins until this transaction has ended.
 
-    In the order of the pipeline, as a commit does, which holds its own run when it reaches for its children's.
+    Call it before any of them is changed by a transaction that changes several.
+    """
+    list(locked_in_order(StageRun.objects.filter(photo_id__in=photo_ids)).values_list("pk"))
+
+
+def locked_in_order(runs: RunQuerySet) -> RunQuerySet:
+    """Lock runs of photos as they are read: in the one order in which everybody does who waits for several.
+
+    That of the pipeline, as a commit does, which holds its own run when it reaches for its children's.
     """
     order = Case(*(When(stage=stage.name, then=place) for place, stage in enumerate(registry.all_stages())))
-    runs = StageRun.objects.select_for_update().filter(photo_id__in=photo_ids).order_by(order, "photo_id", "pk")
-    list(runs.values_list("pk"))
+    return runs.order_by(order, "photo_id", "pk").select_for_update(of=("self",))
 
 
 def reopen(runs: RunQuerySet, **changes: object) -> int:

@@ -1,13 +1,16 @@
-"""What a discarded run means for the runs that wait for its result; in the transaction that discards or restores it."""
+"""What a discarded run means for the runs that wait for its result; in the transaction that discards or restores it.
+
+Which holds all runs of the photos before it changes the first one.
+"""
 
 from collections.abc import Collection
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from processing.models import RunState, StageRun
-from processing.models.ledger import INPUT_DISCARDED
+from processing.models.ledger import INPUT_DISCARDED, RunQuerySet
 from processing.pipeline.advancing import FRESH
 from processing.stages import registry
 
@@ -34,8 +37,8 @@ def await_again(*, photo_ids: Collection[UUID], stage: str) -> None:
             await_again(photo_ids=photos, stage=child.name)
 
 
-def _change(runs: QuerySet[StageRun], **columns: object) -> set[UUID]:
-    """Lock and change runs, in one order for everybody; gives their photos."""
-    locked = dict(runs.order_by("pk").select_for_update(of=("self",)).values_list("pk", "photo_id"))
-    StageRun.objects.filter(pk__in=locked).update(**columns)
-    return set(locked.values())
+def _change(runs: RunQuerySet, **columns: object) -> set[UUID]:
+    """Change runs; gives their photos."""
+    found = dict(runs.values_list("pk", "photo_id"))
+    StageRun.objects.filter(pk__in=found).update(**columns)
+    return set(found.values())

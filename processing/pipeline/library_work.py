@@ -8,17 +8,17 @@ from contextlib import contextmanager
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from processing import circuit, ledger
 from processing.kinds import registry
 from processing.kinds.base import Ended, Held, Kind
-from processing.ledger import Lease, LeaseLostError
-from processing.metrics import FENCED, RUNS, STAGE_SECONDS
+from processing.ledger import Holder, Lease, LeaseLostError
+from processing.metrics import RUNS, STAGE_SECONDS
 from processing.models import LibraryRun, RunState
-from processing.pipeline.working import end_attempt
+from processing.pipeline.giving_back import count_refused, end_attempt, outlast
 from processing.publish import ring
 
 logger = logging.getLogger(__name__)
@@ -30,11 +30,20 @@ def work(*, kind: str, task_id: str, worker: str) -> int:
     When the budget is spent and there is more, rings again, so that other kinds of work get their turn.
     """
     chosen = registry.get(kind)
+    try:
+        return _work(chosen, task_id=task_id, worker=worker)
+    except (OperationalError, InterfaceError) as error:
+        holder = Holder(task_id=task_id, worker=worker)
+        outlast(ledger_of=LibraryRun, work=chosen.name, queue=chosen.queue, holder=holder, error=error)
+        return 0
+
+
+def _work(chosen: Kind, *, task_id: str, worker: str) -> int:
     deadline = time.monotonic() + settings.LEDGER_TASK_SECONDS
     taken = 0
     while time.monotonic() < deadline:
         versions = chosen.known_versions()
-        lease = ledger.claim_library_run(kind=kind, versions=versions, task_id=task_id, worker=worker)
+        lease = ledger.claim_library_run(kind=chosen.name, versions=versions, task_id=task_id, worker=worker)
         if lease is None:
             return taken
         taken += 1
@@ -79,7 +88,7 @@ def _run(kind: Kind, held: Held) -> Ended | None:
     try:
         ended = kind.attempt(held)
     except LeaseLostError as error:
-        FENCED.labels(kind.name).inc()
+        count_refused(held.lease)
         logger.warning("not written: %s", error)
         return None
     except SoftTimeLimitExceeded as error:

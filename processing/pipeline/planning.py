@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice, product
 from uuid import UUID
 
@@ -13,10 +14,11 @@ from photos.models import Face, Photo
 from processing.consent import libraries_wanting_faces
 from processing.models import RunState, StageRun
 from processing.models.ledger import DISCARDED, INPUT_DISCARDED, OPEN_STATES
-from processing.publish import ring, ring_on_commit
+from processing.pipeline.advancing import hold_runs
+from processing.publish import ring, ring_on_commit, ring_sparingly
 from processing.services import object_sweeps
 from processing.stages import registry
-from processing.stages.base import FACE_ANALYSIS_OFF, SUPERSEDED, Stage
+from processing.stages.base import FACE_ANALYSIS_OFF, SUPERSEDED, Stage, model_of
 from processing.stages.face_detection import NO_FACES
 
 PHOTOS_PER_TRANSACTION = 500
@@ -50,7 +52,10 @@ def plan(photo_ids: Sequence[UUID], *, lane: int, announce: bool = True, only: C
     `announce_new`. `only` narrows all of it to some stages.
     """
     lock_plan_for_reading()
-    chunk = Chunk(keep_from_deletion(photo_ids))
+    photo_ids = keep_from_deletion(photo_ids)
+    # before they are read: else a commit that ends meanwhile sees none of the runs made here, nor these its result
+    hold_runs(photo_ids)
+    chunk = Chunk(photo_ids)
     created: list[StageRun] = []
     outdated: list[UUID] = []
     taken_away: set[UUID] = set()
@@ -69,6 +74,7 @@ def plan(photo_ids: Sequence[UUID], *, lane: int, announce: bool = True, only: C
     object_sweeps.request_for_lost_photos(taken_away)
     if announce:
         _ring(created)
+        _ring_for_passed_by(chunk)
     return len(created)
 
 
@@ -77,11 +83,6 @@ def announce_new(photo_ids: Sequence[UUID]) -> None:
     for stage in registry.all_stages():
         if stage.needs is None:
             ring(task=stage.name, queue=stage.queue, ids=photo_ids)
-
-
-def plan_all(photos: Iterable[UUID], *, lane: int) -> int:
-    """Plan many photos, a transaction for each few hundred; gives how many runs were created."""
-    return sum(plan(chunk, lane=lane) for chunk in batched_ids(photos))
 
 
 def batched_ids(photos: Iterable[UUID]) -> Iterator[Sequence[UUID]]:
@@ -117,7 +118,7 @@ class Chunk:
         # whose rows are there: the version that was finished last
         done = sorted((run for run in runs if run.state == RunState.DONE), key=lambda run: run.finished_at)
         self.finished = {(run.photo_id, run.stage) for run in done}
-        self.latest = {(run.photo_id, run.stage, _model_of(run)): run.version for run in done}
+        self.latest = {(run.photo_id, run.stage, model_of(run.version)): run.version for run in done}
         self.newest = {(run.photo_id, run.stage): run.version for run in done}
         self.given_up = _given_up(runs)
         faces = Face.objects.filter(photo_id__in=photo_ids)
@@ -128,7 +129,7 @@ class Chunk:
 
     def is_outdated(self, run: StageRun, stage: Stage) -> bool:
         if run.state == RunState.DONE:
-            return self.latest[run.photo_id, run.stage, _model_of(run)] != run.version
+            return self.latest[run.photo_id, run.stage, model_of(run.version)] != run.version
         if run.state == RunState.WAITING:
             read = (run.photo_id, stage.needs)
             return read in self.finished or read in self.given_up
@@ -151,11 +152,6 @@ class Chunk:
         return run
 
 
-def _model_of(run: StageRun) -> str:
-    """Give the model whose rows a run writes, from its version; nothing for a stage without one."""
-    return "".join(run.version.split(".")[2:3])
-
-
 def _given_up(runs: Iterable[StageRun]) -> set[tuple[UUID, str]]:
     """Give the photos and stages whose result nobody will make, because a person has discarded the run."""
     discarded = {(run.photo_id, run.stage) for run in runs if run.skip_reason in (DISCARDED, INPUT_DISCARDED)}
@@ -171,6 +167,14 @@ def _supersede(photo_ids: Sequence[UUID], stage: Stage, versions: Sequence[str])
         state=RunState.SKIPPED, skip_reason=SUPERSEDED, finished_at=Now(), lease_token=None, lease_until=None
     )
     return taken_away
+
+
+def _ring_for_passed_by(chunk: Chunk) -> None:
+    """Ring for what was pending and held: whoever came for it meanwhile passed it by, and has used its hint up."""
+    pending = {run.stage for run in chunk.runs.values() if run.state == RunState.PENDING}
+    for stage in [one for one in registry.all_stages() if one.name in pending]:
+        again = partial(ring_sparingly, task=stage.name, queue=stage.queue, messages=1, enough=len(pending))
+        transaction.on_commit(again, robust=True)
 
 
 def _ring(runs: Iterable[StageRun]) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -15,20 +15,24 @@ from django.db import DatabaseError, InterfaceError, OperationalError, close_old
 from photos.models import ObjectSweep, Photo
 from processing import circuit, ledger
 from processing.consent import libraries_wanting_faces
-from processing.failures import DATABASE_UNAVAILABLE, Fault, classify, describe
-from processing.ledger import Lease, LeaseLostError, RunError
-from processing.metrics import FENCED, RUNS, STAGE_SECONDS
+from processing.engines import imaging
+from processing.ledger import Holder, Lease, LeaseLostError
+from processing.metrics import RUNS, STAGE_SECONDS
 from processing.models import RunState, StageRun
 from processing.pipeline.advancing import advance, hold_children
+from processing.pipeline.giving_back import count_refused, end_attempt, insist, outlast, return_all
 from processing.publish import ring
 from processing.services import object_sweeps
 from processing.stages import registry
 from processing.stages.base import FACE_ANALYSIS_OFF, Loaded, Stage
+from processing.task_policy import SOFT_SHARE
 
 logger = logging.getLogger(__name__)
 
-# a database that restarts is back within seconds; in all less than a lease, which a task's time limit ends before
-GIVE_BACK_AFTER_SECONDS = (0.5, 1, 2, 4, 5, 5, 5)
+# a file that takes until the end of its task is ended by its own limit, which says more
+FILES_END_BEFORE_SECONDS = 1
+# where the settings leave no time at all
+LEAST_CLAIMING_SECONDS = 1
 
 
 def work(*, stage_name: str, task_id: str, worker: str) -> int:
@@ -36,39 +40,38 @@ def work(*, stage_name: str, task_id: str, worker: str) -> int:
 
     When the budget is spent and there is more, rings again, so that other queues of this worker get their turn.
     """
-    stage = registry.get(stage_name)
+    stage, holder = registry.get(stage_name), Holder(task_id=task_id, worker=worker)
+    seconds = settings.STAGE_TASK_TIME_LIMIT * SOFT_SHARE
     try:
-        return _work(stage, task_id=task_id, worker=worker)
+        with imaging.task_ends_in(seconds - FILES_END_BEFORE_SECONDS):
+            return _work(stage, task_id=task_id, worker=worker)
     except SoftTimeLimitExceeded as error:
         close_old_connections()  # what was interrupted may have left one unusable
-        _return_interrupted(stage, task_id, error)
+        try:
+            return_all(ledger_of=StageRun, work=stage.name, holder=holder, error=error)
+        finally:
+            # the hint is used up, and of what comes back without a wait nobody else would tell before the next sweep
+            ring(task=stage.name, queue=stage.queue)
         raise
     except (OperationalError, InterfaceError) as error:
-        logger.warning("%s: the database is not there: %s", stage.name, error)
-        close_old_connections()
-        # the hint is used up and what it was for is still there: it is passed on, at the pace of an outage
-        time.sleep(settings.LEDGER_DATABASE_WAIT_SECONDS)
-        ring(task=stage.name, queue=stage.queue)
+        outlast(ledger_of=StageRun, work=stage.name, queue=stage.queue, holder=holder, error=error)
         return 0
 
 
-@transaction.atomic
-def _return_interrupted(stage: Stage, task_id: str, error: BaseException) -> None:
-    """Return what a task held when its time was over; where that was the store's doing, no attempt is burnt."""
-    fault, described = classify(error).fault, describe(error)
-    RUNS.labels(stage.name, fault.value).inc()
-    if fault is Fault.INFRASTRUCTURE:
-        wait = settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS
-        loss = ledger.hand_back_all(ledger=StageRun, task_id=task_id, error=described, after_seconds=wait)
-        circuit.consider(ledger=StageRun, work=stage.name, code=described.code)
-    else:
-        loss = ledger.release_lost(ledger=StageRun, task_id=task_id, error=described)
-    object_sweeps.request_for_lost(loss)
+def _claiming_seconds(stage: Stage) -> float:
+    """Give for how long a task may claim: the file that it takes last may need the longest that a file may.
+
+    Files that are quick are not held up by it: their task rings again, which costs a message.
+    """
+    if stage.needs is not None:
+        return settings.LEDGER_TASK_SECONDS
+    left = settings.STAGE_TASK_TIME_LIMIT * SOFT_SHARE - FILES_END_BEFORE_SECONDS - settings.DECODE_WALL_SECONDS
+    return min(settings.LEDGER_TASK_SECONDS, max(left, LEAST_CLAIMING_SECONDS))
 
 
 def _work(stage: Stage, *, task_id: str, worker: str) -> int:
     versions = stage.known_versions()
-    deadline = time.monotonic() + settings.LEDGER_TASK_SECONDS
+    deadline = time.monotonic() + _claiming_seconds(stage)
     taken = 0
     while taken < settings.LEDGER_TASK_RUNS and time.monotonic() < deadline:
         leases = ledger.claim(
@@ -134,7 +137,7 @@ def _load(stage: Stage, lease: Lease) -> Loaded | None:
         raise
     except Photo.DoesNotExist:
         # deleted since the claim, and the run with it
-        FENCED.labels(stage.name).inc()
+        RUNS.labels(stage.name, "withdrawn").inc()
         logger.info("%s of %s: the photo is gone", stage.name, lease.subject_id)
         return None
     except Exception as error:  # noqa: BLE001 - every error of one photo ends on its own row
@@ -175,17 +178,17 @@ def _commit(stage: Stage, lease: Lease, loaded: Loaded, result: Any, *, share: f
                 # last: who holds a sweep's row waits for nothing more
                 _request_sweep(loaded, ObjectSweep.Reason.REPLACED)
     except LeaseLostError as error:
-        FENCED.labels(stage.name).inc()
+        count_refused(lease)
         logger.warning("not written: %s", error)
         if stage.stores_objects:
-            _insist(partial(_request_sweep, loaded, ObjectSweep.Reason.LOST))
+            insist(partial(_request_sweep, loaded, ObjectSweep.Reason.LOST))
             object_sweeps.ring()
     except SoftTimeLimitExceeded:
         raise
     except Exception as error:  # noqa: BLE001 - as above
         if stage.stores_objects:
             # before the run is given back: whoever is killed in between still holds it, and it is lost
-            _insist(partial(_request_sweep, loaded, ObjectSweep.Reason.LOST))
+            insist(partial(_request_sweep, loaded, ObjectSweep.Reason.LOST))
         end_attempt(lease, error)
     else:
         RUNS.labels(stage.name, "done").inc()
@@ -194,44 +197,5 @@ def _commit(stage: Stage, lease: Lease, loaded: Loaded, result: Any, *, share: f
             circuit.close(work=stage.name)
 
 
-def end_attempt(lease: Lease, error: BaseException) -> None:
-    """Give a run back with its error, as soon as the database takes it.
-
-    If it does not for as long as the lease holds, the lease runs out and the reconciler returns the run.
-    """
-    fault, described = classify(error).fault, describe(error)
-    RUNS.labels(lease.work, fault.value).inc()
-    logger.warning("%s of %s, attempt %d: %s", lease.work, lease.subject_id, lease.attempt, described.detail)
-    if described.code == "unexpected_error":
-        logger.error("unexpected error in %s of %s", lease.work, lease.subject_id, exc_info=error)
-    _insist(partial(_give_back, lease, fault, described))
-
-
-def _insist(write: Callable[[], None]) -> None:
-    """Write something as soon as the database takes it; raises its error where it does not for nearly a lease."""
-    for wait in (*GIVE_BACK_AFTER_SECONDS, None):
-        close_old_connections()  # a broken one could not take it
-        try:
-            write()
-        except (OperationalError, InterfaceError):
-            if wait is None:
-                raise
-            time.sleep(wait)
-        else:
-            return
-
-
 def _request_sweep(loaded: Loaded, reason: ObjectSweep.Reason) -> None:
     object_sweeps.request_for(photo_id=loaded.photo_id, library_id=loaded.library_id, reason=reason)
-
-
-def _give_back(lease: Lease, fault: Fault, error: RunError) -> None:
-    if fault is Fault.INFRASTRUCTURE:
-        is_database = error.code == DATABASE_UNAVAILABLE
-        wait = settings.LEDGER_DATABASE_WAIT_SECONDS if is_database else settings.LEDGER_INFRASTRUCTURE_WAIT_SECONDS
-        ledger.hand_back(lease, error, after_seconds=wait)
-        circuit.consider(ledger=lease.ledger, work=lease.work, code=error.code)
-        return
-    ledger.fail(lease, error, permanent=fault is Fault.PERMANENT)
-    if lease.is_probe:
-        circuit.close(work=lease.work)

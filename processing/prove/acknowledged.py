@@ -1,9 +1,12 @@
 """What a client was promised: a line for each upload that was answered 201."""
 
-from collections.abc import Iterator, Sequence
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 from photos.models import Photo
@@ -42,18 +45,39 @@ class Acknowledged:
         return "\t".join([str(self.photo_id), self.sha256, str(self.library_id), *[DELETED] * self.is_deleted])
 
 
+class Found(NamedTuple):
+    """What is there of a photo."""
+
+    sha256: str
+    library_id: UUID
+    trashed_at: datetime | None
+
+
 class AcknowledgedCheck:
-    """Every acknowledged upload against the photo that it must be. A photo's later lines hold for its earlier ones."""
+    """Every acknowledged upload against the photo that it must be; of what was deleted, that it is gone.
+
+    The last line of a photo decides: an append-only log says `deleted` after it has said that the photo is there.
+    """
 
     name = "acknowledged"
 
-    def __init__(self, path: Path, *, library_id: UUID | None) -> None:
+    def __init__(self, path: Path, database: sqlite3.Connection, *, library_id: UUID | None) -> None:
         self._path = path
+        self._database = database
+        database.execute("CREATE TABLE deleted (photo TEXT PRIMARY KEY) WITHOUT ROWID")
         self._library_id = library_id
 
     def total(self) -> int:
-        """Count the lines. Raises AcknowledgedFileError where one cannot be read."""
-        return sum(1 for _ in self._lines())
+        """Count the lines, and note whose last one says `deleted`. Raises AcknowledgedFileError."""
+        self._database.execute("DELETE FROM deleted")
+        count = 0
+        for one in self._lines():
+            count += 1
+            change = (
+                "INSERT OR IGNORE INTO deleted VALUES (?)" if one.is_deleted else "DELETE FROM deleted WHERE photo = ?"
+            )
+            self._database.execute(change, (str(one.photo_id),))
+        return count
 
     def batches(self) -> Iterator[list[Acknowledged]]:
         """Give the lines, some at a time."""
@@ -64,13 +88,21 @@ class AcknowledgedCheck:
     def examine(self, lines: Sequence[Acknowledged], _situation: Situation, tally: Tally) -> list[Finding]:
         """Look for the photo of each line."""
         tally.acknowledged += len(lines)
-        rows = Photo.objects.filter(pk__in={one.photo_id for one in lines}).values_list("pk", "sha256", "library_id")
-        there = {pk: (sha256, library_id) for pk, sha256, library_id in rows}
-        return [finding for one in lines if not one.is_deleted and (finding := _compare(one, there.get(one.photo_id)))]
+        ids = {one.photo_id for one in lines}
+        rows = Photo.objects.filter(pk__in=ids).values_list("pk", "sha256", "library_id", "trashed_at")
+        there = {pk: Found(*rest) for pk, *rest in rows}
+        deleted = self._deleted(ids)
+        last_words = (one for one in lines if one.is_deleted == (one.photo_id in deleted))
+        return [finding for one in last_words if (finding := _compare(one, there.get(one.photo_id)))]
 
     def again(self, subjects: Sequence[str], situation: Situation) -> list[Finding]:
         """Look again for lines."""
         return self.examine([Acknowledged.of_line(one) for one in subjects], situation, Tally())
+
+    def _deleted(self, photo_ids: Collection[UUID]) -> set[UUID]:
+        marks = ",".join("?" * len(photo_ids))
+        query = f"SELECT photo FROM deleted WHERE photo IN ({marks})"  # noqa: S608 - marks alone
+        return {UUID(photo) for (photo,) in self._database.execute(query, [str(one) for one in photo_ids])}
 
     def _lines(self) -> Iterator[Acknowledged]:
         try:
@@ -93,17 +125,22 @@ class AcknowledgedCheck:
             ) from error
 
 
-def _compare(one: Acknowledged, found: tuple[str, UUID] | None) -> Finding | None:
-    if found == (one.sha256, one.library_id):
+def _compare(one: Acknowledged, found: Found | None) -> Finding | None:
+    if one.is_deleted:
+        if found is None or found.trashed_at is not None:
+            return None
+        code, detail = "deleted_photo_there", "its row is there, and not in the trash"
+    elif found is None:
+        code, detail = "photo_missing", f"no row; SHA-256 {one.sha256[:12]}…"
+    elif (found.sha256, found.library_id) == (one.sha256, one.library_id):
         return None
-    code, detail = "photo_missing", f"no row; SHA-256 {one.sha256[:12]}…"
-    if found is not None:
-        code, detail = "photo_changed", _difference(one, *found)
+    else:
+        code, detail = "photo_changed", _difference(one, found)
     photo, library = str(one.photo_id), str(one.library_id)
     return Finding(AcknowledgedCheck.name, one.subject, code, detail, photo=photo, library=library)
 
 
-def _difference(one: Acknowledged, sha256: str, library_id: UUID) -> str:
-    if sha256 != one.sha256:
-        return f"SHA-256 {sha256[:12]}…, and {one.sha256[:12]}… was acknowledged"
-    return f"of library {library_id}, and {one.library_id} was acknowledged"
+def _difference(one: Acknowledged, found: Found) -> str:
+    if found.sha256 != one.sha256:
+        return f"SHA-256 {found.sha256[:12]}…, and {one.sha256[:12]}… was acknowledged"
+    return f"of library {found.library_id}, and {one.library_id} was acknowledged"

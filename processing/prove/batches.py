@@ -11,6 +11,7 @@ from django.db.models import F, FloatField, Func, QuerySet
 from photos.models import Face, FaceEmbedding, Metadata, Photo, Rendition
 from processing.consent import libraries_wanting_faces
 from processing.models import RunState, StageRun
+from processing.stages.base import model_of
 
 PHOTOS_AT_ONCE = 500
 
@@ -39,6 +40,7 @@ class RunRow(NamedTuple):
     stage: str
     version: str
     state: str
+    lane: int
     skip_reason: str
     commits: int
     queued_at: datetime | None
@@ -49,7 +51,7 @@ class RunRow(NamedTuple):
     @property
     def model(self) -> str:
         """The model whose rows it writes; nothing for a stage without one."""
-        return "".join(self.version.split(".")[2:3])
+        return model_of(self.version)
 
 
 class RenditionRow(NamedTuple):
@@ -103,7 +105,8 @@ class Batch:
     """
 
     def __init__(self, photo_ids: Sequence[UUID]) -> None:
-        wanting = set(libraries_wanting_faces().values_list("pk", flat=True))
+        libraries = Photo.objects.filter(pk__in=photo_ids).values("library_id")
+        wanting = set(libraries_wanting_faces().filter(pk__in=libraries).values_list("pk", flat=True))
         photos = Photo.objects.filter(pk__in=photo_ids).order_by("pk").values_list(*_PHOTO)
         self.photos = [PhotoRow(pk, library, library in wanting, *rest) for pk, library, *rest in photos]
         ids = [photo.pk for photo in self.photos]
@@ -122,7 +125,7 @@ class Batch:
 
 _PHOTO = ("pk", "library_id", "library__face_analysis", "library__face_analysis_changed_at", "sha256", "byte_size")
 _PHOTO = (*_PHOTO, "storage_alias", "storage_key", "trashed_at", "thumbhash")
-_RUN = ("pk", "photo_id", "stage", "version", "state", "skip_reason", "commits", "queued_at", "not_before")
+_RUN = ("pk", "photo_id", "stage", "version", "state", "lane", "skip_reason", "commits", "queued_at", "not_before")
 _RUN = (*_RUN, "lease_until", "finished_at")
 _RENDITION = ("pk", "photo_id", "kind", "version", "storage_key", "width", "height", "byte_size", "sha256")
 _FACE = ("pk", "photo_id", "version", "left", "top", "right", "bottom", "chip_key", "chip_sha256", "chip_width")

@@ -1,5 +1,6 @@
 """Stored bytes against the rows that name them: every byte, or the stores' listings where bytes are not read."""
 
+import errno
 import hashlib
 import io
 import os
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +19,7 @@ from photos import storage
 from photos.services.originals import hash_file
 from processing.engines import imaging
 from processing.engines.errors import EngineError
+from processing.failures import classify
 from processing.prove.batches import Batch, FaceRow, PhotoRow, RenditionRow
 from processing.prove.findings import Finding
 from processing.prove.listing import Listing
@@ -143,17 +146,35 @@ def _answer(one: Named, *, look: Callable[[Named], tuple[str, int]]) -> Answer:
             detail, size = look(one)
         except FileNotFoundError:
             return Answer(*_compare(one, None))
-        except (BotoCoreError, ClientError, ConnectionError, TimeoutError) as error:
+        except (BotoCoreError, ClientError, OSError) as error:
+            if _is_of_one_object(error) and _gives_objects(one.alias):
+                problem = "unreadable" if one.what == "original" else "wrong"
+                return Answer(problem, f"not readable: {getattr(error, 'strerror', None) or error}")
             if not tries_left:
                 raise StoreUnavailableError(f"The store {one.alias!r} does not answer: {error}") from error
             time.sleep(SECONDS_BETWEEN_TRIES)
-        except OSError as error:
-            # one file that cannot be read, on a disk that otherwise can
-            problem = "unreadable" if one.what == "original" else "wrong"
-            return Answer(problem, f"not readable: {error.strerror or error}")
         else:
             return Answer("wrong" if detail else "", detail, size)
     raise AssertionError  # the last try returns or raises
+
+
+def _is_of_one_object(error: Exception) -> bool:
+    """Tell whether an error may be that of one object, in a store that otherwise works."""
+    if isinstance(error, ClientError):
+        return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == HTTPStatus.FORBIDDEN
+    if not isinstance(error, OSError):
+        return False
+    # its permissions, or a bad sector; anything else that is the host's trouble is every object's
+    return error.errno in {errno.EACCES, errno.EPERM, errno.EIO} or classify(error).code != "storage_unavailable"
+
+
+def _gives_objects(alias: str) -> bool:
+    """Tell whether a store lists anything: one that is gone may fail with any error."""
+    try:
+        next(storage.list_objects(alias=alias), None)
+        return not storage.is_store_empty(alias=alias)
+    except (BotoCoreError, ClientError, OSError):
+        return False
 
 
 def _measure(one: Named) -> tuple[str, int]:

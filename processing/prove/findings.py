@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 
+from photos import storage
 from processing.prove.sorts import SORTS, Kind, Remedy, Sort
 
 ROWS_AT_ONCE = 500
@@ -40,8 +41,9 @@ class Finding:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """Tells whether two looks have found the same."""
-        return (self.check, self.subject, self.code, self.run, self.stage, self.item)
+        """Tells whether two looks have found the same. An object may be wrong in another way each time it is read."""
+        is_object = self.item.startswith(tuple(f"{alias}/" for alias in (storage.ORIGINALS, storage.RENDITIONS)))
+        return (self.check, self.subject, "" if is_object else self.code, self.run, self.stage, self.item)
 
     def as_json(self) -> dict[str, str]:
         """What `--json` writes of it."""

@@ -1,6 +1,7 @@
 """What interrupted writes have left in the stores, and vectors whose face is gone (both leaked)."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from itertools import islice
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from processing.prove.tally import Tally
 from processing.services.object_sweeps import INCOMING_AGE
 
 VECTORS_AT_ONCE = 5000
+# as beat has it swept
+SWEPT_EVERY = timedelta(hours=1)
 
 
 class IncomingCheck:
@@ -36,7 +39,7 @@ class IncomingCheck:
 
     def examine(self, objects: Sequence[ListedObject], situation: Situation, _tally: Tally) -> list[Finding]:
         """Find those that are older than the sweep lets them grow."""
-        latest = situation.now - INCOMING_AGE - patience()
+        latest = situation.now - INCOMING_AGE - SWEPT_EVERY - patience()
         return [_left_behind(one) for one in objects if one.modified_at < latest]
 
     def again(self, subjects: Sequence[str], situation: Situation) -> list[Finding]:

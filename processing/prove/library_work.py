@@ -77,7 +77,7 @@ def _judge(run: LibraryRun, situation: Situation, tally: Tally) -> Finding | Non
     else:
         queue = kinds.get(run.kind).queue if is_known else ""
         obstacle = situation.obstacles.of_queue(queue) if is_known else ""
-        judged = judge_claimable(run, situation, work=run.kind, obstacle=obstacle)
+        judged = judge_claimable(run, situation, work=run.kind, queue=queue, obstacle=obstacle)
     explanation, code, detail = judged
     if explanation:
         tally.explained[explanation] += 1

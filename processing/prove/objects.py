@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
-from itertools import islice
 from uuid import UUID
-
-from django.db.models import Q
 
 from photos import storage
 from photos.models import Face, ObjectSweep, Photo, Rendition
+from photos.services.object_sweeps import longest_life
 from processing.models import RunState, StageRun
 from processing.prove.findings import Finding
 from processing.prove.listing import OBJECTS_AT_ONCE, ListedObject, Listing
@@ -51,8 +49,8 @@ class ObjectCheck:
         there = []
         for subject in subjects:
             alias, _, key = subject.partition("/")
-            found = (one for one in storage.list_objects(alias=alias, prefix=key) if one.key == key)
-            there += [ListedObject(alias, one.key, one.size, one.modified_at) for one in islice(found, 1)]
+            found = storage.find_object(alias=alias, key=key)
+            there += [ListedObject(alias, found.key, found.size, found.modified_at)] if found else []
         return self.examine(there, situation, Tally())
 
 
@@ -101,7 +99,10 @@ def _swept(objects: Sequence[ListedObject], situation: Situation) -> set[tuple[s
     prefixes = sorted({name for one in objects for name in _prefixes(one)})
     for start in range(0, len(prefixes), OBJECTS_AT_ONCE):
         sweeps = ObjectSweep.objects.filter(
-            Q(final_at__gt=situation.now - 2 * patience()), prefix__in=prefixes[start : start + OBJECTS_AT_ONCE]
+            final_at__gt=situation.now - 2 * patience(),
+            # each putting off moves the last time, and nothing moves this
+            created_at__gt=situation.now - longest_life() - 2 * patience(),
+            prefix__in=prefixes[start : start + OBJECTS_AT_ONCE],
         )
         found.update(sweeps.values_list("alias", "prefix"))
     return found

@@ -15,6 +15,7 @@ from photos import storage
 from photos.models import Face, Photo, Rendition
 from processing.prove import settling, situation
 from processing.prove.acknowledged import AcknowledgedCheck
+from processing.prove.contents import StoreUnavailableError
 from processing.prove.findings import Finding, Findings
 from processing.prove.leftovers import IncomingCheck, VectorCheck
 from processing.prove.library_work import LibraryCheck
@@ -85,8 +86,13 @@ class Proof:
 
     @property
     def is_sound(self) -> bool:
-        """Whether all five counts are zero."""
-        return not any(self.findings.counts().values())
+        """Whether all five counts are zero, and nothing was still moving that should have settled."""
+        return self.is_settled is not False and not self.has_offences
+
+    @property
+    def has_offences(self) -> bool:
+        """Whether one of the five counts is not zero."""
+        return any(self.findings.counts().values())
 
 
 @contextmanager
@@ -107,7 +113,7 @@ def prove(scope: Scope, *, watcher: Watcher) -> Iterator[Proof]:
         ]
         if scope.acknowledged:
             # first: a file that cannot be read is said at once
-            checks.insert(0, AcknowledgedCheck(scope.acknowledged, library_id=scope.library_id))
+            checks.insert(0, AcknowledgedCheck(scope.acknowledged, database, library_id=scope.library_id))
             checks[0].total()
         if scope.library_id is None:
             checks += [VectorCheck(), IncomingCheck()]
@@ -116,9 +122,11 @@ def prove(scope: Scope, *, watcher: Watcher) -> Iterator[Proof]:
             proof.is_settled = settling.wait(scope.settle_seconds, watch=lambda _: watcher.advance(1))
         watcher.begin("list stores", None)
         listing.read(library_id=scope.library_id, advance=watcher.advance)
-        proof.empty_stores = _empty_stores(scope)
+        proof.empty_stores = empty_stores(scope)
         _look(checks, proof, watcher)
+        _see_stores(proof)
         _look_again({check.name: check for check in checks}, proof, watcher)
+        _see_stores(proof)
         proof.seconds = time.monotonic() - started
         yield proof
 
@@ -173,7 +181,14 @@ def _until(ripe_at: datetime, now: datetime) -> float:
     return min(max(LOOK_AGAIN_SECONDS, (ripe_at - now) / timedelta(seconds=1)), 5 * LOOK_AGAIN_SECONDS)
 
 
-def _empty_stores(scope: Scope) -> list[str]:
+def _see_stores(proof: Proof) -> None:
+    """Raise StoreUnavailableError where a store has gone away meanwhile: whatever lies in it would be missing."""
+    if gone := set(empty_stores(proof.scope)) - set(proof.empty_stores):
+        raise StoreUnavailableError(f"Nothing lies in {', '.join(sorted(gone))} any more. Is it mounted?")
+
+
+def empty_stores(scope: Scope) -> list[str]:
+    """Name the stores in which nothing lies although rows name objects there."""
     photos = Photo.objects.all() if scope.library_id is None else Photo.objects.filter(library_id=scope.library_id)
     if not photos.exists():
         return []

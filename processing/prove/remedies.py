@@ -8,14 +8,15 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from photos.models import ObjectSweep, Rendition
+from accounts.models import Library
+from photos.models import Face, ObjectSweep, Rendition
 from photos.services import faces
 from processing import ledger
 from processing.consent import libraries_wanting_faces
 from processing.kinds.erase_faces import ERASE
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import Lane
-from processing.pipeline.advancing import reopen
+from processing.pipeline.advancing import hold_runs, reopen
 from processing.pipeline.planning import lock_plan_for_change, lock_plan_for_reading, plan
 from processing.prove.batches import Batch, RunRow
 from processing.prove.effects import doubled_faces
@@ -62,15 +63,15 @@ def remove_vectors(*, embedding_ids: Sequence[UUID]) -> None:
 
 def release(*, photo_ids: Sequence[UUID], stages: Iterable[str]) -> int:
     """Take back the leases that have run out, plan what waits for nothing, and ring; gives how many runs moved."""
-    with transaction.atomic():
-        moved = plan(photo_ids, lane=Lane.BACKFILL) if photo_ids else 0
-        returned: dict[str, int] = defaultdict(int)
-        for model in (StageRun, LibraryRun):
+    moved = plan(photo_ids, lane=Lane.BACKFILL) if photo_ids else 0
+    returned: dict[str, int] = defaultdict(int)
+    for model in (StageRun, LibraryRun):
+        with transaction.atomic():
             loss = ledger.expire_leases(ledger=model)
             object_sweeps.request_for_lost(loss)
-            moved += (loss.returned + loss.dead).total()
-            for work, count in loss.returned.items():
-                returned[work] += count
+        moved += (loss.returned + loss.dead).total()
+        for work, count in loss.returned.items():
+            returned[work] += count
     ring_for({**dict.fromkeys(stages, 1), **returned})
     return moved
 
@@ -87,9 +88,11 @@ def group(*, library_ids: Iterable[UUID]) -> int:
 
 @transaction.atomic
 def erase_faces(*, library_ids: Iterable[UUID]) -> int:
-    """Ask for the erasure of the faces of libraries whose face analysis is off; gives how many."""
+    """Ask for the erasure of the faces of libraries whose face analysis is off by now; gives how many."""
     lock_plan_for_change()
-    wanted = sorted(set(library_ids))
+    # whoever switches it on again holds the same lock
+    off = Library.objects.filter(pk__in=set(library_ids), face_analysis=False)
+    wanted = sorted(off.values_list("pk", flat=True))
     ERASE.request(library_ids=wanted)
     return len(wanted)
 
@@ -103,9 +106,11 @@ def remove_doubles(*, photo_id: UUID) -> bool:
     """
     # before runs are held: whoever changes the plan reaches for runs while holding it
     lock_plan_for_reading()
-    runs = list(StageRun.objects.select_for_update().filter(photo_id=photo_id).order_by("pk"))
-    if any(run.state == RunState.RUNNING for run in runs):
+    hold_runs([photo_id])
+    if StageRun.objects.filter(photo_id=photo_id, state=RunState.RUNNING).exists():
         return False
+    # people decide about faces without holding runs
+    list(Face.objects.select_for_update().filter(photo_id=photo_id).order_by("pk").values_list("pk"))
     batch = Batch([photo_id])
     again: set[str] = set()
     surplus = _surplus(batch.runs[photo_id], lambda run: (run.stage, run.version), best=_ended_last)

@@ -16,6 +16,7 @@ from processing.prove.findings import Finding, Findings
 from processing.prove.sorts import SORTS, Remedy
 from processing.prove.wording import counted
 from processing.services import object_sweeps
+from processing.services.object_sweeps import INCOMING_AGE
 from processing.stages import registry
 
 PHOTOS_AT_ONCE = 500
@@ -26,8 +27,13 @@ Item = TypeVar("Item")
 
 @dataclass
 class RepairPlan:
-    """What a repair is going to do: how many photos by remedy and stage, and what it leaves as it is."""
+    """What a repair is going to do: how many photos by remedy and stage, and what it leaves as it is.
 
+    Deleted are objects written before `objects_before`, and what interrupted writes left before `incoming_before`.
+    """
+
+    objects_before: datetime
+    incoming_before: datetime
     again: dict[str, int] = field(default_factory=dict)
     planned: int = 0
     doubles: int = 0
@@ -48,7 +54,7 @@ class RepairPlan:
 
     def lines(self, grace: timedelta) -> list[str]:
         """Say it."""
-        hours = f"{grace / timedelta(hours=1):g} h"
+        hours, incoming = (f"{one / timedelta(hours=1):g} h" for one in (grace, max(grace, INCOMING_AGE)))
         wanted = [
             (self.planned, "plan the missing runs of {}", "photo"),
             *((count, f"run {stage} again for {{}}", "photo") for stage, count in sorted(self.again.items())),
@@ -58,7 +64,7 @@ class RepairPlan:
             (self.erased, "erase the faces of {}, whose face analysis is off", "library"),
             (self.derived, f"delete {{}} older than {hours} that no row names", "derived object"),
             (self.originals, f"DELETE {{}} older than {hours} that no row names", "ORIGINAL"),
-            (self.unfinished, f"delete what {{}} older than {hours} left behind", "interrupted write"),
+            (self.unfinished, f"delete what {{}} older than {incoming} left behind", "interrupted write"),
         ]
         said = [text.format(counted(count, noun)) for count, text, noun in wanted if count]
         if self.originals:
@@ -103,7 +109,11 @@ class Repaired:
 
 def plan(findings: Findings, *, grace: timedelta) -> RepairPlan:
     """Say what a repair would do. Objects younger than `grace` are left."""
+    now = situation.database_now()
     made = RepairPlan(
+        objects_before=now - grace,
+        # a younger one may be of a write that goes on, however short the grace
+        incoming_before=now - max(grace, INCOMING_AGE),
         planned=findings.distinct("photo", Remedy.PLAN),
         doubles=findings.distinct("photo", Remedy.REMOVE_DOUBLES),
         released=findings.distinct("id", Remedy.RELEASE),
@@ -114,14 +124,13 @@ def plan(findings: Findings, *, grace: timedelta) -> RepairPlan:
     for stage in registry.all_stages():
         if count := findings.distinct("photo", Remedy.RERUN, stage=stage.name):
             made.again[stage.name] = count
-    older_than = situation.database_now() - grace
     for finding in findings.all(remedy=Remedy.DELETE_OBJECT):
-        _count_object(made, finding, older_than=older_than)
+        _count_object(made, finding)
     return made
 
 
-def repair(findings: Findings, *, grace: timedelta, advance: Callable[[int], None]) -> Repaired:
-    """Do what can be done about the findings, a few at a time; `advance` is told of how many findings.
+def repair(findings: Findings, *, plan: RepairPlan, advance: Callable[[int], None]) -> Repaired:
+    """Do what the plan says about the findings, a few at a time; `advance` is told of how many findings.
 
     May be cut off anywhere and repeated. No object that a row names is deleted: that is asked again at the moment of
     deletion, while no stage can be at work on the photo.
@@ -158,14 +167,13 @@ def repair(findings: Findings, *, grace: timedelta, advance: Callable[[int], Non
         done.erasures_asked_for += remedies.erase_faces(library_ids=libraries) if libraries else 0
         erased |= libraries
         advance(len(some))
-    _delete_objects(findings, done, grace=grace, advance=advance)
+    _delete_objects(findings, done, plan=plan, advance=advance)
     return done
 
 
-def _delete_objects(findings: Findings, done: Repaired, *, grace: timedelta, advance: Callable[[int], None]) -> None:
-    older_than = situation.database_now() - grace
+def _delete_objects(findings: Findings, done: Repaired, *, plan: RepairPlan, advance: Callable[[int], None]) -> None:
     for some in _chunks(findings.all(code="object_unnamed")):
-        old = [one for one in some if one.modified_at <= older_than]
+        old = [one for one in some if one.modified_at <= plan.objects_before]
         sweeps = {_sweep_of(one) for one in old}
         sweep_requests.request_all(sweeps=sweeps, reason=ObjectSweep.Reason.LOST)
         _sweep(old)
@@ -173,8 +181,8 @@ def _delete_objects(findings: Findings, done: Repaired, *, grace: timedelta, adv
         done.objects_left += left
         done.objects_deleted += len(old) - left
         advance(len(some))
-    if next(findings.all(code="upload_unfinished"), None):
-        done.writes_cleared = storage.sweep_incoming(older_than=grace)
+    if plan.unfinished:
+        done.writes_cleared = storage.sweep_incoming(older_than=situation.database_now() - plan.incoming_before)
 
 
 def _sweep(old: list[Finding]) -> None:
@@ -191,13 +199,14 @@ def _sweep_of(finding: Finding) -> tuple[str, str]:
 
 def _is_there(finding: Finding) -> bool:
     alias, _, key = finding.item.partition("/")
-    return any(one.key == key for one in storage.list_objects(alias=alias, prefix=key))
+    return storage.find_object(alias=alias, key=key) is not None
 
 
-def _count_object(made: RepairPlan, finding: Finding, *, older_than: datetime) -> None:
-    if finding.modified_at > older_than:
+def _count_object(made: RepairPlan, finding: Finding) -> None:
+    is_incoming = finding.code == "upload_unfinished"
+    if finding.modified_at > (made.incoming_before if is_incoming else made.objects_before):
         made.young += 1
-    elif finding.code == "upload_unfinished":
+    elif is_incoming:
         made.unfinished += 1
     elif finding.item.startswith(f"{storage.ORIGINALS}/"):
         made.originals += 1

@@ -10,7 +10,7 @@ from processing.prove.findings import Finding
 from processing.prove.situation import Situation
 from processing.prove.tally import Tally
 from processing.stages import registry
-from processing.stages.base import FACE_ANALYSIS_OFF, SUPERSEDED
+from processing.stages.base import FACE_ANALYSIS_OFF, SUPERSEDED, model_of
 
 CHECK = "photos"
 
@@ -19,14 +19,12 @@ AT_WORK = "at work under a lease"
 JUST_QUEUED = "queued just now"
 NOT_YET = "waiting for the next attempt's time"
 PAUSED = "of a paused stage"
-WITHOUT_WORKER = "without a worker that is alive"
 WITHOUT_MODEL = "of a model that no worker has"
 IN_BACKLOG = "in a backlog that moves"
 INPUT_OPEN = "waiting for an input that is open itself"
 INPUT_DEAD = "waiting for an input that is dead"
 INPUT_NEW = "waiting for an input that ended just now"
 OTHER_RELEASE = "of a stage that only another release knows"
-_OBSTACLES = {NO_WORKER: WITHOUT_WORKER, MODEL_NOT_INSTALLED: WITHOUT_MODEL}
 
 
 def missing(photo: PhotoRow, runs: Sequence[RunRow], situation: Situation, tally: Tally) -> Iterator[Finding]:
@@ -46,7 +44,7 @@ def missing(photo: PhotoRow, runs: Sequence[RunRow], situation: Situation, tally
         for version in situation.planned[stage.name]:
             if version in versions:
                 continue
-            if _model_of(version) in models:
+            if model_of(version) in models:
                 tally.outdated += 1
                 continue
             yield Finding(
@@ -84,7 +82,7 @@ def stuck(photo: PhotoRow, runs: Sequence[RunRow], situation: Situation, tally: 
         )
 
 
-def judge_claimable(run: object, situation: Situation, *, work: str, obstacle: str) -> tuple[str, str, str]:
+def judge_claimable(run: object, situation: Situation, *, work: str, queue: str, obstacle: str) -> tuple[str, str, str]:
     """Judge a running or pending run of either ledger; gives (explanation, "", "") or ("", code, detail)."""
     if run.state == RunState.RUNNING:
         if not situation.is_overdue(run.lease_until):
@@ -96,11 +94,16 @@ def judge_claimable(run: object, situation: Situation, *, work: str, obstacle: s
         return JUST_QUEUED, "", ""
     if work in situation.paused:
         return PAUSED, "", ""
-    if obstacle:
-        return _OBSTACLES[obstacle], "", ""
-    if work in situation.moving:
+    since = _ago(run.queued_at, situation)
+    if obstacle == NO_WORKER:
+        return "", "no_worker", f"pending since {since}; no worker of the queue {queue} knows version {run.version}"
+    if obstacle == MODEL_NOT_INSTALLED:
+        return WITHOUT_MODEL, "", ""
+    if run.state == RunState.PENDING and situation.is_passed_by(run, work=work):
+        return "", "not_claimed", f"pending since {since}, and passed by"
+    if queue in situation.moving:
         return IN_BACKLOG, "", ""
-    return "", "not_claimed", f"pending since {_ago(run.queued_at, situation)}"
+    return "", "not_claimed", f"pending since {since}"
 
 
 def _judge(run: RunRow, runs: Sequence[RunRow], situation: Situation) -> tuple[str, str, str]:
@@ -111,8 +114,10 @@ def _judge(run: RunRow, runs: Sequence[RunRow], situation: Situation) -> tuple[s
         return "", "unknown_work", f"{run.state}, version {run.version}"
     if run.state == RunState.WAITING:
         return _judge_waiting(run, runs, situation)
-    obstacle = situation.obstacles.of_run(run) if run.stage in known else ""
-    return judge_claimable(run, situation, work=run.stage, obstacle=obstacle)
+    if run.stage not in known:
+        return judge_claimable(run, situation, work=run.stage, queue="", obstacle="")
+    queue = registry.get(run.stage).queue
+    return judge_claimable(run, situation, work=run.stage, queue=queue, obstacle=situation.obstacles.of_run(run))
 
 
 def _judge_waiting(run: RunRow, runs: Sequence[RunRow], situation: Situation) -> tuple[str, str, str]:
@@ -143,10 +148,6 @@ def _is_withdrawn(run: RunRow, photo: PhotoRow) -> bool:
     if run.state != RunState.SKIPPED:
         return False
     return run.skip_reason == SUPERSEDED or (photo.with_faces and run.skip_reason == FACE_ANALYSIS_OFF)
-
-
-def _model_of(version: str) -> str:
-    return "".join(version.split(".")[2:3])
 
 
 def _ago(since: object, situation: Situation) -> str:

@@ -122,6 +122,11 @@ SORTS: dict[str, Sort] = {
         "Look at the worker of that queue; --repair rings for it.",
         Remedy.RELEASE,
     ),
+    "no_worker": Sort(
+        Kind.STUCK,
+        "A run is pending, and no worker is alive that could claim it.",
+        "Start a worker of that queue, of this release.",
+    ),
     "input_is_there": Sort(
         Kind.STUCK, "A run waits for an input that is there.", "--repair plans it anew.", Remedy.RELEASE
     ),
@@ -145,6 +150,11 @@ SORTS: dict[str, Sort] = {
     ),
     "object_foreign": Sort(
         Kind.LEAKED, "Something in the store that Darkroom did not put there.", "Move it away by hand."
+    ),
+    "deleted_photo_there": Sort(
+        Kind.LEAKED,
+        "A photo that was deleted for good is there.",
+        "Was the database restored from a backup? Delete it again.",
     ),
     "upload_unfinished": Sort(
         Kind.LEAKED,

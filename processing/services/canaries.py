@@ -22,7 +22,8 @@ def ring() -> list[str]:
 
     Sent when the transaction has committed. The time of one that is under way stays as it is, or it were never late.
     """
-    queues = {queue for served in WorkerPresence.objects.alive().values_list("queues", flat=True) for queue in served}
+    serving = WorkerPresence.objects.taking_work().values_list("queues", flat=True)
+    queues = {queue for served in serving for queue in served}
     under_way = Canary.objects.filter(IS_UNDER_WAY)
     waiting = set(under_way.values_list("queue", flat=True))
     old = set(under_way.filter(rung_at__lt=Now() - LOST_AFTER).values_list("queue", flat=True))

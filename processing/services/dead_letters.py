@@ -18,10 +18,10 @@ from accounts.models import User
 from photos.problems import ConflictError, InvalidValueError, NotFoundError
 from processing.backlog import queues
 from processing.consent import ERASE_FACES
-from processing.dead_letters import DeadLetterGroup, alike, as_json, find, groups
+from processing.dead_letters import DeadLetterGroup, alike, find, groups
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import DISCARDED
-from processing.pipeline.advancing import reopen
+from processing.pipeline.advancing import hold_runs, reopen
 from processing.pipeline.discarding import await_again, skip_below
 from processing.pipeline.planning import lock_plan_for_reading
 from processing.publish import PHOTOS_PER_MESSAGE, ring_on_commit
@@ -31,13 +31,10 @@ __all__ = [
     "ErasureIsOwedError",
     "NotADeadLetterError",
     "WorkIsOpenError",
-    "alike",
-    "as_json",
     "discard",
     "discard_alike",
     "discard_library_runs",
     "discard_one",
-    "find",
     "groups",
     "restore",
     "restore_library_runs",
@@ -177,11 +174,13 @@ def _in_batches(runs: QuerySet[StageRun], change: Callable[[Found], int], **cond
     """
     meeting = StageRun.objects.filter(pk__in=runs.values("pk"), **condition)
     count = 0
-    for ids in _batches(list(meeting.order_by("pk").values_list("pk", flat=True))):
+    for batch in _batches(list(meeting.order_by("pk").values_list("pk", "photo_id"))):
         with transaction.atomic():
-            # before any run, and then in one order: whoever changes the plan takes many runs, in an order of its own
+            # before any run: whoever changes the plan takes many runs, in an order of its own
             lock_plan_for_reading()
-            rows = StageRun.objects.filter(pk__in=ids, **condition).order_by("pk").select_for_update(of=("self",))
+            # all runs of the photos at once: what waits for these changes too, and comes before others of them in order
+            hold_runs({photo_id for _, photo_id in batch})
+            rows = StageRun.objects.filter(pk__in=[pk for pk, _ in batch], **condition)
             count += change(list(rows.values_list("pk", "stage", "photo_id")))
     return count
 
@@ -265,6 +264,6 @@ def _ring(subjects: dict[str, list[UUID]]) -> None:
             ring_on_commit(task=work, queue=known[work], ids=ids[:most])
 
 
-def _batches(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    for start in range(0, len(ids), RUNS_PER_TRANSACTION):
-        yield ids[start : start + RUNS_PER_TRANSACTION]
+def _batches(rows: Sequence[tuple[UUID, UUID]]) -> Iterator[Sequence[tuple[UUID, UUID]]]:
+    for start in range(0, len(rows), RUNS_PER_TRANSACTION):
+        yield rows[start : start + RUNS_PER_TRANSACTION]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from photos.models import FaceEmbedding, GroupLoss
@@ -59,6 +60,7 @@ class Grouped:
     persons: dict[UUID, UUID | None]
     new_people: list[UUID]
     losses: list[GroupLoss]
+    let_go: list[people.LetGo]
 
     def write(self) -> dict[str, int]:
         """Write it; gives the report."""
@@ -69,6 +71,7 @@ class Grouped:
             persons=self.persons,
             new_people=self.new_people,
             losses=self.losses,
+            let_go=self.let_go,
         )
         return {
             "faces": self.face_count,
@@ -79,11 +82,11 @@ class Grouped:
 
 
 def rule_in_use() -> Rule | None:
-    """Give the rule of the embedding model in use; none if there is no such model."""
-    selection = ModelSelection.objects.filter(task="face_embedding", in_use=True).first()
-    if selection is None:
+    """Give the rule of the embedding model in use; none if there is none, or only a newer release knows it."""
+    name = _model_in_use()
+    if name not in catalogue.MODELS:
         return None
-    model = catalogue.get(selection.model)
+    model = catalogue.get(name)
     threshold = settings.FACE_CLUSTER_THRESHOLD
     return Rule(
         model=model,
@@ -91,6 +94,12 @@ def rule_in_use() -> Rule | None:
         confidence=settings.FACE_MIN_CONFIDENCE,
         quality=settings.FACE_MIN_QUALITY,
     )
+
+
+def is_for_another_release() -> bool:
+    """Tell whether a model is in use that this release does not know: its groupings are left to a newer one."""
+    name = _model_in_use()
+    return name is not None and name not in catalogue.MODELS
 
 
 def request(*, library_id: UUID, model: str) -> None:
@@ -160,14 +169,13 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
         return NothingToDo(NO_MODEL)
     if not libraries_wanting_faces().filter(pk=library_id).exists():
         return NothingToDo(FACE_ANALYSIS_OFF)
-    people.let_go_of_candidates(library_id=library_id, model=rule.model.name)
     faces = people.read_library(library_id=library_id, model=rule.model.name)
     if _last_version(library_id) != rule.version:
         faces.components[:] = -1
     found = regroup(
         faces.vectors,
         faces.components,
-        {loss.component for loss in faces.losses},
+        {one.component for one in (*faces.losses, *faces.let_go)},
         threshold=rule.threshold,
         metric=rule.model.metric,
     )
@@ -190,20 +198,23 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
         persons={faces.face_ids[i]: person for i, person in zip(touched, chosen, strict=True)},
         new_people=list(new_ids.values()),
         losses=faces.losses,
+        let_go=faces.let_go,
     )
 
 
-def _libraries_with_faces(rule: Rule, among: Collection[UUID] | None) -> set[UUID]:
+def _libraries_with_faces(rule: Rule, among: Collection[UUID] | None) -> list[UUID]:
     libraries = libraries_wanting_faces()
     if among is not None:
         libraries = libraries.filter(pk__in=among)
-    rows = FaceEmbedding.objects.filter(model=rule.model.name, library__in=libraries)
-    losses = GroupLoss.objects.filter(model=rule.model.name, library__in=libraries)
-    return {
-        library_id
-        for found in (rows, losses)
-        for library_id in found.order_by().values_list("library_id", flat=True).distinct()
-    }
+    of_model = {"library": OuterRef("pk"), "model": rule.model.name}
+    # of each library one row is looked for, and not all of its vectors for the libraries that they are of
+    rows, losses = Exists(FaceEmbedding.objects.filter(**of_model)), Exists(GroupLoss.objects.filter(**of_model))
+    return list(libraries.filter(rows | losses).values_list("pk", flat=True))
+
+
+def _model_in_use() -> str | None:
+    rows = ModelSelection.objects.filter(task="face_embedding", in_use=True)
+    return rows.values_list("model", flat=True).first()
 
 
 def _is_dead_letter(library_id: UUID, rule: Rule) -> bool:

@@ -2,13 +2,15 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
+from botocore.exceptions import BotoCoreError, ClientError
+from django.db import InterfaceError, OperationalError, connection, transaction
 from psycopg2.errors import LockNotAvailable
 
 from photos import storage
@@ -32,6 +34,8 @@ LEASE = timedelta(minutes=1)
 # a stage is at work on the photo, or somebody plans it: either takes seconds
 BUSY_WAIT = timedelta(seconds=10)
 TROUBLE_WAIT = timedelta(seconds=30)
+# of one prefix that cannot be swept though its store answers: each wait doubles the time since its first try
+LONGEST_WAIT = timedelta(minutes=10)
 # nothing at all has been stored yet, or somebody has to mount a disk
 EMPTY_WAIT = timedelta(minutes=5)
 # of temporary files: longer than any write, and than any two clocks are apart
@@ -59,7 +63,7 @@ def sweep(*, limit: int = 1000, seconds: float = 15) -> Swept:
 
     Ends after `limit` prefixes or so many seconds. Any number of sweeps may run at once, and each may be killed at any
     line: what it had in hand is taken up again. Where a stage that stores objects is at work on the photo, or the store
-    is in trouble, the prefix is left for another time.
+    is in trouble, the prefix is left for another time; one that cannot be swept keeps no other one waiting.
     """
     deadline = time.monotonic() + seconds
     troubled: dict[str, timedelta] = {}
@@ -73,9 +77,11 @@ def sweep(*, limit: int = 1000, seconds: float = 15) -> Swept:
             if time.monotonic() >= deadline:
                 object_sweeps.put_off(one, wait=timedelta(0))
                 continue
-            count = None if one.alias in troubled else _sweep(one, troubled)
+            if one.alias in troubled:
+                object_sweeps.put_off(one, wait=troubled[one.alias])
+                continue
+            count = _sweep(one, troubled)
             if count is None:
-                object_sweeps.put_off(one, wait=troubled.get(one.alias, BUSY_WAIT))
                 continue
             object_sweeps.finish(one)
             prefixes += 1
@@ -128,20 +134,25 @@ def request_for_lost_photos(photo_ids: Iterable[UUID]) -> None:
 
 
 def _sweep(taken: TakenSweep, troubled: dict[str, timedelta]) -> int | None:
-    """Sweep one prefix; gives how many objects it deleted, or none where it has to be left for another time."""
+    """Sweep one prefix; gives how many objects it deleted, or none where it was put off."""
     try:
         count = _delete_unnamed(taken)
     except _PhotoBusyError:
+        object_sweeps.put_off(taken, wait=BUSY_WAIT)
         return None
     except (OperationalError, InterfaceError):
         raise  # the database's trouble: what is in hand is taken up again when it is over
     except _StoreEmptyError:
         logger.warning("the store %r is empty, or not mounted: %s waits", taken.alias, taken.prefix)
         troubled[taken.alias] = EMPTY_WAIT
+        object_sweeps.put_off(taken, wait=EMPTY_WAIT)
         return None
     except Exception as error:
         logger.exception("%s/%s was not swept (%s)", taken.alias, taken.prefix, describe(error).code)
-        troubled[taken.alias] = TROUBLE_WAIT
+        if _is_store_in_trouble(error):
+            troubled[taken.alias] = TROUBLE_WAIT
+        # also where nothing answers: the next sweep of this store begins with another prefix
+        object_sweeps.put_off(taken, wait=min(LONGEST_WAIT, max(TROUBLE_WAIT, taken.tried_for)))
         return None
     if count:
         SWEPT_OBJECTS.labels(taken.reason).inc(count)
@@ -149,24 +160,45 @@ def _sweep(taken: TakenSweep, troubled: dict[str, timedelta]) -> int | None:
     return count
 
 
+def _is_store_in_trouble(error: Exception) -> bool:
+    """Tell whether the store does not answer, so that no other prefix fares better."""
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return isinstance(error, BotoCoreError | ConnectionError | TimeoutError)
+
+
 def _delete_unnamed(taken: TakenSweep) -> int:
-    found = [one.key for one in storage.list_objects(alias=taken.alias, prefix=taken.prefix)]
+    found = _found(taken)
     if not found and storage.is_store_empty(alias=taken.alias):
         raise _StoreEmptyError
     if not taken.prefix.endswith("/"):
         # no lock: what was to name it can no longer be committed, since this was taken up
-        return _delete(taken, {taken.prefix} & set(found), named=_named_original(taken))
+        unnamed = set(found) - _named_original(taken)
+        storage.delete_objects(alias=taken.alias, keys=unnamed)
+        return len(unnamed)
     photo_id = storage.photo_of_prefix(taken.prefix)
     if not set(found) - _named_derived(photo_id):
         return 0
     with _photo_at_rest(photo_id):
-        return _delete(taken, found, named=_named_derived(photo_id))
-
-
-def _delete(taken: TakenSweep, keys: Collection[str], *, named: Collection[str]) -> int:
-    unnamed = sorted(set(keys) - set(named))
-    storage.delete_objects(alias=taken.alias, keys=unnamed)
+        unnamed = sorted(set(found) - _named_derived(photo_id))
+        for key in unnamed:
+            _see_that_locks_hold()
+            storage.delete_objects(alias=taken.alias, keys=[key])
     return len(unnamed)
+
+
+def _found(taken: TakenSweep) -> list[str]:
+    if taken.prefix.endswith("/"):
+        return [one.key for one in storage.list_objects(alias=taken.alias, prefix=taken.prefix)]
+    found = storage.find_object(alias=taken.alias, key=taken.prefix)
+    return [found.key] if found else []
+
+
+def _see_that_locks_hold() -> None:
+    """Raise OperationalError where the connection is gone, and with it the locks: a stage may store anew by now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 def _named_original(taken: TakenSweep) -> set[str]:

@@ -1,7 +1,9 @@
 """Forgetting runs of versions that are no longer planned, once newer ones say what the photo is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import CharField, Exists, Func, OuterRef, Q, QuerySet, Value
@@ -20,28 +22,38 @@ def count_prunable(*, older_than: timedelta) -> dict[str, int]:
     return {stage.name: _prunable(stage.name, older_than).count() for stage in registry.all_stages()}
 
 
-def prune_runs(*, older_than: timedelta) -> Iterator[tuple[str, int]]:
-    """Delete runs of superseded versions that ended longer ago; gives the stage and the count of each transaction.
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many runs of a stage one transaction has deleted, and how many it left because somebody held them."""
+
+    stage: str
+    deleted: int
+    in_use: int
+
+
+def prune_runs(*, older_than: timedelta) -> Iterator[Pruned]:
+    """Delete runs of superseded versions that ended longer ago; gives what each transaction did.
 
     A run is superseded when its version is not planned any more and a later run of the photo and the stage (and of the
     same model, whose results are rows of their own) is done, or when it was ended unrun for that reason. Never deleted:
     the last done run, what is open or dead, and what a person has discarded.
     """
     for stage in registry.all_stages():
-        while True:
-            deleted = _prune_some(stage.name, older_than)
-            if not deleted:
-                break
-            yield stage.name, deleted
+        # each goes on after the one before, so that what is kept is looked at once
+        found = _prunable(stage.name, older_than).order_by("pk").values_list("pk", flat=True)
+        chosen = list(found[:RUNS_PER_TRANSACTION])
+        while chosen:
+            yield _prune_some(stage.name, older_than, chosen)
+            chosen = list(found.filter(pk__gt=chosen[-1])[:RUNS_PER_TRANSACTION])
 
 
 @transaction.atomic
-def _prune_some(stage: str, older_than: timedelta) -> int:
+def _prune_some(stage: str, older_than: timedelta, chosen: Sequence[UUID]) -> Pruned:
     # asked again under the lock: one may have been planned and reopened since it was chosen
-    chosen = list(_prunable(stage, older_than).values_list("pk", flat=True)[:RUNS_PER_TRANSACTION])
-    held = _prunable(stage, older_than).filter(pk__in=chosen).select_for_update(of=("self",), skip_locked=True)
-    deleted, _ = StageRun.objects.filter(pk__in=list(held.values_list("pk", flat=True))).delete()
-    return deleted
+    prunable = _prunable(stage, older_than).filter(pk__in=chosen)
+    held = list(prunable.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True))
+    deleted, _ = StageRun.objects.filter(pk__in=held).delete()
+    return Pruned(stage=stage, deleted=deleted, in_use=prunable.count() if len(held) < len(chosen) else 0)
 
 
 def _prunable(stage: str, older_than: timedelta) -> QuerySet[StageRun]:

@@ -49,10 +49,11 @@ def _begin_anew(photo_ids: Sequence[UUID], choice: Choice, stages: Sequence[Stag
     # both before any run, as everybody does
     lock_plan_for_reading()
     photo_ids = keep_from_deletion(photo_ids)
-    held = {stage.name: _lock(runs_to_reopen(choice, stage, photo_ids)) for stage in stages}
-    count = 0 if choice == Choice.DEAD else _plan(photo_ids, stages)
+    hold_runs(photo_ids)
+    found = {stage.name: list(_ids(runs_to_reopen(choice, stage, photo_ids))) for stage in stages}
+    count = _plan_for_dead(photo_ids, stages) if choice == Choice.DEAD else _plan(photo_ids, stages)
     for stage in stages:
-        runs = StageRun.objects.filter(pk__in=held[stage.name])
+        runs = StageRun.objects.filter(pk__in=found[stage.name])
         reopened = reopen(runs, lane=Lane.BACKFILL)
         if reopened:
             ids = list(runs.values_list("photo_id", flat=True))
@@ -61,9 +62,15 @@ def _begin_anew(photo_ids: Sequence[UUID], choice: Choice, stages: Sequence[Stag
     return count
 
 
-def _lock(runs: QuerySet[StageRun]) -> list[UUID]:
-    """Lock runs in one order for all who lock many; gives their ids."""
-    return list(runs.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+def _plan_for_dead(photo_ids: Sequence[UUID], stages: Sequence[Stage]) -> int:
+    """Plan in the place of dead runs of versions that are not planned any more, which are superseded by that."""
+    count = 0
+    for stage in stages:
+        dead = StageRun.objects.dead().filter(photo_id__in=photo_ids, stage=stage.name)
+        old = dead.exclude(version__in=stage.planned_versions())
+        old_of = sorted(set(old.values_list("photo_id", flat=True)))
+        count += _plan(old_of, [stage]) if old_of else 0
+    return count
 
 
 def _plan(photo_ids: Sequence[UUID], stages: Sequence[Stage]) -> int:
@@ -75,11 +82,6 @@ def _plan(photo_ids: Sequence[UUID], stages: Sequence[Stage]) -> int:
             bare = set(photo_ids) - set(planned.values_list("photo_id", flat=True))
             count += plan(sorted(bare), lane=Lane.BACKFILL) if bare else 0
     return count
-
-
-def plan_missing(*, photos: QuerySet[Photo]) -> int:
-    """Plan the runs that photos should have and have not: after a new version, a new setting, a new stage."""
-    return sum(plan(chunk, lane=Lane.BACKFILL) for chunk in batched_ids(_ids(photos)))
 
 
 def run_again(*, photos: QuerySet[Photo], stage: str) -> int:
@@ -106,5 +108,5 @@ def _run_again(photo_ids: Sequence[UUID], stage: str) -> int:
     return count
 
 
-def _ids(photos: QuerySet[Photo]) -> Iterator[UUID]:
-    return photos.order_by("pk").values_list("pk", flat=True).iterator()
+def _ids(rows: QuerySet[Photo] | QuerySet[StageRun]) -> Iterator[UUID]:
+    return rows.order_by("pk").values_list("pk", flat=True).iterator()

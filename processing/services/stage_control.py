@@ -15,6 +15,7 @@ from processing import backlog, history
 from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
 from processing.models.worker import ALIVE_FOR
 from processing.overview import Obstacles
+from processing.services import draining
 from processing.stages import registry
 from processing.stages.base import model_of
 from processing.task_policy import ring_for_many
@@ -82,12 +83,18 @@ def pause(*, work: str, by: User | None, reason: str = "") -> StagePause:
 
     Pausing what is paused says who and why anew. A pause that the circuit made becomes a person's, and no longer lifts
     itself. Raises NotFoundError for work that there is not, InvalidValueError for a reason longer than
-    REASON_MAX_LENGTH.
+    REASON_MAX_LENGTH, or which is a drain's.
     """
     _require_known(work)
     reason = reason.strip()
     if len(reason) > REASON_MAX_LENGTH:
         raise InvalidValueError(f"A reason has at most {REASON_MAX_LENGTH} characters.", field="reason")
+    if reason == draining.REASON:
+        raise InvalidValueError(
+            f"{reason!r} is the reason of `manage.py drain`, whose --end would lift this pause with its own: say it in "
+            "other words.",
+            field="reason",
+        )
     values = {
         "paused_at": Now(),
         "paused_by": by,

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from photos.models import Photo
 from photos.services import purge as photo_purge
@@ -59,9 +59,9 @@ def purge_expired(*, older_than: timedelta | None = None) -> int:
     age = timedelta(days=settings.TRASH_RETENTION_DAYS) if older_than is None else older_than
     if older_than is None and not age:
         return 0
-    limit = timezone.now() - age
-    expired = Photo.objects.filter(trashed_at__lt=limit).order_by("trashed_at").values_list("pk", flat=True)
-    still = Q(trashed_at__lt=limit)
-    count = photo_purge.purge_photos(photo_ids=expired[:PURGED_AT_ONCE], only=still, hold=hold_runs)
+    # by the database's clock: by that of a host which is ahead photos would go too early
+    expired = Q(trashed_at__lt=Now() - age)
+    photo_ids = Photo.objects.filter(expired).order_by("trashed_at").values_list("pk", flat=True)
+    count = photo_purge.purge_photos(photo_ids=photo_ids[:PURGED_AT_ONCE], only=expired, hold=hold_runs)
     object_sweeps.ring()
     return count

@@ -119,5 +119,5 @@ class Stage(ABC):
 
 
 def model_of(version: str) -> str:
-    """Give the model's name in a version made by `Stage.version_with`."""
-    return version.split(".")[2]
+    """Give the model's name in a version made by `Stage.version_with`; nothing in that of a stage without a model."""
+    return "".join(version.split(".")[2:3])

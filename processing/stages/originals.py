@@ -16,13 +16,16 @@ def open_original(photo: Photo) -> Iterator[BinaryIO]:
     """Open a photo's original for an engine; what is done inside the block is limited in time by the photo's size.
 
     In a pool child the limits end the process, and its parent gives the run back. Raises as `integrity.open_original`
-    does.
+    does, and DamagedImageError.
     """
-    allowance = imaging.time_allowance(
-        pixels=photo.width * photo.height,
-        max_pixels=settings.IMAGE_MAX_PIXELS,
-        cpu_seconds=settings.DECODE_CPU_SECONDS,
-        wall_seconds=settings.DECODE_WALL_SECONDS,
-    )
-    with integrity.open_original(photo) as file, imaging.time_limited(file, allowance) as clocked:
-        yield clocked
+    with integrity.open_original(photo) as file:
+        pixels = max(photo.width * photo.height, imaging.coded_pixels(file, image_format=photo.image_format))
+        file.seek(0)
+        allowance = imaging.time_allowance(
+            pixels=pixels,
+            max_pixels=settings.IMAGE_MAX_PIXELS,
+            cpu_seconds=settings.DECODE_CPU_SECONDS,
+            wall_seconds=settings.DECODE_WALL_SECONDS,
+        )
+        with imaging.time_limited(file, allowance) as clocked:
+            yield clocked

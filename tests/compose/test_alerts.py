@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from processing import metrics, sweeps
 from processing.collector import LedgerCollector
+from processing.metrics_server import ProcessTreeCollector
 
 FOLDER = Path(settings.BASE_DIR) / "compose" / "prometheus"
 
@@ -41,8 +42,8 @@ def test_every_alert_fires_when_it_should_and_not_before(program: Callable[[str]
 def test_an_alert_that_fires_too_late_is_noticed(program: Callable[[str], str], tmp_path: Path) -> None:
     for name in ("alerts.yml", "alerts_test.yml"):
         shutil.copy(FOLDER / name, tmp_path)
-    changed = (tmp_path / "alerts.yml").read_text().replace("darkroom_queue_deaf == 1", "darkroom_queue_deaf == 2")
-    (tmp_path / "alerts.yml").write_text(changed)
+    rule = (tmp_path / "alerts.yml").read_text()
+    (tmp_path / "alerts.yml").write_text(rule.replace("(darkroom_queue_deaf) == 1", "(darkroom_queue_deaf) == 2"))
     tested = promtool(program, "test", "rules", "alerts_test.yml", folder=tmp_path)
     assert tested.returncode == 1
     assert "DarkroomQueueDeaf" in tested.stdout + tested.stderr
@@ -62,14 +63,15 @@ def given_names() -> set[str]:
     counted = {sample.name for family in REGISTRY.collect() for sample in family.samples}
     # a counter with labels has no sample before it is first used
     counted |= {f"{family.name}_total" for family in REGISTRY.collect() if family.type == "counter"}
-    return counted | {family.name for family in LedgerCollector().collect()}
+    read = (*LedgerCollector().collect(), *ProcessTreeCollector().collect())
+    return counted | {family.name for family in read}
 
 
 @pytest.mark.django_db
 def test_every_number_that_an_alert_watches_is_given() -> None:
     sweeps.note_sweep()
     watched = {name for rule in rules() for name in re.findall(r"\bdarkroom_\w+", rule["expr"])}
-    assert len(watched) == 15
+    assert len(watched) == 18
     assert watched <= given_names()
     assert "darkroom_expired_leases_total" in watched
     # it starts at zero, or the first that expires would be no increase

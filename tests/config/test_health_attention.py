@@ -163,3 +163,11 @@ def test_sweeps_of_objects_that_are_due_are_counted(insider: Client) -> None:
     views._ledger_registry.cache_clear()
     assert gauges(insider, "darkroom_due_object_sweeps") == {"": 2}
     assert round(gauges(insider, "darkroom_oldest_object_sweep_seconds")[""], -1) == 700
+    # one that is put off again and again is due in a moment, always: two hours are the longest that one may last
+    ObjectSweep.objects.all().delete()
+    ObjectSweep.objects.create(
+        alias="renditions", prefix="a/", reason="purged", created_at=ago(3 * 3600), due_at=ago(-9), final_at=ago(-9)
+    )
+    views._ledger_registry.cache_clear()
+    assert gauges(insider, "darkroom_due_object_sweeps") == {"": 0}
+    assert round(gauges(insider, "darkroom_oldest_object_sweep_seconds")[""], -1) == 3600

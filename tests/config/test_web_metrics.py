@@ -95,6 +95,14 @@ def test_the_ledger_is_counted(insider: Client) -> None:
         'darkroom_unfinished_runs{stage="people",state="pending"}': 1,
     }
     assert found['darkroom_unfinished_runs{stage="face_embedding",state="running"}'] == 0
+    waiting = {name: value for name, value in found.items() if name.startswith("darkroom_queue_pending_runs")}
+    assert waiting == {
+        'darkroom_queue_pending_runs{queue="ingest"}': 2,
+        'darkroom_queue_pending_runs{queue="faces"}': 0,
+        'darkroom_queue_pending_runs{queue="embeddings"}': 0,
+        'darkroom_queue_pending_runs{queue="people"}': 1,
+        'darkroom_queue_pending_runs{queue="maintenance"}': 0,
+    }
     assert found['darkroom_oldest_pending_seconds{stage="exif"}'] > 86400
     assert 0 <= found['darkroom_oldest_pending_seconds{stage="people"}'] < 60
     assert found['darkroom_oldest_pending_seconds{stage="renditions"}'] == 0

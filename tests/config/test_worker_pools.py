@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -98,7 +99,7 @@ def test_workers_of_models_spawn_their_processes_and_wait_for_them(environment: 
         children = pool_children(process)
         conf = asking.control.inspect([name], timeout=5).conf()[name]
 
-        assert name.startswith(f"embeddings-faces.{process.pid}@")
+        assert re.match(rf"embeddings-faces\.{process.pid}-[0-9a-f]{{4}}@", name)
         assert len(children) == 1
         assert "from billiard.spawn import spawn_main" in " ".join(children[0])
         assert conf["worker_pool_start_method"] == "spawn"

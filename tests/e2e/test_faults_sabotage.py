@@ -39,9 +39,13 @@ def test_whatever_is_switched_off_a_fault_goes_red(tmp_path: Path) -> None:
         assert (control["passed"], control["counts"]) == (True, ZEROS), said
         assert control["times"] > 0, said
         assert sabotaged["times"] == control["times"], said
+        # red by what was switched off, and not because the harness stumbled
         assert not sabotaged["passed"] or sabotaged["counts"] != ZEROS, said
-        # red by what was done, and not because the harness stumbled
         assert sabotaged["troubles"] == [], said
+        assert trial["is_right"], said
     assert trials["fencing"]["sabotaged"]["counts"]["doubled"] > 0, said
     assert trials["reconciler"]["sabotaged"]["counts"]["stuck"] > 0, said
+    assert trials["unique"]["sabotaged"]["counts"]["doubled"] > 0, said
+    assert "0 counted wrong" in trials["counting"]["control"]["figure"], said
+    assert "0 counted wrong" not in trials["counting"]["sabotaged"]["figure"], said
     assert done.returncode == 0, said

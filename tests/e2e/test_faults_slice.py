@@ -12,6 +12,8 @@ from django.conf import settings
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
 SEED = 7
+# of faults, on an installation that serves: what `make test` may spend on them
+LONGEST_SECONDS = 480
 # strikes and photos, of 500 in a full run
 COUNT = 40
 FAULTS = (
@@ -45,3 +47,8 @@ def test_a_slice_of_the_faults_loses_nothing(tmp_path: Path) -> None:
         assert result["times"] > 0, result
         assert result["counts"] == {"lost": 0, "doubled": 0, "wrong": 0, "stuck": 0, "leaked": 0}, result
         assert result["passed"], result
+        assert result["dead"] == 0, result
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["aftermath"]["is_right"], said
+    assert run["not_run"] == {}, said
+    assert run["seconds"] <= LONGEST_SECONDS, said

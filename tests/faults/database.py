@@ -1,11 +1,13 @@
 """What the harness asks the database, past the proxy."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import psycopg2
 
+# without messages, longer than a worker takes to start and to load a model, or a client of Redis to connect anew
+QUIET_SECONDS = 20.0
 _OPEN = "state IN ('pending', 'running')"
 # a run that waits below a dead one is moved by a person alone
 _UNSETTLED = f"""
@@ -14,14 +16,16 @@ _UNSETTLED = f"""
          + (SELECT count(*) FROM processing_stagerun AS run WHERE state = 'waiting' AND NOT EXISTS (
                 SELECT 1 FROM processing_stagerun AS dead WHERE dead.photo_id = run.photo_id AND dead.state = 'dead'))
 """
+_MOVEMENT = "SELECT state, count(*), sum(commits), max(finished_at) FROM processing_stagerun GROUP BY state ORDER BY 1"
 
 
 class Database:
     """Queries, each on a connection of its own: the server may be restarted between two."""
 
-    def __init__(self, address: Callable[[], str], *, quiet_seconds: float | None = None) -> None:
+    def __init__(self, address: Callable[[], str], *, messages: Callable[[], Mapping[str, int]] | None = None) -> None:
         self._address = address
-        self._quiet_seconds = quiet_seconds
+        # of a pipeline that moves by messages alone: how many lie where
+        self._messages = messages
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Run one statement and give its rows. Raises psycopg2.Error where the server is down."""
@@ -66,17 +70,21 @@ class Database:
     def wait_until_settled(self, *, seconds: float) -> bool:
         """Wait until nothing moves any more by itself; False if it still does after so long.
 
-        With `quiet_seconds`, False too where nothing was finished for so long.
+        With `messages` it is settled when none is left either, which may do again what is done; False too where
+        nothing has moved for QUIET_SECONDS.
         """
         deadline = time.monotonic() + seconds
-        left, quiet_since = -1, time.monotonic()
+        before: object = None
+        quiet_since = time.monotonic()
         while time.monotonic() < deadline:
-            before, left = left, self.unsettled()
-            if left == 0:
+            left, messages = self.unsettled(), self._messages() if self._messages else {}
+            if left == 0 and not any(messages.values()):
                 return True
-            if left != before:
-                quiet_since = time.monotonic()
-            elif self._quiet_seconds is not None and time.monotonic() - quiet_since > self._quiet_seconds:
-                return False
+            if self._messages:
+                now = (messages, self.rows(_MOVEMENT))
+                if now != before:
+                    before, quiet_since = now, time.monotonic()
+                elif time.monotonic() - quiet_since > QUIET_SECONDS:
+                    return False
             time.sleep(0.5)
         return False

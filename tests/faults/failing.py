@@ -5,6 +5,7 @@ uploaded is deleted for good, and `prove` must find the installation clean.
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,8 +65,19 @@ class Trial:
 
     @property
     def is_as_it_should_be(self) -> bool:
-        """Whether the fault is green, and red where it is sabotaged."""
-        return self.control.is_green and not self.sabotaged.is_green
+        """Whether the fault is green, and red where it is sabotaged, by what was switched off and nothing else."""
+        return self.control.is_green and not self.sabotaged.is_green and not self.doubt
+
+    @property
+    def doubt(self) -> str:
+        """Say why a red fault does not show what it should; empty where it does."""
+        red = self.sabotaged
+        if red.troubles:
+            return "the harness stumbled"
+        # what nobody returns does not end; whatever else is switched off, everything ends
+        if red.unsettled and self.switched_off != sabotage.RECONCILER:
+            return f"{red.unsettled} runs had not ended"
+        return "" if EVIDENCE[self.switched_off](red) else "red by something else"
 
 
 # what is switched off -> what it is, and the fault that must notice
@@ -74,6 +86,20 @@ TRIALS: dict[str, tuple[str, type[Fault]]] = {
     sabotage.RECONCILER: ("the reconciler: nobody returns expired leases or rings again", _DeadWorker),
     sabotage.COUNTING: ("counting at the claim: an attempt that kills its process is not counted", _DeadChild),
     sabotage.UNIQUE: ("the unique constraint on the bytes of a library's photos", _CutUpload),
+}
+
+
+def _counted_wrong(red: Result) -> bool:
+    figure = re.search(r"\b(\d+) counted wrong\b", red.figure)
+    return figure is not None and int(figure[1]) > 0
+
+
+# what is switched off -> whether a fault is red by that
+EVIDENCE: dict[str, Callable[[Result], bool]] = {
+    sabotage.FENCING: lambda red: red.counts["doubled"] > 0,
+    sabotage.RECONCILER: lambda red: red.counts["stuck"] > 0,
+    sabotage.COUNTING: _counted_wrong,
+    sabotage.UNIQUE: lambda red: red.counts["doubled"] > 0,
 }
 
 
@@ -97,27 +123,31 @@ def run(folder: Path, *, seed: int, models_dir: Path, pictures: Pictures, tell: 
 
 def line(trial: Trial) -> str:
     """Sum a trial up for a terminal."""
-    verdict = "as it should be" if trial.is_as_it_should_be else "NOT AS IT SHOULD BE"
+    doubt = f" ({trial.doubt})" if trial.doubt else ""
+    verdict = "as it should be" if trial.is_as_it_should_be else f"NOT AS IT SHOULD BE{doubt}"
     control = "green" if trial.control.is_green else f"red ({_why(trial.control)})"
     red = "GREEN" if trial.sabotaged.is_green else f"red ({_why(trial.sabotaged)})"
     return f"{trial.switched_off} switched off: {trial.control.name} {red}; with it {control}: {verdict}"
 
 
-def section(trials: Sequence[Trial]) -> str:
+def section(trials: Sequence[Trial], *, stamp: str) -> str:
     """Write the section of the report."""
     rows = [
         f"| {TRIALS[trial.switched_off][0]} | `{trial.control.name}` | "
         f"{'green' if trial.control.is_green else '**red**'} | "
-        f"{'**green**' if trial.sabotaged.is_green else f'red: {_why(trial.sabotaged)}'} |"
+        f"{'**green**' if trial.sabotaged.is_green else f'red: {_why(trial.sabotaged)}'} | "
+        f"{'yes' if trial.is_as_it_should_be else f'**no** {trial.doubt}'} |"
         for trial in trials
     ]
     head = [
         TITLE,
         "",
+        f"{stamp}.",
+        "",
         "Each of the four things that keep a run single, switched off by itself (`--sabotage`):",
         "",
-        "| switched off | fault | with it | without it |",
-        "| --- | --- | --- | --- |",
+        "| switched off | fault | with it | without it | red by that |",
+        "| --- | --- | --- | --- | --- |",
     ]
     return "\n".join([*head, *rows]) + "\n"
 

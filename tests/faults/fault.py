@@ -49,6 +49,10 @@ class Fault(ABC):
     times: ClassVar[int] = 10
     least: ClassVar[int] = 1
     settle_seconds: ClassVar[float] = 300.0
+    # whether an upload may be answered with trouble of the server's, and has to be made again
+    may_refuse_uploads: ClassVar[bool] = False
+    # whether dead letters are what it is about
+    makes_dead: ClassVar[bool] = False
 
     @abstractmethod
     def inject(self, world: Installation, chance: random.Random, *, times: int) -> int:

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import requests
 
 from config.embedded import scratch
 from faults.database import Database
 from faults.events import HISTORY, INJECTIONS, EventFile
-from faults.mounts import mount_store
+from faults.mounts import mount_store, unmount_store
 from faults.orders import OrderBook
 from faults.pictures import Pictures
 from faults.sabotage import Sabotage
@@ -30,9 +31,15 @@ from faults.uploading import Acknowledged, Client, Uploader
 REPOSITORY = Path(__file__).resolve().parents[2]
 EMAIL, PASSWORD = "admin@example.com", "a long enough password"
 START_SECONDS = 180.0
+# of a program that is waited for: longer than any of them takes
+PROGRAM_SECONDS = 1800.0
 HOST = "faults"
 # longer than a worker takes to load a model
 QUIET_SECONDS = 10.0
+# the one task of the plain pipeline
+PLAIN_TASK = "plain"
+# where Celery's transport keeps what was taken and not acknowledged, and when each comes back
+UNACKED = ("unacked", "unacked_index", "unacked_mutex")
 # name -> queues, with one process each: a fault that kills a worker kills no run that it does not mean
 WORKERS = {
     "ingest1": "ingest",
@@ -51,6 +58,8 @@ class Timing:
     sweep: int = 30
     stage_limit: int = 50
     infrastructure_wait: float = 10
+    # an upload is given up after this: the end of the default hour nobody could wait for, and none here takes a minute
+    upload_sweep: int = 120
     # added to every limit that a fault is judged by
     slack: float = 0
 
@@ -63,12 +72,14 @@ class Timing:
             "STAGE_TASK_TIME_LIMIT": str(self.stage_limit),
             # as in the default settings: what was claimed last has time to end
             "LEDGER_TASK_SECONDS": str(self.stage_limit * 3 // 5),
+            "DECODE_WALL_SECONDS": str(self.stage_limit * 3 // 5),
             "LEDGER_INFRASTRUCTURE_WAIT_SECONDS": str(self.infrastructure_wait),
+            "UPLOAD_SWEEP_SECONDS": str(self.upload_sweep),
         }
 
 
 # for a run of minutes: what is waited for is the same, for a shorter time; and other tests may want the processor too
-SHORT = Timing(lease=24, sweep=5, stage_limit=20, infrastructure_wait=2, slack=60)
+SHORT = Timing(lease=24, sweep=5, stage_limit=20, infrastructure_wait=2, upload_sweep=60, slack=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +124,17 @@ class Installation:
         self.history = EventFile(folder / HISTORY)
         self.store = Store(folder)
         self.sabotage = Sabotage(folder)
-        # nobody sweeps a plain pipeline: what does not move for a moment does not move any more
-        quiet_seconds = QUIET_SECONDS if parts.is_plain else None
-        self.database = Database(lambda: self.services.database_url, quiet_seconds=quiet_seconds)
-        self.supervisor = Supervisor()
+        # nobody sweeps a plain pipeline: it moves by messages alone, and is at rest when none is left
+        messages = self.count_messages if parts.is_plain else None
+        self.database = Database(lambda: self.services.database_url, messages=messages)
+        self.supervisor = Supervisor(folder)
         self.acknowledged = Acknowledged(folder / "acknowledged.tsv")
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = self._environment(models_dir)
         self.library = ""
+        # all that ever uploaded here
+        self.uploaders: list[Uploader] = []
 
     def start(self) -> None:
         """Prepare the database, start every process and wait until all of them are there."""
@@ -182,6 +195,38 @@ class Installation:
         uploader = self._uploader(url or self.url, library) if url or library else self.uploader
         return uploader.start(islice(self.pictures, count)).join()
 
+    def hints(self, stage: str, photos: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """Give the messages that tell of a stage's work on photos, as arguments of Celery's `send_task`.
+
+        Of Darkroom one, which may name nobody; of the plain pipeline one for each photo's run of that stage.
+        """
+        if not self.parts.is_plain:
+            return [{"name": stage, "kwargs": {"v": 1, "ids": list(photos)}}]
+        rows = self.database.rows(
+            "SELECT photo_id::text, stage, version FROM processing_stagerun "
+            "WHERE stage = %s AND photo_id = ANY(%s::uuid[]) ORDER BY photo_id, version",
+            stage,
+            list(photos),
+        )
+        return [{"name": PLAIN_TASK, "args": list(row)} for row in rows]
+
+    def count_messages(self) -> dict[str, int]:
+        """Count the messages that lie in each queue, and under `unacked` those that a worker has, or had when it died.
+
+        Raises redis.RedisError where Redis is down.
+        """
+        client, queues = self.services.redis(), self._queues
+        counts = {queue: client.llen(queue) for queue in queues}
+        return {**counts, UNACKED[0]: client.hlen(UNACKED[0])}
+
+    def forget_messages(self) -> None:
+        """Throw all messages away, also those that would come back after the visibility timeout."""
+        self.services.redis().delete(*self._queues, *UNACKED)
+
+    @property
+    def _queues(self) -> list[str]:
+        return sorted({queue for queues in self.parts.workers.values() for queue in queues.split(",")})
+
     @property
     def workers(self) -> list[Managed]:
         """The workers that are kept alive, in the order in which they were started."""
@@ -196,16 +241,24 @@ class Installation:
         return wait_for(self._workers_are_there, seconds=seconds, what="all workers are there", every=0.5)
 
     def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of the installation to its end, past the proxies: it asks, and suffers nothing."""
+        """Run a program of the installation to its end, past the proxies: it asks, and suffers nothing.
+
+        Raises RuntimeError where it does not come to an end.
+        """
         direct = {"DATABASE_URL": self.services.database_url, "REDIS_URL": self.services.redis_url}
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=REPOSITORY,
-            env=self.environment | direct | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            return subprocess.run(
+                [sys.executable, *arguments],
+                cwd=REPOSITORY,
+                env=self.environment | direct | environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=PROGRAM_SECONDS,
+            )
+        except subprocess.TimeoutExpired as error:
+            said = (error.stderr or b"")[-2000:]
+            raise RuntimeError(f"{' '.join(arguments)} did not end in {error.timeout:.0f} s: {said!r}") from error
 
     def run(self, *arguments: str) -> str:
         """Run a program of the installation that must succeed; gives what it printed."""
@@ -245,10 +298,14 @@ class Installation:
         if keep_data:
             shutil.copytree(self.store_folder, self.folder / "photos", dirs_exist_ok=True)
         self.services.close()
+        if self.has_own_file_system:
+            unmount_store(self.store_folder)  # or its folder could not be deleted
 
     def _uploader(self, url: str, library: str = "") -> Uploader:
         client = Client(url, email=EMAIL, password=PASSWORD)
-        return Uploader(client, library=library or self.library, acknowledged=self.acknowledged)
+        uploader = Uploader(client, library=library or self.library, acknowledged=self.acknowledged)
+        self.uploaders.append(uploader)
+        return uploader
 
     def _workers_are_there(self) -> bool:
         wanted = {f"{one.name}@{HOST}" for one in self.workers}

@@ -108,21 +108,13 @@ def rung_again(injections: Iterable[Event], history: Sequence[Event]) -> list[fl
 
 
 def loads_of(history: Iterable[Event]) -> dict[int, tuple[float, float]]:
-    """Give, by process, when it was born and how long it took to load: its imports, and its first piece of work."""
-    loads: dict[int, tuple[float, float]] = {}
-    claimed: dict[int, float] = {}
-    loaded: set[int] = set()
-    for event in history:
-        pid = event["pid"]
-        if event["kind"] == "ready":
-            loads[pid] = (event["t"] - event["seconds"], event["seconds"])
-        elif event["kind"] == "claim" and event["runs"]:
-            claimed.setdefault(pid, event["t"])
-        elif event["kind"] == "commit" and pid in claimed and pid in loads and pid not in loaded:
-            loaded.add(pid)
-            born, seconds_so_far = loads[pid]
-            loads[pid] = (born, seconds_so_far + event["t"] - claimed[pid])
-    return loads
+    """Give, by process, when it was born and how long it took to load, until it could claim.
+
+    What it loads after a claim delays no claim that is measured.
+    """
+    return {
+        event["pid"]: (event["t"] - event["seconds"], event["seconds"]) for event in history if event["kind"] == "ready"
+    }
 
 
 def commits_per_run(history: Iterable[Event]) -> dict[str, int]:

@@ -9,6 +9,7 @@ STORE_BYTES = 8 * 1024**3
 _CLONE_NEWNS = 0x00020000
 _CLONE_NEWUSER = 0x10000000
 _MS_REMOUNT, _MS_REC, _MS_PRIVATE = 0x20, 0x4000, 0x40000
+_MNT_DETACH = 2
 _ATTEMPTS = 20
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,6 +36,12 @@ def mount_store(folder: Path, *, size: int = STORE_BYTES) -> bool:
     """Mount an empty file system in memory on a folder; False where it is not allowed."""
     folder.mkdir(parents=True, exist_ok=True)
     return _libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, f"size={size},mode=0755".encode()) == 0
+
+
+def unmount_store(folder: Path) -> None:
+    """Take it away again, with all that lies on it, also if somebody still has a file of it open. Raises OSError."""
+    if _libc.umount2(bytes(folder), _MNT_DETACH) != 0:
+        raise OSError(ctypes.get_errno(), f"{folder} stays mounted")
 
 
 def fill(folder: Path, *, leave: int) -> None:

@@ -37,6 +37,9 @@ _book: OrderBook
 _injections: EventFile
 _history: EventFile
 _last_committed: Any = None
+# what this process computes at the moment; and whether somebody is on the way to kill it in the midst of that
+_computing = ""
+_is_doomed = False
 
 
 def begin(folder: Path) -> None:
@@ -73,12 +76,14 @@ def install(folder: Path) -> None:
 
 def wrap_stages() -> None:
     """Wrap what every pipeline calls of a stage."""
+    from photos import integrity
     from processing.stages import registry
 
     for stage in {type(stage) for stage in registry.all_stages()}:
         wrap(stage, "load", _around_load)
         wrap(stage, "compute", _around_compute)
         wrap(stage, "store", _around_store)
+    wrap(integrity, "open_original", _around_open_original)
 
 
 def wrap_store(folder: Path) -> None:
@@ -86,7 +91,7 @@ def wrap_store(folder: Path) -> None:
     from photos import storage
     from photos.storage import objects
 
-    store = Misbehaving(folder, _injections)
+    store = Misbehaving(folder, _injections, worker=lambda: held.described()["worker"])
     # where every request of a backend begins and ends, and where what was read comes out
     wrap(objects, "storage_operation", store.operation)
     for name in ("open_object", "open_whole_object", "read_object"):
@@ -95,8 +100,11 @@ def wrap_store(folder: Path) -> None:
 
 def reach(point: str, *, stage: str, then: Callable[[], Any] | None = None) -> Any:
     """Carry out an order for this point, if there is one. With `then`, a deadly one strikes in the midst of it."""
+    global _is_doomed  # noqa: PLW0603 - of this process, and it does not get rid of it
     holding = held.described()
-    taken = _book.take(point=point, stage=stage, worker=holding["worker"], attempts=held.attempts())
+    attempts = held.attempts()
+    # who is killed already takes no second order with him
+    taken = None if _is_doomed else _book.take(point=point, stage=stage, worker=holding["worker"], attempts=attempts)
     if taken is None:
         return then() if then else None
     name, order = taken
@@ -106,6 +114,7 @@ def reach(point: str, *, stage: str, then: Callable[[], Any] | None = None) -> A
     if not is_delayed:
         actions.carry_out(order)
         return then() if then else None
+    _is_doomed = True
     actions.kill_from_outside(order)
     then()
     return actions.wait_for_death()
@@ -147,18 +156,34 @@ def _note_claim(work: str, leases: list[Any], *, since: float, worker: str, task
     held.take(leases)
     runs = [held.described_lease(lease) for lease in leases]
     seconds = round(time.monotonic() - since, 5)
-    _history.write(kind="claim", stage=work, worker=worker, task=task_id, runs=runs, seconds=seconds)
+    # what this process takes for the time of day
+    wall = round(time.time(), 1)
+    _history.write(kind="claim", stage=work, worker=worker, task=task_id, runs=runs, seconds=seconds, wall=wall)
 
 
 def _around_load(load: Callable[..., Any], stage: Any, lease: Any) -> Any:
     loaded = load(stage, lease)
-    reach("after_read", stage=stage.name)
+    # of an original nothing is read before it is computed with
+    if stage.needs:
+        reach("after_read", stage=stage.name)
     return loaded
 
 
 def _around_compute(compute: Callable[..., Any], stage: Any, loaded: Any, *, version: str) -> Any:
+    global _computing  # noqa: PLW0603 - a process computes one thing at a time
     point = COMPUTING.get(stage.name, "computing")
-    return reach(point, stage=stage.name, then=lambda: compute(stage, loaded, version=version))
+    _computing = stage.name
+    try:
+        return reach(point, stage=stage.name, then=lambda: compute(stage, loaded, version=version))
+    finally:
+        _computing = ""
+
+
+def _around_open_original(open_original: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    file = open_original(*arguments, **keywords)
+    if _computing:  # a stage reads it, and no page or check
+        reach("after_read", stage=_computing)
+    return file
 
 
 def _around_store(store: Callable[..., Any], stage: Any, loaded: Any, result: Any, *, version: str) -> Any:
@@ -204,6 +229,8 @@ def _around_return(give_back: Callable[..., Any], **keywords: Any) -> Any:
     if returned or getattr(loss, "dead", None):
         code = _code_of(keywords.values())
         _history.write(kind=give_back.__name__, returned=returned, dead=getattr(loss, "dead", {}), code=code)
+    elif give_back.__name__ == "expire_leases" and keywords["ledger"].WORK == "stage":
+        _history.write(kind="nothing_expired")
     return loss
 
 

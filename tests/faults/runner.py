@@ -1,18 +1,20 @@
 """Running faults one after another on one installation: photos, strikes, peace, verdict."""
 
-import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
+
+import psycopg2
 
 from faults import checking
 from faults.fault import Fault, Injected, Judgement
 from faults.installation import Installation
 from faults.measures import percentile
-from faults.uploading import Load
+from faults.uploading import Load, unexplained
 
 # of a fault, in the report
 MOST_FINDINGS = 20
@@ -33,6 +35,9 @@ class Result:
     figure: str
     passed: bool
     seconds: float
+    # runs that became dead letters meanwhile, and runs that had not ended when it was counted
+    dead: int = 0
+    unsettled: int = 0
     remarks: Sequence[str] = ()
     # what kept the harness itself from doing or measuring what it wanted
     troubles: Sequence[str] = ()
@@ -57,10 +62,10 @@ class Runner:
     share: float = 1.0
     # whether a fault's own criterion is asked for, beside `prove`
     is_judged: bool = True
-    longest_settle: float = math.inf
     results: list[Result] = field(default_factory=list)
     _findings: list[dict[str, Any]] = field(default_factory=list)
     _known: dict[str, int] = field(default_factory=lambda: dict.fromkeys(checking.COUNTS, 0))
+    _dead: frozenset[str] = frozenset()
 
     def warm_up(self, *, photos: int) -> None:
         """Take a few photos in without any fault: every process has loaded what it needs, and it works at all."""
@@ -77,22 +82,16 @@ class Runner:
         chance = random.Random(f"{self.seed} {fault.name}")
         started = time.monotonic()
         before = len(self.world.acknowledged.photos())
-        remarks: list[str] = []
         troubles: list[str] = []
-        times = 0
+        times = unsettled = 0
         judgement = Judgement(passed=False, figure="not measured")
-        try:
+        with _noting(troubles):
             fault.prepare(self.world)
             started = time.monotonic()
-            loads = self._loads(fault)
-            try:
-                times = fault.inject(self.world, chance, times=max(fault.least, round(fault.times * self.share)))
-            finally:
-                self.world.orders.disarm()
-                fault.heal(self.world)
-                for load in loads:
-                    load.end()
-            self._settle(fault, remarks)
+            times = self._strike(fault, chance)
+        with _noting(troubles):
+            unsettled = self._settle(fault)
+        if self.is_judged and not troubles:
             injected = Injected(
                 since=started,
                 until=time.monotonic(),
@@ -100,14 +99,23 @@ class Runner:
                 photos=self.world.acknowledged.photos()[before:],
                 events=self.world.injections.read(since=started),
             )
-            if self.is_judged:
+            with _noting(troubles):
                 judgement = fault.judge(self.world, injected)
-        except Exception as error:  # noqa: BLE001 - said in the report, as this fault's failure
-            troubles.append(f"{type(error).__name__}: {error}")
         photos = len(self.world.acknowledged.photos()) - before
-        result = self._result(fault, judgement, remarks, troubles, times=times, photos=photos, since=started)
+        result = self._result(
+            fault, judgement, troubles, times=times, photos=photos, unsettled=unsettled, since=started
+        )
         self.results.append(result)
         return result
+
+    def _strike(self, fault: Fault, chance: random.Random) -> int:
+        """Upload and inject; whatever happens, nothing goes on afterwards. Gives how often it struck."""
+        with ExitStack() as afterwards:
+            for load in self._loads(fault):
+                afterwards.callback(load.end)
+            afterwards.callback(fault.heal, self.world)
+            afterwards.callback(self.world.orders.disarm)
+            return fault.inject(self.world, chance, times=max(fault.least, round(fault.times * self.share)))
 
     def _loads(self, fault: Fault) -> list[Load]:
         loads = []
@@ -118,31 +126,36 @@ class Runner:
             loads.append(self.world.uploader.start(self.world.pictures, per_second=fault.per_second))
         return loads
 
-    def _settle(self, fault: Fault, remarks: list[str]) -> None:
+    def _settle(self, fault: Fault) -> int:
+        """Wait until everything has ended; gives how many runs have not."""
         self.world.wait_for_workers()
-        seconds = min(fault.settle_seconds, self.longest_settle)
-        if not self.world.database.wait_until_settled(seconds=seconds):
-            remarks.append(f"{self.world.database.unsettled()} runs had not ended after {seconds:.0f} s")
+        if self.world.database.wait_until_settled(seconds=fault.settle_seconds):
+            return 0
+        return self.world.database.unsettled()
 
     def _result(
         self,
         fault: Fault,
         judgement: Judgement,
-        remarks: list[str],
         troubles: list[str],
         *,
         times: int,
         photos: int,
+        unsettled: int,
         since: float,
     ) -> Result:
-        counts = dict(self._known)
+        counts, dead, findings = dict(self._known), [], []
         try:
+            dead = self._new_dead()
             verdict = checking.prove(self.world)
             counts = verdict.counts
-            remarks += [str(one) for one in verdict.findings if one not in self._findings][:MOST_FINDINGS]
+            findings = [str(one) for one in verdict.findings if one not in self._findings][:MOST_FINDINGS]
             self._findings = list(verdict.findings)
-        except RuntimeError as error:
-            troubles.append(str(error))
+        except (RuntimeError, psycopg2.Error) as error:
+            troubles.append(f"{type(error).__name__}: {error}")
+        refused = unexplained(self.world.uploaders, since=since, may_refuse=fault.may_refuse_uploads)
+        hitches = refused[:MOST_FINDINGS]
+        hitches += [f"{unsettled} runs had not ended after {fault.settle_seconds:.0f} s"] if unsettled else []
         added = {name: max(0, counts[name] - self._known[name]) for name in checking.COUNTS}
         self._known = counts
         return Result(
@@ -155,8 +168,25 @@ class Runner:
             p50=percentile(judgement.recoveries, 0.50),
             p99=percentile(judgement.recoveries, 0.99),
             figure=judgement.figure,
-            passed=judgement.passed and not remarks and not troubles,
+            passed=judgement.passed and not (hitches or findings or troubles) and (fault.makes_dead or not dead),
             seconds=time.monotonic() - since,
-            remarks=[*judgement.remarks, *troubles, *remarks],
+            dead=len(dead),
+            unsettled=unsettled,
+            remarks=[*judgement.remarks, *troubles, *hitches, *dead[:MOST_FINDINGS], *findings],
             troubles=troubles,
         )
+
+    def _new_dead(self) -> list[str]:
+        """Describe the runs that have become dead letters since this was last asked."""
+        rows = self.world.database.dead()
+        known, self._dead = self._dead, frozenset(str(row[0]) for row in rows)
+        return [f"dead: {work} {code}: {detail}" for pk, work, code, detail in rows if str(pk) not in known]
+
+
+@contextmanager
+def _noting(troubles: list[str]) -> Iterator[None]:
+    """Write down what the block raises: it is said in the report, as the failure of one fault, and ends no other."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - see above
+        troubles.append(f"{type(error).__name__}: {error}")

@@ -19,6 +19,7 @@ from faults.orders import Order
 from faults.pictures import Picture, Pictures
 
 TITLE = "## Soak"
+FAULT = "soak"
 FLAT = 0.05
 PER_SECOND = 1.0
 # more is not uploaded until some of it is done
@@ -49,24 +50,45 @@ class Soaked:
     growths: Sequence[Growth]
     counts: Mapping[str, int]
     unmeasured: Sequence[str] = ()
+    # what else went wrong: faults that ended before their time, work that did not end, dead letters
+    troubles: Sequence[str] = ()
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether every family is measured, and none has grown by more than is allowed."""
+        return bool(self.growths) and not self.unmeasured and all(growth.share <= FLAT for growth in self.growths)
 
     @property
     def is_right(self) -> bool:
-        """Whether every family is measured and flat, and nothing was lost, doubled, wrong, stuck or leaked."""
-        is_flat = all(growth.share <= FLAT for growth in self.growths)
-        return bool(self.growths) and is_flat and not self.unmeasured and not any(self.counts.values())
+        """Whether memory is flat, and nothing was lost, doubled, wrong, stuck or leaked, nor went wrong otherwise."""
+        return self.is_flat and not any(self.counts.values()) and not self.troubles
 
 
 @dataclass
-class _Faults:
-    """Strikes at random, from a thread."""
+class Faults:
+    """Strikes at random, from a thread, until `stop` is set."""
 
     world: Installation
     chance: random.Random
-    struck: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
+    # what ended the thread before its time
+    error: Exception | None = None
+    _done: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def struck(self) -> dict[str, int]:
+        """Count what was done, by kind. An order counts when somebody came by and carried it out, not when it lay."""
+        carried_out = (event["action"] for event in self.world.injections.read() if event["fault"] == FAULT)
+        return dict(self._done + Counter(carried_out))
 
     def run(self) -> None:
+        """Strike again and again."""
+        try:
+            self._run()
+        except Exception as error:  # noqa: BLE001 - a soak without faults must not pass for one: it is said
+            self.error = error
+
+    def _run(self) -> None:
         ways = (self._child_killed, self._worker_stopped, self._backend_terminated, self._redis, self._postgres)
         # the servers are restarted less often than processes end
         weights = (4, 3, 3, 1, 1)
@@ -74,7 +96,6 @@ class _Faults:
             self.world.orders.disarm()  # what nobody has come by
             [way] = self.chance.choices(ways, weights)
             way()
-            self.struck[way.__name__.lstrip("_")] += 1
 
     def _child_killed(self) -> None:
         worker = self.chance.choice(sorted(STRUCK))
@@ -88,17 +109,20 @@ class _Faults:
 
     def _worker_stopped(self) -> None:
         self.world.supervisor.restart(self.chance.choice(STOPPED))
+        self._done["worker_stopped"] += 1
 
     def _redis(self) -> None:
         self.world.services.stop(embedded.REDIS)
         self.world.services.start(embedded.REDIS)
+        self._done["redis"] += 1
 
     def _postgres(self) -> None:
         self.world.services.stop(embedded.POSTGRES)
         self.world.services.start(embedded.POSTGRES)
+        self._done["postgres"] += 1
 
     def _arm(self, point: str, stage: str, action: str, worker: str) -> None:
-        self.world.orders.arm(Order(fault="soak", point=point, stage=stage, action=action, worker=worker))
+        self.world.orders.arm(Order(fault=FAULT, point=point, stage=stage, action=action, worker=worker))
 
 
 def run(
@@ -111,7 +135,7 @@ def run(
     try:
         world.start()
         tell("Serving; the soak begins.")
-        faults = _Faults(world, random.Random(f"{seed} soak"))
+        faults = Faults(world, random.Random(f"{seed} soak"))
         striking = threading.Thread(target=faults.run, daemon=True)
         load = world.uploader.start(_paced(world), per_second=PER_SECOND)
         striking.start()
@@ -121,7 +145,7 @@ def run(
         world.orders.disarm()
         photos = load.end()
         world.wait_for_workers()
-        world.database.wait_until_settled(seconds=SETTLE_SECONDS)
+        troubles = _troubles(world, faults)
         verdict = checking.prove(world)
     finally:
         world.close()
@@ -133,9 +157,10 @@ def run(
         growths=growths,
         counts=verdict.counts,
         unmeasured=unmeasured,
+        troubles=troubles,
     )
-    (folder / "soak.md").write_text(section(soaked))
-    tell(section(soaked))
+    for trouble in troubles:
+        tell(f"NOT AS IT SHOULD BE: {trouble}")
     return soaked
 
 
@@ -148,7 +173,7 @@ def growths_of(samples: Sequence[Sample], *, seconds: float) -> tuple[list[Growt
     return [one for one in found.values() if one], [name for name, one in found.items() if one is None]
 
 
-def section(soaked: Soaked) -> str:
+def section(soaked: Soaked, *, stamp: str) -> str:
     """Write the section of the report."""
     faults = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in sorted(soaked.faults.items()))
     rows = [
@@ -161,14 +186,15 @@ def section(soaked: Soaked) -> str:
     parts = [
         TITLE,
         "",
-        f"`make soak`: {soaked.minutes:.0f} minutes, {soaked.photos} photos, {sum(soaked.faults.values())} faults",
-        f"({faults}); afterwards {counts}.",
+        f"{stamp}. `make soak`: {soaked.minutes:.0f} minutes, {soaked.photos} photos,",
+        f"{sum(soaked.faults.values())} faults ({faults}); afterwards {counts}.",
+        *(f"**{trouble}**" for trouble in soaked.troubles),
         "",
         "Resident memory that no file backs, of a parent and its children together (a page that they share counts for",
         "each): the median of the last third of the time against that of the middle third. A family whose processes",
         "were replaced is compared with itself at the same age of its youngest process.",
         "",
-        f"Most growth: {worst:+.1%}; {FLAT:.0%} are allowed. {'Flat.' if soaked.is_right else '**NOT FLAT.**'}",
+        f"Most growth: {worst:+.1%}; {FLAT:.0%} are allowed. {'Flat.' if soaked.is_flat else '**NOT FLAT.**'}",
         f"Not measured: {', '.join(soaked.unmeasured) or 'none'}.",
         "",
         "| family | processes | replaced | middle third | last third | growth | trend per hour |",
@@ -176,6 +202,14 @@ def section(soaked: Soaked) -> str:
         *rows,
     ]
     return "\n".join(parts) + "\n"
+
+
+def _troubles(world: Installation, faults: Faults) -> list[str]:
+    """Wait until all is done, and say what went wrong."""
+    found = [f"The faults ended early: {type(faults.error).__name__}: {faults.error}"] if faults.error else []
+    if not world.database.wait_until_settled(seconds=SETTLE_SECONDS):
+        found.append(f"{world.database.unsettled()} runs had not ended after {SETTLE_SECONDS:.0f} s.")
+    return found + [f"Dead: {work} {code}: {detail}." for _, work, code, detail in world.database.dead()]
 
 
 def _watch(world: Installation, *, seconds: float, recorder: Recorder, tell: Callable[[str], None]) -> list[Sample]:

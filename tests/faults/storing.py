@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import random
 import time
 from collections.abc import Callable, Container, Iterator
@@ -28,10 +27,11 @@ _FILE = "store.json"
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What the store does, to what share of the requests."""
+    """What the store does, to what share of the requests; `seed` decides which, of those of one worker in turn."""
 
     kind: str
     share: float
+    seed: int = 0
 
 
 class Store:
@@ -51,12 +51,14 @@ class Store:
 
 
 class Misbehaving:
-    """The processes' side: every read and write goes through here."""
+    """The processes' side: every read and write goes through here. `worker` names the worker that asks, if any."""
 
-    def __init__(self, folder: Path, injections: EventFile) -> None:
+    def __init__(self, folder: Path, injections: EventFile, *, worker: Callable[[], str] = str) -> None:
         self._path = folder / _FILE
         self._injections = injections
-        self._chance = random.Random(os.urandom(8))
+        self._worker = worker
+        self._trouble: Trouble | None = None
+        self._chance = random.Random()
 
     @contextmanager
     def operation(
@@ -83,9 +85,16 @@ class Misbehaving:
             trouble = Trouble(**json.loads(self._path.read_text()))
         except FileNotFoundError:
             return ""
-        if trouble.kind not in kinds or self._chance.random() >= trouble.share:
+        if trouble.kind not in kinds:
             return ""
-        self._injections.write(fault="storage", point=trouble.kind, stage="", worker="", company=0, runs=[], rung_by=[])
+        worker = self._worker()
+        if trouble != self._trouble:
+            self._trouble, self._chance = trouble, random.Random(f"{trouble.seed} {trouble.kind} {worker}")
+        if self._chance.random() >= trouble.share:
+            return ""
+        self._injections.write(
+            fault="storage", point=trouble.kind, stage="", worker=worker, company=0, runs=[], rung_by=[]
+        )
         return trouble.kind
 
     def _spoil(self, kind: str, answer: Any) -> Any:

@@ -5,6 +5,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -73,18 +74,26 @@ class Managed:
 
 @dataclass
 class Supervisor:
-    """Watches from a thread that lives as long as the harness: a child ends with the thread that started it."""
+    """Watches from a thread that lives as long as the harness: a child ends with the thread that started it.
 
+    `folder` is the installation's, which a guard ends if the harness is killed.
+    """
+
+    folder: Path
     managed: dict[str, Managed] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _thread: threading.Thread | None = None
+    _guard: subprocess.Popen[bytes] | None = None
 
     def add(self, managed: Managed) -> Managed:
         """Have a process started, soon, and kept alive."""
         with self._lock:
             self.managed[managed.name] = managed
         if self._thread is None:
+            guard = [sys.executable, str(Path(__file__).with_name("guarding.py")), str(self.folder)]
+            # in a session of its own: Ctrl-C is for the harness
+            self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE, start_new_session=True)
             self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
             self._thread.start()
         return managed
@@ -107,6 +116,8 @@ class Supervisor:
         if self._thread is not None:
             self._thread.join()
         _end(list(self.managed.values()))
+        if self._guard is not None:
+            self._guard.communicate()
 
     def _run(self) -> None:
         while not self._stop.wait(WATCH_EVERY_SECONDS):

@@ -7,12 +7,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from faults import memory, soaking
+from faults import memory, orders, soaking
+from faults.events import INJECTIONS, EventFile
 from faults.memory import MIB, Recorder, Sample
-from faults.soaking import Soaked
+from faults.orders import OrderBook
+from faults.soaking import Faults, Soaked
 from faults.supervisor import Managed
 
 SECONDS = 1800.0
@@ -78,17 +81,57 @@ def test_too_little_is_not_measured() -> None:
 
 
 def test_a_soak_is_right_only_if_all_is_flat_and_nothing_lost() -> None:
-    def soaked(leak: float, lost: int) -> Soaked:
+    def soaked(leak: float, lost: int, troubles: list[str] | None = None) -> Soaked:
         growths, unmeasured = soaking.growths_of(family(lambda t, _age: (100 + leak * t) * MIB), seconds=SECONDS)
         return Soaked(
-            minutes=30, photos=1, faults={"redis": 2}, growths=growths, counts={"lost": lost}, unmeasured=unmeasured
+            minutes=30,
+            photos=1,
+            faults={"redis": 2},
+            growths=growths,
+            counts={"lost": lost},
+            unmeasured=unmeasured,
+            troubles=troubles or [],
         )
+
+    def section(leak: float, troubles: list[str] | None = None) -> str:
+        return soaking.section(soaked(leak, 0, troubles), stamp="2026-11-22, commit abc")
 
     assert soaked(0, 0).is_right
     assert not soaked(0, 1).is_right
     assert not soaked(0.05, 0).is_right
-    assert "| ingest1 | 2 | none | 150.0 MiB | 150.0 MiB | +0.0% | +0.0% |" in soaking.section(soaked(0, 0))
-    assert "NOT FLAT" in soaking.section(soaked(0.05, 0))
+    assert not soaked(0, 0, ["The faults ended early."]).is_right
+    assert "| ingest1 | 2 | none | 150.0 MiB | 150.0 MiB | +0.0% | +0.0% |" in section(0)
+    assert "NOT FLAT" in section(0.05)
+    assert "2026-11-22, commit abc. `make soak`: 30 minutes, 1 photos," in section(0)
+    assert "**The faults ended early.**" in section(0, ["The faults ended early."])
+
+
+def soak_faults(folder: Path, services: object) -> Faults:
+    world = SimpleNamespace(
+        injections=EventFile(folder / INJECTIONS), orders=OrderBook(folder), services=services, supervisor=None
+    )
+    return Faults(world, random.Random(1))
+
+
+def test_a_fault_of_the_soak_counts_when_it_has_struck(tmp_path: Path) -> None:
+    faults = soak_faults(tmp_path, SimpleNamespace(stop=lambda _name: None, start=lambda _name: None))
+    for _ in range(3):
+        faults._child_killed()
+        faults._backend_terminated()
+    faults._redis()
+    assert len(faults.world.orders.armed()) == 6
+    assert faults.struck == {"redis": 1}
+    faults.world.injections.write(fault=soaking.FAULT, action=orders.KILL_CHILD, point="after_claim")
+    faults.world.injections.write(fault="storage", point="refuses")
+    assert faults.struck == {"redis": 1, "kill_child": 1}
+
+
+def test_a_soak_whose_faults_have_ended_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soaking, "BETWEEN_FAULTS_SECONDS", (0.0, 0.0))
+    faults = soak_faults(tmp_path, services=None)  # nothing can be stopped or restarted
+    faults.run()
+    assert isinstance(faults.error, AttributeError)
+    assert not faults.stop.is_set()
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells of anonymous memory")

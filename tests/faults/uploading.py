@@ -16,6 +16,7 @@ TIMEOUT_SECONDS = 60.0
 RETRY_SECONDS = 0.5
 GIVE_UP_SECONDS = 300.0
 TOKEN_SECONDS = 200.0
+ACCEPTED = frozenset({200, 201})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ class Uploader:
         self._lock = threading.Lock()
         self.requests: list[Upload] = []
         self.sources: dict[str, str] = {}
-        self.given_up: list[str] = []
+        # when (monotonic), and what was never taken in
+        self.given_up: list[tuple[float, str]] = []
 
     def start(self, pictures: Iterable[Picture], *, per_second: float | None = None) -> "Load":
         """Begin to upload; the load is waited for by its `join`."""
@@ -132,7 +134,7 @@ class Uploader:
         deadline = time.monotonic() + GIVE_UP_SECONDS
         while time.monotonic() < deadline:
             answer = self._post(picture, is_paced=is_paced)
-            if answer is not None and answer.status_code in {200, 201}:
+            if answer is not None and answer.status_code in ACCEPTED:
                 photo = answer.json()["id"]
                 # 200: an earlier request was taken in, and its answer was lost
                 digest = hashlib.sha256(picture.data).hexdigest()
@@ -142,7 +144,7 @@ class Uploader:
             if answer is not None and answer.status_code < 500:
                 raise RuntimeError(f"{picture.source} was refused: {answer.status_code} {answer.text[:300]}")
             time.sleep(RETRY_SECONDS)
-        self.given_up.append(picture.name)
+        self.given_up.append((time.monotonic(), picture.name))
         return None
 
     def since(self, since: float, until: float | None = None) -> list[Upload]:
@@ -166,6 +168,20 @@ class Uploader:
         with self._lock:
             self.requests.append(Upload(started, time.monotonic() - started, status, is_paced))
         return answer
+
+
+def unexplained(uploaders: Iterable[Uploader], *, since: float, may_refuse: bool) -> list[str]:
+    """Describe what went wrong with uploads since then; with `may_refuse`, only what was never taken in."""
+    found = []
+    for uploader in uploaders:
+        found += [f"{name} was never taken in" for t, name in uploader.given_up if t >= since]
+        if not may_refuse:
+            found += [
+                f"an upload was answered with {one.status or 'nothing'} after {one.seconds:.1f} s"
+                for one in uploader.since(since)
+                if one.status not in ACCEPTED
+            ]
+    return found
 
 
 class Load:

@@ -1,8 +1,8 @@
 """Files that were made to break readers, through the engines as the workers run them: `make fuzz`.
 
-PHOTOS=<folder> the good files to start from, CORPUS=<folder> files to try as they are and to start from as well,
-SEED=<number> and COUNT=<number> choose the mutations, PROCESSES=<number> how many examine them. REPLAY=<number>
-examines that one file of the seed again, in this process and without limits.
+PHOTOS=<folder> the good files to start from, CORPUS=<folder> files to try and to start from as well: all of them are
+tried as they are. SEED=<number> and COUNT=<number> choose the mutations, PROCESSES=<number> how many examine the files.
+REPLAY=<number> examines that one file of the seed again, in this process and without limits.
 
 Every file must end in a named state. Ends with status 1 where a process crashed or an error had no name; those files
 are kept below var/fuzz/.
@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fuzz_mutations import Case, plan
+from fuzz_mutations import Case, cuttable, plan
 from fuzz_samples import sample_files
 
 SLOWEST = 5
@@ -110,7 +110,11 @@ def main() -> int:
     processes = int(os.environ.get("PROCESSES") or 2)
     report = run(cases, seed=seed, samples=samples, processes=processes, kept=kept)
     say(*table(report))
-    say(f"\n{len(cases):,} files of {len(samples)} samples, seed {seed}, in {time.monotonic() - started:.0f} s.")
+    cuts = report.by_kind.get("truncated", Counter()).total()
+    say(
+        f"\n{len(samples):,} samples as they are and {len(cases) - len(samples):,} mutated files of them, seed {seed}, "
+        f"in {time.monotonic() - started:.0f} s; cut at {cuts:,} of their {cuttable(samples):,} whole kilobytes."
+    )
     return int(bool(report.bad))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from fuzz_fields import Field, length_fields
 
 KILOBYTE = 1024
-TRUNCATION_SHARE = 0.3  # of all files; every kilobyte of small files, evenly spread ones of large files
+TRUNCATION_SHARE = 0.4  # of the mutated files
 _SIGNATURES = (
     b"\xff\xd8\xff\xe0",
     b"\xff\xd8\xff\xe1",
@@ -52,25 +52,35 @@ class Case:
 
 
 def plan(samples: Sequence[Path], *, count: int, seed: int) -> list[Case]:
-    """Choose `count` files: every sample as it is, truncations at whole kilobytes, then mutations by turns."""
+    """Choose every sample as it is, and `count` mutated files: truncations at whole kilobytes, then the rest by turns.
+
+    There are more whole kilobytes than files to try: `cuttable` counts them, and each sample has its turn.
+    """
     chance = random.Random(f"{seed}:plan")
-    chosen: list[tuple[Path, str, int]] = [(sample, "unchanged", 0) for sample in samples[: count // 2]]
+    chosen: list[tuple[Path, str, int]] = [(sample, "unchanged", 0) for sample in samples]
+    total = len(chosen) + count
     chosen += _truncations(samples, limit=int(count * TRUNCATION_SHARE), chance=chance)
     kinds = list(MUTATIONS)
-    while len(chosen) < count:
+    while len(chosen) < total:
         chosen.append((chance.choice(samples), kinds[len(chosen) % len(kinds)], 0))
-    return [Case(number, *one) for number, one in enumerate(chosen[:count])]
+    return [Case(number, *one) for number, one in enumerate(chosen)]
+
+
+def cuttable(samples: Sequence[Path]) -> int:
+    """Count the places at which a sample can be cut at a whole kilobyte."""
+    return sum(len(_kilobytes(sample)) for sample in samples)
+
+
+def _kilobytes(sample: Path) -> range:
+    return range(KILOBYTE, sample.stat().st_size, KILOBYTE)
 
 
 def _truncations(samples: Sequence[Path], *, limit: int, chance: random.Random) -> list[tuple[Path, str, int]]:
-    each = max(1, limit // len(samples))
-    cuts = []
-    for sample in samples:
-        places = list(range(KILOBYTE, sample.stat().st_size, KILOBYTE))
-        if len(places) > each:
-            places = sorted(chance.sample(places, each))
-        cuts += [(sample, "truncated", place) for place in places]
-    chance.shuffle(cuts)
+    """Choose places by turns of the samples, each of which has as many as any other until it is cut everywhere."""
+    waiting = [(sample, chance.sample(_kilobytes(sample), len(_kilobytes(sample)))) for sample in samples]
+    cuts: list[tuple[Path, str, int]] = []
+    while len(cuts) < limit and (waiting := [(sample, places) for sample, places in waiting if places]):
+        cuts += [(sample, "truncated", places.pop()) for sample, places in waiting]
     return cuts[:limit]
 
 
@@ -107,7 +117,7 @@ def _repeat(data: bytes, chance: random.Random, _samples: Sequence[Path]) -> byt
 def _splice(data: bytes, chance: random.Random, samples: Sequence[Path]) -> bytes:
     """The head of one file before the body of another."""
     other = chance.choice(samples).read_bytes()
-    return data[: chance.randrange(1, min(len(data), 64 * KILOBYTE))] + other[chance.randrange(len(other)) :]
+    return data[: chance.randrange(1, max(2, min(len(data), 64 * KILOBYTE)))] + other[chance.randrange(len(other)) :]
 
 
 def _swap_format(data: bytes, chance: random.Random, _samples: Sequence[Path]) -> bytes:

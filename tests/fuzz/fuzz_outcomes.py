@@ -1,9 +1,10 @@
 """What the workers' engines make of one file, and how that is named."""
 
-import io
+import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from billiard.common import human_status
 from django.conf import settings
@@ -29,14 +30,23 @@ class Outcome:
 
 
 def examine(data: bytes) -> Outcome:
-    """Take a file through the door and the two stages that open originals, as the server and the workers do."""
+    """Take a file through the door and the two stages that open originals, as the server and the workers do.
+
+    It lies on disk, as originals do: a file in memory can be told to go to places where no other has any.
+    """
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        return _examine(file)
+
+
+def _examine(file: BinaryIO) -> Outcome:
     try:
-        header = imaging.read_header(io.BytesIO(data), max_pixels=settings.IMAGE_MAX_PIXELS)
+        header = imaging.read_header(file, max_pixels=settings.IMAGE_MAX_PIXELS)
     except Exception as error:  # noqa: BLE001 - whatever is not an engine's own error is what is looked for
         return _named(error, REFUSED)
     warnings: list[str] = []
     for stage in (_read_metadata, _render):
-        outcome = _attempt(stage, data, header, warnings)
+        outcome = _attempt(stage, file, header, warnings)
         if outcome is not None:
             return outcome
     return Outcome(DONE, "with warnings" if warnings else "")
@@ -50,33 +60,35 @@ def of_death(status: int) -> Outcome:
 
 
 def _attempt(
-    stage: Callable[[io.BytesIO, imaging.ImageHeader], list[str]],
-    data: bytes,
+    stage: Callable[[BinaryIO, imaging.ImageHeader], list[str]],
+    file: BinaryIO,
     header: imaging.ImageHeader,
     warnings: list[str],
 ) -> Outcome | None:
-    allowance = imaging.time_allowance(
-        pixels=header.width * header.height,
-        max_pixels=settings.IMAGE_MAX_PIXELS,
-        cpu_seconds=settings.DECODE_CPU_SECONDS,
-        wall_seconds=settings.DECODE_WALL_SECONDS,
-    )
     try:
-        with imaging.time_limited(io.BytesIO(data), allowance) as file:
-            warnings += stage(file, header)
+        shown = header.width * header.height
+        allowance = imaging.time_allowance(
+            pixels=max(shown, imaging.coded_pixels(file, image_format=header.format)),
+            max_pixels=settings.IMAGE_MAX_PIXELS,
+            cpu_seconds=settings.DECODE_CPU_SECONDS,
+            wall_seconds=settings.DECODE_WALL_SECONDS,
+        )
+        file.seek(0)
+        with imaging.time_limited(file, allowance) as clocked:
+            warnings += stage(clocked, header)
     except Exception as error:  # noqa: BLE001 - as above
         return _named(error, DEAD)
     return None
 
 
-def _read_metadata(file: io.BytesIO, header: imaging.ImageHeader) -> list[str]:
+def _read_metadata(file: BinaryIO, header: imaging.ImageHeader) -> list[str]:
     """Read the tags, and see that the row would take them."""
     found = exif.read_metadata(file, image_format=header.format)
     Metadata(**metadata_values(found)).clean_fields(exclude=["photo", "version"])
     return [warning.code for warning in found.warnings]
 
 
-def _render(file: io.BytesIO, header: imaging.ImageHeader) -> list[str]:
+def _render(file: BinaryIO, header: imaging.ImageHeader) -> list[str]:
     """Make all renditions, and open the preview as the processes that look for faces do."""
     made = imaging.render(
         file,

@@ -3,6 +3,7 @@
 import faulthandler
 import os
 import signal
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,7 @@ def test_every_mutated_file_ends_in_a_named_state(samples: list[Path], tmp_path:
     assert report.bad == []
     assert not (tmp_path / "kept").exists()
     states = {state: counts for state, counts in totals(report).items() if counts}
-    assert sum(states.values()) == COUNT
+    assert sum(states.values()) == len(samples) + COUNT
     assert set(states) <= {"done", "refused", "error", "stopped"}
     # and it was not all the same to the engines
     assert min(states["done"], states["refused"], states["error"]) > COUNT // 20
@@ -101,6 +102,54 @@ def test_what_goes_wrong_is_noticed_and_kept(
     assert len(report.bad) == len(list(tmp_path.iterdir())) == (odd if is_bad else 0)
     for case, _outcome in report.bad:
         assert (tmp_path / f"seed1-{case.number}{case.sample.suffix}").read_bytes() == case.sample.read_bytes()
+
+
+def test_every_sample_is_tried_as_it_is_beside_the_mutated_files(samples: list[Path]) -> None:
+    cases = plan(samples, count=10, seed=1)
+    assert [case.sample for case in cases if case.kind == "unchanged"] == samples
+    assert len(cases) == len(samples) + 10
+    assert [case.number for case in cases] == list(range(len(cases)))
+
+
+def test_every_sample_is_cut_before_one_is_cut_twice(samples: list[Path]) -> None:
+    places = {path: set(range(1024, path.stat().st_size, 1024)) for path in samples}
+    assert fuzz_mutations.cuttable(samples) == sum(map(len, places.values()))
+    for count in (100, 100_000):
+        cuts: dict[Path, list[int]] = {path: [] for path in samples}
+        for case in plan(samples, count=count, seed=2):
+            if case.kind == "truncated":
+                cuts[case.sample].append(case.cut)
+        most = max(map(len, cuts.values()))
+        for path, chosen in cuts.items():
+            assert len(set(chosen)) == len(chosen)
+            assert set(chosen) <= places[path]
+            assert len(chosen) in {most - 1, most, len(places[path])}
+    assert {path: set(chosen) for path, chosen in cuts.items()} == places
+
+
+@pytest.mark.parametrize("kind", MUTATIONS)
+def test_a_file_of_one_byte_can_be_mutated(tmp_path: Path, kind: str) -> None:
+    sample = tmp_path / "byte.jpg"
+    sample.write_bytes(b"\xff")
+    for number in range(20):
+        case = fuzz_mutations.Case(number=number, sample=sample, kind=kind)
+        assert isinstance(case.make(seed=1, samples=[sample]), bytes)
+
+
+def test_a_file_that_sends_its_reader_beyond_every_file_has_a_name(tmp_path: Path) -> None:
+    """A picture whose item of EXIF begins where no file of ext4 has a byte."""
+    fuzz_samples.write_samples(tmp_path)
+    data = bytearray((tmp_path / "still.heic").read_bytes())
+    assert fuzz_outcomes.examine(bytes(data)).state == "done"
+    start = data.index(b"iloc") + 8
+    # version 0 has bases and offsets of four bytes each; here are offsets of eight, and no bases
+    sizes, items, picture, _, base, one, offset, length = struct.unpack_from(">HHHHIHII", data, start)
+    assert (sizes, items, one) == (0x4440, 2, 1)
+    struct.pack_into(">HHHHHQI", data, start, 0x8400, items, picture, 0, one, base + offset, length)
+    exif, _ = struct.unpack_from(">HH", data, start + 22)
+    struct.pack_into(">HHHQI", data, start + 22, exif, 0, one, 2**60, 100)
+    outcome = fuzz_outcomes.examine(bytes(data))
+    assert outcome.state in {"done", "error"}, outcome.story
 
 
 def test_the_same_seed_gives_the_same_files(samples: list[Path]) -> None:

@@ -36,9 +36,11 @@ def dead(library: Library, stage: str = "renditions", error: RunError = DAMAGED,
     return factories.make_run(photo, stage, RunState.DEAD, **{**error.columns(stage), "attempt": 3, **values})
 
 
-def dead_library_run(library: Library, error: RunError = TIMED_OUT, **values: Any) -> LibraryRun:
-    ended = {"finished_at": timezone.now(), "version": "1", **error.columns("people")}
-    return LibraryRun.objects.create(library=library, kind="people", state=RunState.DEAD, **{**ended, **values})
+def dead_library_run(
+    library: Library, error: RunError = TIMED_OUT, *, kind: str = "people", **values: Any
+) -> LibraryRun:
+    ended = {"finished_at": timezone.now(), "version": "1", **error.columns(kind)}
+    return LibraryRun.objects.create(library=library, kind=kind, state=RunState.DEAD, **{**ended, **values})
 
 
 def rows(client: Client, **parameters: object) -> list[page_module.GroupRow]:

@@ -5,6 +5,7 @@ import json
 import factories
 import pytest
 from dead_letter_rows import (
+    DAMAGED,
     LIBRARY_RUNS,
     PAGE,
     REASON,
@@ -19,11 +20,13 @@ from dead_letter_rows import (
     rows,
     state_of,
 )
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import Library, User
-from processing.models import LibraryRun, RunState
+from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import INPUT_DISCARDED
 
 pytestmark = pytest.mark.django_db
@@ -103,7 +106,7 @@ def test_a_run_that_is_not_dead_is_not_discarded(admin: Client, library: Library
 def test_one_run_is_downloaded(admin: Client, library: Library) -> None:
     run, work = dead(library), dead_library_run(library)
     for page, one, name, subject in (
-        (RUNS, run, "stagerun", str(run.photo_id)),
+        (RUNS, run, "stagerun", {"id": str(run.photo_id), "original_filename": run.photo.original_filename}),
         (LIBRARY_RUNS, work, "libraryrun", None),
     ):
         response = admin.get(f"{page}{one.pk}/download_run/")
@@ -185,6 +188,31 @@ def test_chosen_runs_are_downloaded(admin: Client, library: Library, page: str) 
     name = "stageruns" if page == RUNS else "libraryruns"
     assert response["Content-Disposition"] == f'attachment; filename="{name}.json"'
     assert [one["id"] for one in json.loads(body(response))] == [str(chosen.pk)]
+
+
+@pytest.mark.parametrize("page", [RUNS, LIBRARY_RUNS])
+def test_a_download_reads_all_of_a_run_at_once_and_has_the_names_of_the_api(
+    admin: Client, library: Library, page: str
+) -> None:
+    make = dead if page == RUNS else dead_library_run
+    chosen = [make(library) for _ in range(5)]
+    response = admin.post(page, {"action": "download", "_selected_action": [run.pk for run in chosen]})
+    with CaptureQueriesContext(connection) as queries:
+        told = {one["id"]: one for one in json.loads(body(response))}
+    assert len(queries) == 1
+    assert {one["traceback"] for one in told.values()} == {chosen[0].traceback}
+    whole = admin.get(f"/api/v1/admin/dlq/{chosen[0].pk}").json()
+    assert told[str(chosen[0].pk)] == whole
+
+
+def test_a_run_that_goes_meanwhile_does_not_cut_a_download_short(admin: Client, library: Library) -> None:
+    chosen = [dead(library) for _ in range(3)]
+    response = admin.post(RUNS, {"action": "download", "_selected_action": [run.pk for run in chosen]})
+    parts = iter(response.streaming_content)
+    begun = next(parts)
+    StageRun.objects.all().delete()
+    told = json.loads(b"".join([begun, *parts]))
+    assert {(one["id"], one["traceback"]) for one in told} == {(str(run.pk), DAMAGED.traceback) for run in chosen}
 
 
 def test_the_list_of_a_group_shows_its_runs_alone(admin: Client, library: Library) -> None:

@@ -33,9 +33,9 @@ from django.utils import timezone
 from accounts.models import Library, Role, User
 from accounts.services.libraries import add_member
 from gallery.admin import dead_letters as page_module
-from gallery.admin import sidebar
+from gallery.admin import run_actions, sidebar
 from processing.ledger import RunError
-from processing.models import RunState
+from processing.models import LibraryRun, RunState
 from processing.models.ledger import DISCARDED, INPUT_DISCARDED
 
 pytestmark = pytest.mark.django_db
@@ -262,6 +262,57 @@ def test_a_group_of_library_work_is_retried_and_discarded(admin: Client, library
     assert state_of(again) == "pending"
 
 
+def test_faces_that_are_owed_to_be_erased_are_not_given_up(admin: Client, library: Library) -> None:
+    run = dead_library_run(library, kind="erase_faces")
+    (row,) = rows(admin)
+    assert (bool(row.retry_url), row.discard_url) == (True, "")
+    assert "/discard/?" not in content(admin)
+    page = f"{LIBRARY_RUNS}{run.pk}"
+    offered = [action["path"] for action in admin.get(f"{page}/change/").context["actions_detail"]]
+    assert offered == [f"{page}/retry_run/", f"{page}/download_run/"]
+    before = list(LibraryRun.objects.order_by("pk").values())
+    admin.post(row.retry_url.replace("/retry/", "/discard/"), SUBMITTED | {"reason": REASON})
+    owed = "1 run stays dead: faces that are owed to be erased are not given up. Mend the cause, and retry it."
+    assert messages(admin) == [owed]
+    assert list(LibraryRun.objects.order_by("pk").values()) == before
+    other = dead_library_run(library)
+    marked = {"action": "discard", "_selected_action": [run.pk, other.pk]}
+    response = admin.post(LIBRARY_RUNS, marked | SUBMITTED | {"reason": REASON}, follow=True)
+    assert [str(message) for message in response.context["messages"]] == ["1 run is discarded.", owed]
+    assert (state_of(run), state_of(other)) == ("dead", "skipped")
+
+
+def test_work_that_is_open_again_already_is_said_to_be(admin: Client, library: Library) -> None:
+    run = dead_library_run(library)
+    LibraryRun.objects.create(
+        library=library, kind="people", version="1", state=RunState.PENDING, queued_at=timezone.now()
+    )
+    before = list(LibraryRun.objects.order_by("pk").values())
+    (row,) = rows(admin)
+    admin.post(row.retry_url, SUBMITTED)
+    is_open = "1 run stays as it is: the library has an open run of the same work."
+    assert messages(admin) == [is_open]
+    assert list(LibraryRun.objects.order_by("pk").values()) == before
+    admin.post(row.discard_url, SUBMITTED | {"reason": REASON})
+    assert state_of(run) == "skipped"
+    admin.post(LIBRARY_RUNS, {"action": "restore", "_selected_action": [run.pk]})
+    assert messages(admin) == ["1 run is discarded.", is_open]
+    assert state_of(run) == "skipped"
+
+
+def test_the_question_does_not_give_a_count_that_was_not_finished(
+    admin: Client, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = [dead(library), dead(library)]
+    marked = {"action": "discard", "_selected_action": [run.pk for run in chosen]}
+    (row,) = rows(admin)
+    for limit, shown in ((2, "2"), (1, "1+")):
+        monkeypatch.setattr(run_actions, "COUNTED", limit)
+        assert f"Retry {shown} dead runs?" in admin.get(row.retry_url).content.decode()
+        assert f"Discard {shown} dead runs?" in admin.get(row.discard_url).content.decode()
+        assert f"Discard {shown} dead runs?" in admin.post(RUNS, marked).content.decode()
+
+
 def test_a_group_is_downloaded(admin: Client, library: Library) -> None:
     run = dead(library, finished_at=timezone.now() - timedelta(minutes=1))
     second = dead(library)
@@ -274,10 +325,9 @@ def test_a_group_is_downloaded(admin: Client, library: Library) -> None:
     found = {one["id"]: one for one in json.loads(body(response))}
     assert set(found) == {str(run.pk), str(second.pk)}
     letter = found[str(run.pk)]
-    told = ("photo", "file_name", "library", "work", "version", "attempts", "error_code", "error_detail", "exception")
+    told = ("photo", "library", "work", "version", "attempt", "error_code", "error_detail", "exception")
     assert [letter[name] for name in told] == [
-        str(run.photo_id),
-        run.photo.original_filename,
+        {"id": str(run.photo_id), "original_filename": run.photo.original_filename},
         {"id": str(library.pk), "name": "Archive"},
         "renditions",
         "v1",
@@ -353,7 +403,7 @@ def test_members_see_and_retry_what_their_roles_allow(client: Client, library: L
 
 def test_who_may_only_look_changes_nothing(client: Client, library: Library) -> None:
     run = dead(library)
-    Role.objects.create(name="auditor", permissions=["processing.view"])
+    Role.objects.create(name="auditor", permissions=["photos.view", "processing.view"])
     user = factories.make_user(is_staff=True)
     add_member(library=library, user=user, role="auditor")
     wanted = ["view_stagerun", "change_stagerun"]

@@ -257,6 +257,15 @@ def test_a_stage_that_there_is_not_is_refused(admin: Client, library: Library) -
     assert not StageRun.objects.filter(photo=photo).exists()
 
 
+def test_a_run_of_a_stage_that_only_another_release_knows_is_shown(admin: Client, library: Library) -> None:
+    photo = factories.make_photo(library)
+    run = factories.make_run(photo, "telepathy", RunState.PENDING)
+    response = admin.get(url(photo))
+    assert response.status_code == HTTPStatus.OK
+    assert [(row.run, row.obstacle) for row in response.context["runs"]] == [(run, "no_worker")]
+    assert admin.get(f"/admin/processing/stagerun/{run.pk}/change/").status_code == HTTPStatus.OK
+
+
 def test_one_photo_goes_to_the_trash_and_comes_back(admin: Client, library: Library) -> None:
     photo = factories.make_photo(library)
     assert admin.post(url(photo, "trash_photo"), SUBMITTED)["HX-Refresh"] == "true"

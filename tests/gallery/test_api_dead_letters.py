@@ -21,6 +21,7 @@ DLQ = "/api/v1/admin/dlq"
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 DECODER = RunError("unexpected_error", "at 17", "ValueError", "renditions.py:compute", "Traceback ...")
 LOST = RunError("worker_lost", "signal 11")
+WARNING = {"code": "unreadable_tag", "field": "GPS", "detail": "not a number"}
 DECODER_MARK = fingerprint(work="renditions", error=DECODER)
 LOST_MARK = fingerprint(work="exif", error=LOST)
 
@@ -191,7 +192,7 @@ def test_groups_count_what_failed_in_one_way(
 
 
 def test_one_run_is_read_with_its_traceback_in_whatever_state(client: Client, library: Library) -> None:
-    run = make_dead(library, worker="w@h", task_id="t", inputs={"renditions": "v0"})
+    run = make_dead(library, worker="w@h", task_id="t", inputs={"renditions": "v0"}, warnings=[WARNING])
     done = factories.make_run(factories.make_photo(library))
     grouping = make_dead_grouping(library)
 
@@ -205,10 +206,13 @@ def test_one_run_is_read_with_its_traceback_in_whatever_state(client: Client, li
         "not_before": None,
         "worker": "w@h",
         "task_id": "t",
+        "work_seconds": None,
         "inputs": {"renditions": "v0"},
+        "warnings": [WARNING],
     }
     assert client.get(f"{DLQ}/{done.pk}").json()["state"] == "done"
-    assert client.get(f"{DLQ}/{grouping.pk}").json()["inputs"] == {}
+    of_library = client.get(f"{DLQ}/{grouping.pk}").json()
+    assert (of_library["inputs"], of_library["warnings"]) == ({}, [])
     missing = client.get(f"{DLQ}/{uuid7()}")
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
 

@@ -264,3 +264,20 @@ def test_photos_are_not_changed_here(client: Client, full_photo: Photo, method: 
 
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert Photo.objects.filter(pk=full_photo.pk, width=40).exists()
+
+
+def test_a_stage_that_only_another_release_knows_is_told_as_well(client: Client, library: Library) -> None:
+    photo = factories.make_photo(library)
+    factories.make_run(photo, "telepathy", RunState.PENDING)
+
+    def told() -> list[tuple[str, str, str]]:
+        response = client.get(f"{PHOTOS}/{photo.pk}")
+        assert response.status_code == 200
+        return [(stage["stage"], stage["state"], stage["obstacle"]) for stage in response.json()["stages"]]
+
+    assert told() == [("telepathy", "pending", "no_worker")]
+    now = timezone.now()
+    WorkerPresence.objects.create(
+        name="newer", queues=["minds"], versions={"telepathy": ["v1"]}, started_at=now, seen_at=now
+    )
+    assert told() == [("telepathy", "pending", "")]

@@ -50,21 +50,29 @@ def test_a_deleted_photo_lies_in_the_trash_and_comes_back(editor: APIClient, lib
 
 
 @pytest.mark.parametrize("trashed", [False, True])
-def test_what_is_deleted_permanently_is_gone(
-    editor: APIClient, library: Library, photo_store: Path, trashed: bool
-) -> None:
+def test_what_is_deleted_permanently_is_gone(library: Library, photo_store: Path, trashed: bool) -> None:
+    admin = factories.client_of(factories.make_member(library, "admin"))
     photo = factories.make_photo(library, data=b"bytes", trashed_at=timezone.now() if trashed else None)
     other = factories.make_photo(library, data=b"other")
     factories.make_rendition(photo, "preview", data=b"preview")
     factories.make_face(photo, chip=b"chip")
     factories.make_run(photo)
-    assert editor.delete(f"{address(photo)}?permanently=true").status_code == 204
+    assert admin.delete(f"{address(photo)}?permanently=true").status_code == 204
     assert (list(Photo.objects.all()), StageRun.objects.count()) == ([other], 0)
     assert object_sweeps.sweep().objects_deleted == 3
     left = [str(path.relative_to(photo_store)) for path in photo_store.rglob("*") if path.is_file()]
     assert left == [f"originals/{other.storage_key}"]
-    for response in (editor.delete(f"{address(photo)}?permanently=true"), editor.post(f"{address(photo)}/restore")):
+    for response in (admin.delete(f"{address(photo)}?permanently=true"), admin.post(f"{address(photo)}/restore")):
         assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("trashed", [False, True])
+def test_who_may_use_the_trash_may_not_empty_it(editor: APIClient, library: Library, trashed: bool) -> None:
+    photo = factories.make_photo(library, trashed_at=timezone.now() if trashed else None)
+    before = Photo.objects.values().get()
+    response = editor.delete(f"{address(photo)}?permanently=true")
+    assert (response.status_code, response.json()["permission"]) == (403, "photos.purge")
+    assert (Photo.objects.values().get(), ObjectSweep.objects.count()) == (before, 0)
 
 
 def test_a_value_that_is_no_truth_is_refused(editor: APIClient, library: Library) -> None:

@@ -144,6 +144,17 @@ def test_what_cannot_be_done_now_is_done_later_and_its_last_time_with_it() -> No
     assert seconds_from_now() == {prefix_of(1): ("lost", 60, 3600), prefix_of(2): ("lost", 60, 60)}
 
 
+def test_it_is_known_for_how_long_one_is_being_tried() -> None:
+    object_sweeps.request(alias="originals", prefix=KEY, reason=REASON.UPLOAD)
+    [taken] = take()
+    assert taken.tried_for == timedelta(0)
+    assert object_sweeps.put_off(taken, wait=MINUTE)
+    ObjectSweep.objects.update(due_at=F("due_at") - HOUR, taken_at=F("taken_at") - HOUR)
+    [taken] = take()
+    assert taken.tried_for == HOUR
+    assert object_sweeps.put_off(taken, wait=MINUTE)
+
+
 @pytest.mark.parametrize("end", ["finish", "put_off"])
 def test_what_is_asked_for_during_a_sweep_is_swept_again(end: str) -> None:
     object_sweeps.request(alias="renditions", prefix=prefix_of(1), reason=REASON.LOST, final_in=HOUR)

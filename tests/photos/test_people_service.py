@@ -93,11 +93,27 @@ def test_candidates_are_let_go_of(library: Library, settings: Settings) -> None:
     decided = make_face(library, component=1, person=person, confidence=0.5, person_decided=True)
     settings.FACE_MIN_CONFIDENCE = 0.97
 
-    people.let_go_of_candidates(library_id=library.pk, model=MODEL)
+    late = make_face(library, component=1, person=person, confidence=0.96)
+    make_face(library, confidence=0.9)
 
     rows = FaceEmbedding.objects.values_list("face_id", "component", "face__person_id")
-    assert set(rows) == {(doubtful.pk, None, None), (sure.pk, 1, person.pk), (decided.pk, 1, person.pk)}
-    assert list(GroupLoss.objects.values_list("library_id", "model", "component")) == [(library.pk, MODEL, 1)]
+    before = set(rows.all())
+    found = people.read_library(library_id=library.pk, model=MODEL)
+    assert {(one.face_id, one.component) for one in found.let_go} == {(doubtful.pk, 1), (late.pk, 1)}
+    assert set(rows.all()) == before
+
+    # a person is sure of this one, after it was read
+    people.decide_face(face=late, person=person)
+    assert write(library, {}, let_go=found.let_go) == 0
+
+    assert set(rows.filter(face__in=[doubtful, sure, decided, late])) == {
+        (doubtful.pk, None, None),
+        (sure.pk, 1, person.pk),
+        (decided.pk, 1, person.pk),
+        (late.pk, None, person.pk),
+    }
+    assert people.has_ungrouped(library_id=library.pk, model=MODEL)
+    assert GroupLoss.objects.count() == 0
 
 
 def test_those_who_survive_are_named_or_decided_on(library: Library) -> None:

@@ -53,6 +53,16 @@ def test_each_says_when_it_was_stored() -> None:
     assert abs(datetime.now(tz=UTC) - found.modified_at) < timedelta(minutes=1)
 
 
+@pytest.mark.usefixtures("filled")
+def test_one_object_is_found_by_its_key_alone() -> None:
+    for key in ("", "a", "a/", "a/2", "a/2/", "a/2/x", "nowhere", "a/1/", "a/1/x", *OBJECTS):
+        # a key never ends in a slash
+        expected = {one for one in storage.list_objects(alias="originals", prefix=key) if one.key == key}
+        found = storage.find_object(alias="originals", key=key) if key.strip("/") == key and key else None
+        assert (found is not None) == (key in OBJECTS), key
+        assert {found} - {None} == expected
+
+
 def test_a_store_that_is_new_has_nothing(photo_store: Path) -> None:
     assert listed() == {}
     assert listed("a/") == {}
@@ -92,6 +102,8 @@ def test_a_bucket_that_is_gone_is_an_error(s3_storages: tuple[str, str], setting
     settings.STORAGES = settings.STORAGES | {"originals": settings.STORAGES["originals"] | {"OPTIONS": options}}
     with pytest.raises(ClientError, match="NoSuchBucket"):
         list(storage.list_objects(alias="originals"))
+    with pytest.raises(ClientError, match="404"):
+        storage.find_object(alias="originals", key="a/1")
     assert not storage.is_store_empty(alias="originals")
 
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import itertools
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 import redis
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db.models.functions import Now
 from pytest_django import Settings
@@ -109,3 +111,27 @@ def quick_ripening(settings: Settings) -> None:
     """What a proof gives time to, it gives a second: leases and sweeps are short, and no run here takes as long."""
     settings.LEDGER_LEASE_SECONDS = 1
     settings.LEDGER_SWEEP_SECONDS = 1
+
+
+@pytest.fixture
+def replaced_stage(monkeypatch: pytest.MonkeyPatch) -> Callable[[type], None]:
+    """Put a stage with a fault in the place of the real one."""
+
+    def replace(stage: type) -> None:
+        chosen = tuple(stage() if one.name == stage.name else one for one in registry.all_stages())
+        monkeypatch.setattr(registry, "all_stages", lambda: chosen)
+
+    return replace
+
+
+@pytest.fixture
+def time_limit_soon() -> Iterator[Callable[[], None]]:
+    """Raise the soft time limit in this process after a moment, from a signal, as a pool's child does."""
+
+    def strike(_signal: int, _frame: object) -> None:
+        raise SoftTimeLimitExceeded
+
+    before = signal.signal(signal.SIGALRM, strike)
+    yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)

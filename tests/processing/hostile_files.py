@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import photo_samples
+import pillow_heif
 from hostile_decoder import MARK
 from PIL import Image
 
@@ -95,6 +96,15 @@ def many_scans_jpeg(*, scans: int, size: tuple[int, int]) -> bytes:
     last = data.rindex(b"\xff\xda")
     tables = data.rindex(b"\xff\xc4", 0, last)
     return data[:-2] + data[tables:-2] * scans + b"\xff\xd9"
+
+
+def cropped_heic(size: tuple[int, int], *, shown: tuple[int, int]) -> bytes:
+    """A HEIC file of odd sides that are cropped to a few pixels, after all of them are decoded."""
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", size, "teal")).save(buffer)
+    data = bytearray(buffer.getvalue())
+    struct.pack_into(">8i", data, data.index(b"clap") + 4, shown[0], 1, shown[1], 1, 0, 1, 0, 1)
+    return bytes(data)
 
 
 def _nothing(size: tuple[int, int]) -> bytes:

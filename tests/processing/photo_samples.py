@@ -10,6 +10,7 @@ import numpy as np
 import pillow_heif
 import skimage
 from django.core.files.base import ContentFile
+from django.db.models import QuerySet
 from PIL import Image, ImageEnhance
 
 from accounts.models import Library
@@ -17,7 +18,9 @@ from photos import storage
 from photos.models import Face, FaceEmbedding, Metadata, Person, Photo, Rendition
 from processing import ingest
 from processing.models import StageRun
+from processing.models.ledger import Lane
 from processing.pipeline import library_work, working
+from processing.pipeline.planning import plan
 from processing.stages import registry
 
 _numbers = itertools.count(1)
@@ -62,6 +65,11 @@ def storage_copy(key: str, to: str) -> None:
 def take_in(library: Library, data: bytes, *, filename: str = "photo.jpg") -> Photo:
     """Put a file through the door that uploads use."""
     return ingest.take_in(library=library, file=io.BytesIO(data), filename=filename).photo
+
+
+def plan_missing(photos: QuerySet[Photo]) -> int:
+    """Plan the runs that photos should have and have not, as a backfill; gives how many."""
+    return plan(list(photos.values_list("pk", flat=True)), lane=Lane.BACKFILL)
 
 
 def run(stage: str) -> int:

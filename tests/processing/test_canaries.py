@@ -122,3 +122,14 @@ def test_behind_a_backlog_that_moves_it_may_wait(
     lease = {"lease_token": run.pk, "started_at": ago(60)} if values["state"] == RunState.RUNNING else {}
     StageRun.objects.update(**values, **lease)
     assert statuses() == [("ingest", 400, is_late)]
+
+
+def test_a_worker_that_is_drained_is_not_deaf(broker: redis.Redis) -> None:
+    make_worker("ingest")
+    make_canary(rung=1000)
+    assert [one.is_late for one in canaries.statuses()] == [True]
+    WorkerPresence.objects.update(draining_since=Now())
+    assert canaries.statuses() == []
+    Canary.objects.all().delete()
+    assert service.ring() == []
+    assert messages(broker) == {}

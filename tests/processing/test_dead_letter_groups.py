@@ -1,13 +1,12 @@
-"""Dead letters as they are read: by what they have in common, and whole for a download."""
+"""Dead letters as they are read: by what they have in common."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import factories
 import pytest
 
-from processing.dead_letters import DeadLetterGroup, alike, as_json, groups
+from processing.dead_letters import DeadLetterGroup, alike, groups
 from processing.ledger.errors import RunError, fingerprint
 from processing.models import LibraryRun, RunState, StageRun
 from processing.services import dead_letters
@@ -135,45 +134,3 @@ def test_no_more_than_five_libraries_are_named_those_with_the_most_first() -> No
 
     assert (group.count, group.library_count) == (28, 7)
     assert group.libraries == ["library 6", "library 5", "library 4", "library 3", "library 2"]
-
-
-def test_a_download_has_everything_that_is_known() -> None:
-    library = factories.make_library(name="Archive")
-    photo = factories.make_photo(library, original_filename="broken.jpg")
-    error = RunError(code="damaged", detail="why", exception="E", frame="f.py:g", traceback="Traceback ...")
-    run = make_dead(photo, error, minutes=0, attempt=1, worker="w@h", started_at=NOON)
-    library_run = LibraryRun.objects.create(
-        library=library, kind="people", version="v", state=RunState.DEAD, finished_at=NOON, error_code="worker_lost"
-    )
-
-    (row,) = as_json(StageRun.objects.all())
-
-    assert json.loads(json.dumps(row)) == {
-        "id": str(run.pk),
-        "library": {"id": str(library.pk), "name": "Archive"},
-        "photo": str(photo.pk),
-        "file_name": "broken.jpg",
-        "work": "renditions",
-        "subject": "",
-        "version": "v1",
-        "state": "dead",
-        "attempts": 1,
-        "error_code": "damaged",
-        "error_detail": "why",
-        "exception": "E",
-        "frame": "f.py:g",
-        "traceback": "Traceback ...",
-        "fingerprint": fingerprint(work="renditions", error=error),
-        "worker": "w@h",
-        "task_id": "",
-        "skip_reason": "",
-        "discarded_by": None,
-        "discard_reason": "",
-        "created_at": run.created_at.isoformat(),
-        "queued_at": None,
-        "started_at": "2026-05-04T12:00:00+00:00",
-        "finished_at": "2026-05-04T12:00:00+00:00",
-    }
-    (of_library,) = as_json(LibraryRun.objects.all())
-    assert (of_library["id"], of_library["photo"], of_library["work"]) == (str(library_run.pk), None, "people")
-    assert of_library["fingerprint"] == fingerprint(work="people", error=LOST)

@@ -2,6 +2,7 @@
 
 import io
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from uuid import uuid4
@@ -9,8 +10,9 @@ from uuid import uuid4
 import factories
 import pytest
 import redis
-from concurrency import in_a_thread
+from concurrency import in_a_thread, wait_until_blocked
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.models import Library
@@ -20,6 +22,9 @@ from processing.models import LibraryRun, RunState, StagePause, StageRun, Worker
 from processing.services import draining
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+ENDS = "Work stays paused: `manage.py drain --end` lets it go on."
+RESTS = f"Nothing runs. {ENDS}"
 
 MakeRun = Callable[..., StageRun]
 
@@ -54,11 +59,11 @@ def finish(run: StageRun) -> None:
 def test_everything_is_paused_and_goes_on_again(make_run: MakeRun, broker: redis.Redis) -> None:
     everything = sorted(backlog.queues())
     assert {"exif", "renditions", "face_detection", "face_embedding", "people"} <= set(everything)
-    assert say("drain") == [f"Paused: {', '.join(everything)}.", "Nothing runs."]
+    assert say("drain") == [f"Paused: {', '.join(everything)}.", RESTS]
     assert paused() == dict.fromkeys(everything, "drain")
     make_run()
     assert ledger.claim(stage="exif", versions=["v1"], limit=1, task_id="t", worker="w") == []
-    assert say("drain") == [f"Paused: {', '.join(everything)}.", "Nothing runs."]
+    assert say("drain") == [f"Paused: {', '.join(everything)}.", RESTS]
     broker.flushdb()
 
     assert say("drain", "--end") == [f"Goes on: {', '.join(everything)}."]
@@ -100,7 +105,7 @@ def test_it_waits_for_what_runs(make_run: MakeRun, library: Library) -> None:
     time.sleep(0.2)
     assert not waiting.done()
     finish(run)
-    assert waiting.result(10)[-1] == "Nothing runs."
+    assert waiting.result(10)[-1] == RESTS
 
 
 def test_what_still_runs_when_the_time_is_over_is_said(make_run: MakeRun, library: Library) -> None:
@@ -110,7 +115,7 @@ def test_what_still_runs_when_the_time_is_over_is_said(make_run: MakeRun, librar
     start(LibraryRun.objects.create(library=library, kind="people", version="v", queued_at=Now()))
     with pytest.raises(CommandError) as refused:
         say("drain", "--timeout", 0.1)
-    assert str(refused.value) == "Still running after 0.1 s: 2 of exif, 1 of people, 1 of renditions."
+    assert str(refused.value) == f"Still running after 0.1 s: 2 of exif, 1 of people, 1 of renditions. {ENDS}"
     assert refused.value.returncode == 1
     assert "exif" in paused()
 
@@ -120,7 +125,10 @@ def test_one_worker_takes_nothing_new(make_run: MakeRun, broker: redis.Redis) ->
         WorkerPresence.objects.create(name=name, queues=["ingest"], started_at=Now(), seen_at=Now())
     start(make_run(), worker="b@here")
     make_run(), make_run()
-    assert say("drain", "--worker", "a@here") == ["a@here takes nothing new.", "Nothing runs."]
+    assert say("drain", "--worker", "a@here") == [
+        "a@here takes nothing new.",
+        "Nothing runs. a@here takes nothing new: `manage.py drain --worker a@here --end` lets it.",
+    ]
     assert paused() == {}
     since = dict(WorkerPresence.objects.values_list("name", "draining_since"))
     assert since["a@here"] is not None
@@ -161,4 +169,53 @@ def test_a_stage_is_paused_and_resumed_by_hand(broker: redis.Redis) -> None:
     for command in ("pause", "resume"):
         with pytest.raises(CommandError, match="There is no stage and no library work named nothing"):
             say(command, "nothing")
+    assert paused() == {}
+
+
+def test_nobody_pauses_for_the_reason_that_a_drain_lifts() -> None:
+    with pytest.raises(CommandError, match=r"'drain' is the reason of `manage\.py drain`.+other words"):
+        say("pause", "exif", "--reason", " drain ")
+    assert paused() == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stays"),
+    [
+        ([], ENDS),
+        (["--worker", "a@here"], "a@here takes nothing new: `manage.py drain --worker a@here --end` lets it."),
+    ],
+)
+def test_who_interrupts_it_is_told_what_stays(
+    arguments: list[str], stays: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WorkerPresence.objects.create(name="a@here", started_at=Now(), seen_at=Now())
+
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(draining, "running", interrupted)
+    with pytest.raises(CommandError) as refused:
+        say("drain", *arguments)
+    assert (str(refused.value), refused.value.returncode) == (f"Interrupted. {stays}", 130)
+
+
+def test_one_quiet_look_is_not_believed_at_the_deadline_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [Counter(), Counter(exif=1), Counter(), Counter()]
+    monkeypatch.setattr(draining, "running", lambda **_: looks.pop(0))
+    with pytest.raises(CommandError, match=r"Still running after 0 s: 1 of exif\."):
+        say("drain", "--timeout", 0)
+    assert len(looks) == 2
+    assert say("drain", "--timeout", 0)[-1] == RESTS
+    assert looks == []
+
+
+def test_a_circuit_that_pauses_at_the_same_moment_is_taken_over() -> None:
+    with transaction.atomic():
+        StagePause.objects.create(work="exif", error_code="storage_unavailable", probe_at=Now())
+        drained = in_a_thread(draining.begin)
+        wait_until_blocked()
+        assert not drained.done()
+    assert "exif" in drained.result(10)
+    assert (paused()["exif"], StagePause.objects.get(work="exif").is_circuit) == ("drain", False)
+    draining.end()
     assert paused() == {}

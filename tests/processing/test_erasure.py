@@ -1,5 +1,6 @@
 """Erasing what is known of faces after face analysis was switched off, whatever happens meanwhile."""
 
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,10 +17,12 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 from face_samples import MODEL, add_face, remove, vector
+from uuid_utils.compat import uuid7
 
 from accounts.models import Library
 from photos.models import Face, FaceEmbedding, GroupLoss, ObjectSweep, Person, Photo
 from photos.services import erasure
+from photos.services import object_sweeps as sweep_dates
 from processing import ledger
 from processing.consent import is_being_erased, libraries_wanting_faces
 from processing.kinds import erase_faces
@@ -28,7 +31,7 @@ from processing.kinds.stepped import SteppedKind
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import Lane
 from processing.pipeline.planning import plan
-from processing.services import grouping, reprocess
+from processing.services import grouping, object_sweeps, reprocess
 from processing.services.face_analysis import switch_face_analysis
 from processing.stages import registry
 from processing.stages.face_detection import FaceDetectionStage
@@ -121,6 +124,37 @@ def test_everything_of_faces_goes_and_the_receipt_says_how_much(face_library: Li
     # the photos themselves are as they were
     assert set(Photo.objects.filter(library=face_library)) == {crowd, empty, given_up}
     assert crowd.renditions.count() > 0
+
+
+def test_what_is_to_be_swept_elsewhere_is_not_waited_for(
+    face_library: Library, photo_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One library's photos go all the time, and the sweeper takes what is due longest, a prefix at a time."""
+    for _ in range(2):
+        photo_samples.take_through(face_library, photo_samples.portrait(brightness=random.uniform(0.8, 1.2)))
+    assert len(chips(photo_store)) == 2
+    sweep, calls = object_sweeps.sweep, []
+
+    def with_more_due_elsewhere(*, limit: int, seconds: float) -> object:
+        calls.append(limit)
+        # up to a number: an erasure that waits for them ends as well, or nobody would see that it waited
+        if len(calls) <= 20:
+            request_elsewhere()
+        return sweep(limit=limit, seconds=seconds)
+
+    def request_elsewhere() -> None:
+        prefix = f"{uuid7()}/{uuid7()}/"
+        sweep_dates.request(alias="renditions", prefix=prefix, reason=ObjectSweep.Reason.PURGED)
+
+    monkeypatch.setattr(erase_faces, "SWEEPS_AT_ONCE", 1)
+    monkeypatch.setattr(erase_faces.object_sweeps, "sweep", with_more_due_elsewhere)
+    switch(face_library, on=False)
+    assert erase() == 1
+    assert erasures(face_library)[0].state == "done"
+    # its own two, and no other
+    assert len(calls) == 2
+    assert chips(photo_store) == []
+    assert ObjectSweep.objects.filter(due_at__lte=Now()).count() == 2
 
 
 def test_the_chips_get_a_date_in_the_same_transaction(

@@ -14,7 +14,10 @@ from pytest_django import Settings
 from accounts.models import Library
 from photos.models import Face, FaceEmbedding, GroupLoss, Person
 from photos.services import people
+from processing import ledger
 from processing.engines.installation import InstalledModel
+from processing.kinds import registry as kinds
+from processing.kinds.base import Ended, Held
 from processing.models import LibraryRun, ModelSelection
 from processing.services import face_analysis, grouping, selection
 
@@ -274,6 +277,23 @@ def test_without_a_model_in_use_nothing_is_asked_for(face_library: Library) -> N
     ModelSelection.objects.filter(task="face_embedding").delete()
     assert grouping.request_where_due() == 0
     assert grouping.perform(face_library.pk) == grouping.NothingToDo("no_model_in_use")
+    assert photo_samples.run_people() == 0
+
+
+def test_a_model_that_a_newer_release_uses_is_left_to_it(face_library: Library) -> None:
+    add_face(face_library, vector(1))
+    grouping.request(library_id=face_library.pk, model=MODEL)
+    kind = kinds.get("people")
+    lease = ledger.claim_library_run(kind="people", versions=kind.known_versions(), task_id="t", worker="w")
+    ModelSelection.objects.filter(task="face_embedding").update(model="facenet-of-tomorrow")
+
+    assert grouping.rule_in_use() is None
+    assert grouping.request_where_due() == 0
+    # claimed before the newer release changed the model
+    assert kind.attempt(Held(lease=lease, until=0)) is Ended.INTERRUPTED
+
+    run = LibraryRun.objects.get()
+    assert (run.state, run.attempt, run.error_code, run.version) == ("pending", 0, "", lease.version)
     assert photo_samples.run_people() == 0
 
 

@@ -3,14 +3,17 @@
 import ast
 import io
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import hostile_files
 import photo_samples
 import pytest
 from django.conf import settings
+from django.test import override_settings
 from PIL import Image
 
 from accounts.models import Library
@@ -20,7 +23,10 @@ from photos.problems import RefusedFileError
 from processing import failures, losses
 from processing.engines import errors, exif, imaging
 from processing.engines.errors import EngineError
+from processing.engines.imaging import time_limits
 from processing.models import StageRun
+from processing.stages import exif as exif_stage
+from processing.stages import originals
 
 SIZES = {"preview": 1440, "thumb_300": 300}
 PACKAGES = ("accounts", "config", "gallery", "photos", "processing")
@@ -118,6 +124,59 @@ def test_an_endless_loop_of_exif_directories_ends_soon() -> None:
     assert (rendered(data).width, rendered(data).height) == (64, 48)
 
 
+def armed() -> tuple[float, float]:
+    return signal.getitimer(signal.ITIMER_PROF)[0], signal.getitimer(signal.ITIMER_REAL)[0]
+
+
+@pytest.fixture
+def ending_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process says that it may be ended, as a pool child does; its own timer goes on afterwards."""
+    before = signal.setitimer(signal.ITIMER_REAL, 0)
+    monkeypatch.setattr(time_limits, "_ends_by_signal", True)
+    monkeypatch.setattr(time_limits.os, "getloadavg", lambda: (0.0, 0.0, 0.0))
+    with override_settings(DECODE_CPU_SECONDS=150, DECODE_WALL_SECONDS=600):
+        yield
+    signal.setitimer(signal.ITIMER_REAL, *before)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("photo_store", "ending_process")
+def test_each_file_has_its_own_time_for_its_tags(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three files in one task: each has the whole allowance of the smallest, and nothing runs on after it."""
+    photos = [photo_samples.take_in(library, photo_samples.picture()) for _ in range(3)]
+    seen = []
+
+    def spend(file: BinaryIO, *, image_format: str) -> exif.PhotoMetadata:
+        seen.append(armed())
+        signal.setitimer(signal.ITIMER_PROF, 9)  # as if the rest were spent
+        return read(file, image_format=image_format)
+
+    read = exif.read_metadata
+    monkeypatch.setattr(exif_stage.exif, "read_metadata", spend)
+    assert photo_samples.run("exif") == len(photos)
+    assert armed() == (0, 0)
+    least = (settings.DECODE_CPU_SECONDS / 15, settings.DECODE_WALL_SECONDS / 15)
+    assert len(seen) == len(photos)
+    for one in seen:
+        assert one == pytest.approx(least, rel=0.1)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("photo_store", "ending_process")
+def test_time_is_given_for_what_is_decoded_and_not_for_what_is_shown(library: Library) -> None:
+    data = hostile_files.cropped_heic((2999, 1999), shown=(11, 7))
+    photo = photo_samples.take_in(library, data)
+    assert (photo.width, photo.height) == (11, 7)
+    with originals.open_original(photo) as file:
+        assert file.read() == data
+        cpu, wall = armed()
+    share = 1 / 15 + 14 / 15 * (3000 * 2000 / settings.IMAGE_MAX_PIXELS)
+    assert (cpu, wall) == pytest.approx(
+        (share * settings.DECODE_CPU_SECONDS, share * settings.DECODE_WALL_SECONDS), rel=0.1
+    )
+    assert armed() == (0, 0)
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "..\\..\\boot.ini", "a\x00.jpg"])
 def test_a_strangers_name_is_no_part_of_a_key(library: Library, photo_store: Path, name: str) -> None:
@@ -144,8 +203,8 @@ def test_a_truncated_photo_is_damaged_at_once_and_kept(library: Library, photo_s
 
 
 def calls_in_our_code(name: str) -> Iterator[tuple[str, ast.Call]]:
-    """Every call of a function of that dotted name, where photos of strangers may come."""
-    for package in ("photos", "processing", "gallery"):
+    """Every call of a function of that dotted name."""
+    for package in PACKAGES:
         for path in sorted((settings.BASE_DIR / package).rglob("*.py")):
             text = path.read_text()
             if name.rpartition(".")[2] not in text:
@@ -164,6 +223,15 @@ def test_no_picture_is_opened_without_an_allow_list() -> None:
     assert len(calls) >= 2
     assert [place for place, call in calls.items() if "formats" not in keywords(call)] == []
     assert not any("MPO" in keywords(call)["formats"] for call in calls.values())
+
+
+def test_libheif_is_asked_at_one_place() -> None:
+    """Behind the door's own check of format and size; nowhere does Pillow learn to open HEIF by itself."""
+    (place,) = dict(calls_in_our_code("pillow_heif.HeifImageFile"))
+    assert place.startswith("processing/engines/imaging/decoding.py:")
+    sources = [path for package in PACKAGES for path in (settings.BASE_DIR / package).rglob("*.py")]
+    others = re.compile(r"register_(heif|avif)_opener|(open|read)_heif|import HeifImageFile")
+    assert [path for path in sources if others.search(path.read_text())] == []
 
 
 def test_no_weights_are_unpickled() -> None:

@@ -115,6 +115,18 @@ def test_too_large_and_too_many_pixels_are_refused(library: Library, photo_store
     assert take_in(library, data).is_new
 
 
+def test_a_file_that_is_too_large_is_not_read(library: Library, photo_store: Path, settings: Settings) -> None:
+    class Endless(io.BytesIO):
+        def read(self, *_: object) -> bytes:
+            raise AssertionError
+
+    settings.UPLOAD_MAX_BYTES = 9
+    with pytest.raises(RefusedFileError) as refused:
+        ingest.take_in(library=library, file=Endless(b"0123456789"), filename="a.jpg")
+    assert (refused.value.code, refused.value.extra) == ("too_large", {"limit": 9})
+    assert_nothing_stored(photo_store)
+
+
 def test_a_file_that_ends_early_is_taken_in_and_its_damage_found_later(library: Library) -> None:
     """The request reads headers only; the original is kept, and the run says what is wrong with it."""
     assert take_in(library, photo_samples.damaged_picture()).is_new

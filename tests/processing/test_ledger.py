@@ -21,6 +21,7 @@ from processing.models.ledger import Lane
 
 MakeRun = Callable[..., StageRun]
 HOUR = timedelta(hours=1)
+HOLDER = ledger.Holder(task_id="t", worker="worker")
 
 
 def claim(limit: int = 1, **values: object) -> list[ledger.Lease]:
@@ -149,7 +150,7 @@ def test_a_run_lost_alone_counts_and_dies_of_its_third_loss(make_run: MakeRun) -
     losses = []
     for _ in range(3):
         claim(task_id="t")
-        losses.append(ledger.release_lost(ledger=StageRun, task_id="t", error=RunError("worker_lost", "signal 9")))
+        losses.append(ledger.release_lost(ledger=StageRun, holder=HOLDER, error=RunError("worker_lost", "signal 9")))
     run.refresh_from_db()
     assert (run.state, run.attempt, run.error_code) == ("dead", 3, "worker_lost")
     assert [loss.dead for loss in losses] == [{}, {}, {"exif": 1}]
@@ -160,7 +161,7 @@ def test_runs_lost_together_do_not_count_and_come_alone_next(make_run: MakeRun) 
     runs = [make_run() for _ in range(3)]
     bystander = make_run(queued_at=timezone.now() + HOUR)
     assert len(claim(limit=3, task_id="t")) == 3
-    loss = ledger.release_lost(ledger=StageRun, task_id="t", error=RunError("worker_lost", "signal 9"))
+    loss = ledger.release_lost(ledger=StageRun, holder=HOLDER, error=RunError("worker_lost", "signal 9"))
     assert loss == ledger.Loss(returned=Counter(exif=3), photo_ids=frozenset(run.photo_id for run in runs))
     lost = StageRun.objects.filter(pk__in=[run.pk for run in runs])
     assert set(lost.values_list("state", "attempt", "claim_alone")) == {("pending", 0, True)}
@@ -312,7 +313,7 @@ def test_losses_and_deaths_are_counted(make_run: MakeRun) -> None:
     )
     make_run()
     claim(task_id="t")
-    ledger.release_lost(ledger=StageRun, task_id="t", error=RunError("process_killed", "signal 9"))
+    ledger.release_lost(ledger=StageRun, holder=HOLDER, error=RunError("process_killed", "signal 9"))
     for _ in range(2):
         claim()
         StageRun.objects.update(lease_until=Now() - HOUR)

@@ -206,6 +206,32 @@ def test_a_rule_that_changes_after_the_claim_is_not_written_under_the_old_name(
     assert LibraryRun.objects.get(kind="people").version in kind.known_versions()
 
 
+def test_a_grouping_whose_lease_is_gone_lets_go_of_nobody(
+    face_library: Library, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variation in range(2):
+        add_face(face_library, vector(1, variation), confidence=0.96)
+    grouping.request_where_due()
+    assert photo_samples.run_people() == 1
+    rows = FaceEmbedding.objects.order_by("pk").values_list("component", "face__person_id")
+    before = list(rows.all())
+    assert before[0] == before[1] != (None, None)
+    settings.FACE_MIN_CONFIDENCE = 0.97
+    assert grouping.request_where_due() == 1
+    perform = grouping.perform
+
+    def too_long(library_id: uuid.UUID) -> object:
+        made = perform(library_id)
+        LibraryRun.objects.filter(state=RunState.RUNNING).update(lease_token=uuid.uuid4())
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(grouping, "perform", too_long)
+        assert photo_samples.run_people() == 1
+    assert list(rows.all()) == before
+    assert (GroupLoss.objects.count(), Person.objects.count()) == (0, 1)
+
+
 def test_a_soft_time_limit_ends_the_task(face_library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     other = factories.make_library()
     for library in (face_library, other):

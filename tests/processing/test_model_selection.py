@@ -17,7 +17,6 @@ from processing.engines.installation import InstalledModel
 from processing.model_overview import models_overview
 from processing.models import ModelSelection, StageRun, WorkerPresence
 from processing.models.ledger import Lane
-from processing.services import reprocess
 from processing.services.selection import drop_model, select_model
 from processing.stages import registry
 
@@ -185,7 +184,7 @@ def test_a_selection_survives_other_settings(
     photo = photo_samples.take_through(face_library, photo_samples.portrait())
     settings.FACE_CHIP_MARGIN = 0.4
     fresh_versions()
-    assert reprocess.plan_missing(photos=Photo.objects.all()) == 1
+    assert photo_samples.plan_missing(Photo.objects.all()) == 1
     photo_samples.run_everything()
     detections = photo.stage_runs.filter(stage="face_detection").order_by("created_at").values_list("state", flat=True)
     assert list(detections) == ["done", "done"]

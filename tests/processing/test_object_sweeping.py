@@ -15,6 +15,7 @@ import factories
 import photo_samples
 import pytest
 import redis
+from botocore.exceptions import ClientError, EndpointConnectionError
 from concurrency import end_connection_of_this_thread, in_a_thread, wait_until_blocked
 from django.core.files.base import ContentFile
 from django.db import OperationalError, transaction
@@ -30,7 +31,7 @@ from photos.models import ObjectSweep, Photo
 from photos.services import object_sweeps as sweep_dates
 from processing import ledger, reconciler, stopping, tasks
 from processing.models import RunState, StageRun
-from processing.services import object_sweeps, reprocess
+from processing.services import object_sweeps
 from processing.services.object_sweeps import Swept
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store")]
@@ -243,8 +244,20 @@ def test_a_disk_that_is_not_mounted_loses_no_sweep(
     assert object_sweeps.sweep() == Swept(prefixes=2, objects_deleted=2)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError("the store hangs"),
+        EndpointConnectionError(endpoint_url="http://store"),
+        ClientError({"ResponseMetadata": {"HTTPStatusCode": 503}}, "ListObjectsV2"),
+    ],
+)
 def test_a_store_in_trouble_is_asked_once_and_left_for_another_time(
-    photo: Photo, library: Library, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    photo: Photo,
+    library: Library,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
 ) -> None:
     others = [factories.make_photo(library) for _ in range(3)]
     for one in (photo, *others):
@@ -253,18 +266,16 @@ def test_a_store_in_trouble_is_asked_once_and_left_for_another_time(
     lost = storage.original_key(library_id=library.pk, photo_id=uuid.uuid4())
     sweep_dates.request(alias=storage.ORIGINALS, prefix=lost, reason=Reason.UPLOAD)
     asked: list[str] = []
-    working = storage.list_objects
 
     def hanging(*, alias: str, prefix: str) -> object:
-        asked.append(alias)
-        if alias == storage.RENDITIONS:
-            raise TimeoutError("the store hangs")
-        return working(alias=alias, prefix=prefix)
+        asked.append(f"{alias}/{prefix}")
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(storage, "list_objects", hanging)
         assert object_sweeps.sweep() == Swept(prefixes=1, objects_deleted=0)
-    assert sorted(asked) == ["originals", "renditions"]
+    # the originals' store works
+    assert len(asked) == 1
     [record] = caplog.records
     assert record.getMessage().endswith("was not swept (storage_unavailable)")
     assert ObjectSweep.objects.filter(alias=storage.RENDITIONS, due_at__gt=Now()).count() == 4
@@ -272,12 +283,54 @@ def test_a_store_in_trouble_is_asked_once_and_left_for_another_time(
     assert object_sweeps.sweep() == Swept(prefixes=5, objects_deleted=5)
 
 
+def test_a_prefix_that_cannot_be_swept_waits_longer_each_time_and_keeps_no_other_waiting(
+    photo: Photo, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = factories.make_photo(library)
+    put(other, "preview.0.old.jpg")
+    request(photo)
+    working = storage.list_objects
+
+    def denying(*, alias: str, prefix: str) -> object:
+        if prefix == prefix_of(photo):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return working(alias=alias, prefix=prefix)
+
+    monkeypatch.setattr(storage, "list_objects", denying)
+    waits = []
+    for minutes in (0, 2, 4, 1000):
+        request(other)
+        tried = {"taken_at": Now() - timedelta(minutes=minutes)} if minutes else {}
+        ObjectSweep.objects.filter(prefix=prefix_of(photo)).update(due_at=Now() - HOUR, **tried)
+        ObjectSweep.objects.filter(prefix=prefix_of(other)).update(due_at=Now())
+        assert object_sweeps.sweep().prefixes == 1
+        left = ObjectSweep.objects.annotate(now=Now()).get(prefix=prefix_of(photo))
+        waits.append(round((left.due_at - left.now).total_seconds(), -1))
+    assert stored(other) == set()
+    assert waits == [30, 120, 240, 600]
+
+
+def test_one_original_is_swept_without_listing_its_library(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = factories.make_photo(library, data=b"kept")
+    lost = storage.original_key(library_id=library.pk, photo_id=uuid.uuid4())
+    storage.write_object(alias=storage.ORIGINALS, key=lost, file=ContentFile(b"lost"))
+    sweep_dates.request(alias=storage.ORIGINALS, prefix=lost, reason=Reason.UPLOAD)
+    read: list[str] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: read.append(str(path)) or scandir(path))
+    assert object_sweeps.sweep() == Swept(prefixes=1, objects_deleted=1)
+    assert [path for path in read if str(library.pk) in path] == []
+    monkeypatch.undo()
+    assert [one.key for one in storage.list_objects(alias=storage.ORIGINALS)] == [kept.storage_key]
+
+
 def test_a_database_that_restarts_in_the_middle_loses_no_sweep(photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
     request(photo)
     delete = storage.delete_objects
 
     def deleting(*, alias: str, keys: list[str]) -> None:
-        delete(alias=alias, keys=keys[:1])
+        delete(alias=alias, keys=keys)
+        # and with it the locks that keep stages from storing the rest anew
         end_connection_of_this_thread()
 
     with monkeypatch.context() as patch:
@@ -378,7 +431,7 @@ def test_a_version_that_is_chosen_again_finds_its_objects(
     for value in (quality - 10, quality):
         settings.RENDITION_QUALITY = value
         fresh_versions()
-        assert reprocess.plan_missing(photos=Photo.objects.all()) == 1
+        assert photo_samples.plan_missing(Photo.objects.all()) == 1
         photo_samples.run("renditions")
     assert len(stored(photo)) == 8
     assert object_sweeps.sweep() == Swept(prefixes=1, objects_deleted=4)

@@ -189,6 +189,27 @@ def test_dead_runs_start_over_as_a_backfill(done: Photo, new_sizes: Callable[[],
     assert done.stage_runs.count() == 4
 
 
+def test_dead_runs_of_an_older_version_are_made_anew_in_the_planned_one(
+    done: Photo, face_library: Library, new_sizes: Callable[[], None]
+) -> None:
+    fresh = photo_samples.take_in(face_library, photo_samples.picture())
+    fresh.stage_runs.filter(stage="exif").delete()
+    dead = {"state": RunState.DEAD, "error_code": "unexpected_error", "attempt": 3, "finished_at": Now()}
+    StageRun.objects.filter(stage="renditions").update(**dead)
+    new_sizes()
+    assert counted(Choice.DEAD, "exif") == {}
+    assert counted(Choice.DEAD)["renditions"] == (2, 0)
+
+    assert begin(Choice.DEAD) == 2
+
+    for photo in (done, fresh):
+        ended = photo.stage_runs.filter(stage="renditions").values_list("state", "skip_reason")
+        assert set(ended) == {("skipped", "superseded"), ("pending", "")}
+    # what is missing and no dead letter is another choice
+    assert not fresh.stage_runs.filter(stage="exif").exists()
+    assert counted(Choice.DEAD) == {}
+
+
 def test_all_begins_with_the_originals_and_leaves_what_is_under_way(
     done: Photo, face_library: Library, settings: Settings
 ) -> None:

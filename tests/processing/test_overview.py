@@ -151,3 +151,11 @@ def test_what_keeps_pending_runs_from_moving(make_photo: Callable[..., Photo], f
     assert obstacles() == ["no_worker", "", "no_worker", "no_worker"]
     StageRun.objects.update(state=RunState.DONE, finished_at=Now())
     assert [work.obstacle for work in by_name().values()] == ["", "", "", "", "no_worker", "", ""]
+
+
+def test_a_worker_that_takes_nothing_new_is_none(make_run: Callable[..., StageRun]) -> None:
+    make_run(version=registry.get("exif").planned_versions()[0])
+    make_worker("one", "ingest", exif=registry.get("exif").planned_versions())
+    assert by_name()["exif"].obstacle == ""
+    WorkerPresence.objects.update(draining_since=Now())
+    assert by_name()["exif"].obstacle == "no_worker"

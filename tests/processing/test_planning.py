@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+import factories
 import photo_samples
 import pytest
+import redis
 from concurrency import in_a_thread, wait_until_blocked
 from django.db import transaction
 from django.db.models.functions import Now
@@ -17,8 +19,8 @@ from processing import reconciler
 from processing.engines.installation import InstalledModel
 from processing.models import RunState, StageRun
 from processing.models.ledger import Lane
-from processing.pipeline.planning import announce_new, plan, plan_all
-from processing.services import face_analysis, reprocess, selection
+from processing.pipeline.planning import announce_new, plan
+from processing.services import face_analysis, selection
 from processing.stages import registry
 
 pytestmark = pytest.mark.django_db
@@ -132,7 +134,7 @@ def test_old_versions_end_as_superseded(
     make_photo: MakePhoto, settings: Settings, fresh_versions: Callable[[], None]
 ) -> None:
     photos = [make_photo() for _ in range(4)]
-    plan_all([photo.pk for photo in photos], lane=Lane.IMPORT)
+    plan([photo.pk for photo in photos], lane=Lane.IMPORT)
     old = version("renditions")
     open_run, running, dead, done = (photo.stage_runs.get(stage="renditions") for photo in photos)
     lease = {"lease_token": open_run.pk, "lease_until": Now(), "started_at": Now()}
@@ -143,7 +145,7 @@ def test_old_versions_end_as_superseded(
     settings.RENDITION_QUALITY = 70
     fresh_versions()
     assert version("renditions") != old
-    assert plan_all([photo.pk for photo in photos], lane=Lane.BACKFILL) == 4
+    assert plan([photo.pk for photo in photos], lane=Lane.BACKFILL) == 4
 
     before = StageRun.objects.filter(version=old).in_bulk()
     for run in (open_run, running, dead):
@@ -247,22 +249,69 @@ def test_two_that_plan_at_once_plan_once(make_photo: MakePhoto) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_run_that_is_planned_while_its_input_is_committed_does_not_wait_for_ever(
-    library: Library, models_in_use: None, photo_store: object
+def test_what_is_being_planned_is_passed_by_and_rung_for(
+    library: Library, models_in_use: None, photo_store: object, broker: redis.Redis
 ) -> None:
     photo = photo_samples.take_in(library, photo_samples.picture())
     face_analysis.switch_face_analysis(library=library, enabled=True, by=None)
     with transaction.atomic():
         plan([photo.pk], lane=Lane.BACKFILL)
-        # it has read that the renditions are not there; their commit does not see its runs
-        assert in_a_thread(photo_samples.run, "renditions").result(30) == 1
-    assert runs(photo)["renditions"] == "done"
-    assert runs(photo)["face_detection"] == "waiting"
+        # it has read that the renditions are not there; their commit would not see its runs
+        assert in_a_thread(photo_samples.run, "renditions").result(30) == 0
+        broker.flushdb()
+    assert broker.llen("ingest") == 2
+    assert photo_samples.run("renditions") == 1
+    assert runs(photo)["face_detection"] == "pending"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("has_ended_before", [False, True])
+def test_a_commit_under_way_is_waited_for(make_photo: MakePhoto, face_library: Library, has_ended_before: bool) -> None:
+    photo = make_photo()
+    plan([photo.pk], lane=Lane.UPLOAD, only=["renditions", "face_detection"])
+    finish(photo, "renditions")
+    if has_ended_before:
+        finish(photo, "face_detection")
+    with transaction.atomic():
+        # as a commit does: the run, and then its faces; it sees no run that reads them
+        finish(photo, "face_detection")
+        factories.make_face(photo)
+        planning = in_a_thread(plan, [photo.pk], lane=Lane.BACKFILL)
+        wait_until_blocked()
+    assert planning.result(10) == 2
+    assert runs(photo)["face_embedding dlib-resnet-v1"] == "pending"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_faces_that_go_while_somebody_plans_are_not_waited_for_in_vain(
+    make_photo: MakePhoto, face_library: Library
+) -> None:
+    photo = make_photo()
+    plan([photo.pk], lane=Lane.UPLOAD, only=["renditions", "face_detection"])
+    finish(photo, "renditions")
+    finish(photo, "face_detection")
+    face = factories.make_face(photo)
+    with transaction.atomic():
+        finish(photo, "face_detection")
+        face.delete()
+        planning = in_a_thread(plan, [photo.pk], lane=Lane.BACKFILL)
+        wait_until_blocked()
+    assert planning.result(10) == 2
+    assert photo.stage_runs.values_list("state", "skip_reason").get(stage="face_embedding") == ("skipped", "no_faces")
+
+
+def test_a_run_that_waits_although_its_input_is_there_is_found_by_the_sweep(
+    make_photo: MakePhoto, face_library: Library
+) -> None:
+    photo = make_photo()
+    plan([photo.pk], lane=Lane.BACKFILL)
+    # by another release, which holds nothing while it plans
+    finish(photo, "renditions")
 
     assert reconciler.reconcile()
 
     assert runs(photo)["face_detection"] == "pending"
     assert runs(photo)["face_embedding dlib-resnet-v1"] == "waiting"
     photo.stage_runs.filter(stage="face_detection").update(state=RunState.WAITING)
-    assert reprocess.plan_missing(photos=Photo.objects.all()) == 1
+    assert photo_samples.plan_missing(Photo.objects.all()) == 1
     assert runs(photo)["face_detection"] == "pending"

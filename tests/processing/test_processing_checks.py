@@ -29,6 +29,10 @@ def test_the_settings_as_they_come_are_well() -> None:
         ("FACE_CLUSTER_THRESHOLD", 0.0, "processing.E008"),
         ("STAGE_TASK_TIME_LIMIT", 60, "processing.E009"),
         ("FACE_MIN_QUALITY", 1.5, "processing.E010"),
+        ("DECODE_WALL_SECONDS", 46, "processing.E012"),
+        ("LEDGER_HAND_BACKS", 0, "processing.E001"),
+        ("DECODE_FILE_BYTES", 200 * 1024**2 - 1, "processing.E011"),
+        ("UPLOAD_MAX_BYTES", 256 * 1024**2 + 1, "processing.E011"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(settings: Settings, name: str, value: object, code: str) -> None:

@@ -1,6 +1,9 @@
 """What `manage.py prove` says to a person, how it asks, waits and ends."""
 
+import errno
 import io
+import json
+import sqlite3
 import sys
 import threading
 import time
@@ -12,8 +15,9 @@ from pathlib import Path
 import photo_samples
 import proving
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from django.core.management import CommandError, call_command
+from django.db import InterfaceError, OperationalError
 from django.db.models.functions import Now
 
 from accounts.models import Library
@@ -136,9 +140,106 @@ def test_a_store_that_does_not_answer_proves_nothing(library: Library, monkeypat
     assert refused.value.returncode == 2
 
 
-@pytest.mark.parametrize("text", ["7", "d", "7 d", "-1h", "1w"])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.EIO, "Input/output error"),
+            "Cut off, and nothing is proved. OSError: [Errno 5] Input/output error",
+        ),
+        (
+            EndpointConnectionError(endpoint_url="http://store"),
+            "Cut off, and nothing is proved. EndpointConnectionError",
+        ),
+        (
+            ClientError({"Error": {"Code": "500"}}, "ListObjectsV2"),
+            "Cut off, and nothing is proved. ClientError: An error",
+        ),
+        (
+            OperationalError("server closed the connection\nunexpectedly"),
+            "OperationalError: server closed the connection",
+        ),
+        (InterfaceError("connection already closed"), "InterfaceError: connection already closed"),
+        (sqlite3.OperationalError("database or disk is full"), "OperationalError: database or disk is full"),
+        (KeyboardInterrupt(), "Interrupted, and nothing is proved."),
+    ],
+)
+def test_what_cuts_a_proof_off_leaves_nothing_proved(
+    library: Library, monkeypatch: pytest.MonkeyPatch, error: BaseException, said: str
+) -> None:
+    from processing.prove.objects import ObjectCheck
+
+    def examine(*_: object) -> None:
+        raise error
+
+    finished(library)
+    monkeypatch.setattr(ObjectCheck, "examine", examine)
+    with pytest.raises(CommandError) as refused:
+        proving.say()
+    assert said in str(refused.value)
+    assert (len(str(refused.value).splitlines()), refused.value.returncode) == (1, 2)
+
+
+def test_a_repair_that_is_cut_off_has_said_its_plan_and_what_was_found(
+    library: Library, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from processing.prove import remedies
+
+    def plan_missing(**_: object) -> int:
+        assert "Repair\n  plan the missing runs of 1 photo\n" in errors.getvalue()
+        raise OperationalError("the database restarts")
+
+    [photo] = finished(library)
+    photo.stage_runs.filter(stage="exif").delete()
+    monkeypatch.setattr(remedies, "plan_missing", plan_missing)
+    output, errors = io.StringIO(), io.StringIO()
+    with pytest.raises(CommandError, match="the database restarts") as refused:
+        call_command("prove", "--json", "--repair", "--yes", stdout=output, stderr=errors)
+    assert refused.value.returncode == 2
+    said = json.loads(output.getvalue())
+    assert said["repair"] == {"plan": ["plan the missing runs of 1 photo"], "done": None}
+    assert [one["code"] for one in said["findings"]] == ["run_missing"]
+
+
+def test_a_disk_that_goes_away_during_the_proof_proves_nothing(
+    library: Library, photo_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from processing.prove import proof
+
+    finished(library)
+    look = proof._look
+
+    def unmounting(*arguments: object) -> None:
+        (photo_store / "renditions").rename(photo_store / "elsewhere")
+        look(*arguments)
+
+    monkeypatch.setattr(proof, "_look", unmounting)
+    with pytest.raises(CommandError, match="Nothing lies in renditions any more") as refused:
+        proving.say("--repair", "--yes")
+    assert refused.value.returncode == 2
+    assert set(StageRun.objects.values_list("state", flat=True)) == {"done"}
+
+
+def test_a_disk_that_goes_away_before_the_answer_is_not_repaired(
+    library: Library, photo_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unmounting(Terminal):
+        def readline(self) -> str:
+            (photo_store / "renditions").rename(photo_store / "elsewhere")
+            return "y\n"
+
+    [photo] = finished(library)
+    photo.stage_runs.filter(stage="exif").delete()
+    monkeypatch.setattr(sys, "stdin", Unmounting())
+    with pytest.raises(CommandError, match="Not repaired: nothing lies in renditions") as refused:
+        proving.say("--repair")
+    assert refused.value.returncode == 2
+    assert photo.stage_runs.count() == 1
+
+
+@pytest.mark.parametrize("text", ["7", "d", "7 d", "-1h", "1y"])
 def test_a_grace_that_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(CommandError, match="is not a time such as 90m, 12h or 7d"):
+    with pytest.raises(CommandError, match="is not a time such as 90m, 12h, 7d or 2w"):
         call_command("prove", f"--grace={text}")
 
 
@@ -172,7 +273,8 @@ def test_settling_waits_for_what_moves(finishing_later: Photo) -> None:
 def test_settling_ends_when_its_time_is_over(library: Library) -> None:
     photo_samples.take_in(library, photo_samples.picture())
     said = proving.prove("--settle", "0.5")
-    assert (said.status, said.body["is_settled"]) == (0, False)
+    assert (said.status, said.counts) == (2, proving.NOTHING)
+    assert (said.body["is_settled"], said.body["is_sound"]) == (False, False)
     assert "Not settled after 0.5 s: something is still moving." in proving.say("--settle", "0.5")[1]
     assert proving.prove().body["is_settled"] is None
 

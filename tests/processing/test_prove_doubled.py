@@ -5,13 +5,15 @@ import uuid
 import photo_samples
 import proving
 import pytest
-from django.db import connection
+from concurrency import in_a_thread, wait_until_blocked
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import Library
 from photos.models import Face, FaceEmbedding, Photo, Rendition
 from processing import ledger
 from processing.models import LibraryRun, RunState, StageRun
+from processing.prove import remedies
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store", "quick_ripening")]
 
@@ -106,6 +108,19 @@ def test_a_face_that_is_there_twice(face_library: Library, decided: bool) -> Non
     photo_samples.run_everything()
     assert proving.prove().counts == proving.NOTHING
     assert (Face.objects.count(), FaceEmbedding.objects.count()) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_decision_that_is_made_meanwhile_is_kept(face_library: Library) -> None:
+    photo = finished(face_library, photo_samples.portrait())
+    copy_of(Face.objects.get(), chip_key="another")
+    *_, newer = Face.objects.order_by("pk")
+    with transaction.atomic():
+        Face.objects.filter(pk=newer.pk).update(person_decided=True)
+        removal = in_a_thread(remedies.remove_doubles, photo_id=photo.pk)
+        wait_until_blocked()
+    assert removal.result(10)
+    assert Face.objects.get().pk == newer.pk
 
 
 def test_a_vector_that_is_there_twice(face_library: Library) -> None:

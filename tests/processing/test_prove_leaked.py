@@ -17,6 +17,7 @@ from accounts.models import Library
 from photos import storage
 from photos.models import Face, FaceEmbedding, ObjectSweep, Photo
 from processing.models import LibraryRun, RunState, StageRun
+from processing.prove import remedies
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_ripening")]
 
@@ -91,7 +92,11 @@ def test_what_a_sweep_is_going_to_look_at_is_explained(library: Library, photo_s
             alias=alias, prefix=prefix, defaults={"reason": "lost", "due_at": Now(), "final_at": Now() + HOUR}
         )
     assert proving.prove().counts == proving.NOTHING
-    # a sweep that is long overdue explains nothing
+    # nor one that is put off again and again: nothing moves the time at which it was asked for
+    ObjectSweep.objects.update(created_at=Now() - 3 * HOUR)
+    assert set(proving.prove().named("item")) == orphans
+    # nor one that is long overdue
+    ObjectSweep.objects.update(created_at=Now())
     ObjectSweep.objects.update(due_at=Now() - HOUR, final_at=Now() - HOUR)
     assert set(proving.prove().named("item")) == orphans
 
@@ -149,21 +154,53 @@ def test_what_is_not_ours_is_said_and_never_deleted(library: Library, photo_stor
     assert foreign < keys_of_all()
 
 
+def test_what_grows_old_after_the_plan_was_said_stays(
+    library: Library, photo_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from processing.prove import repair
+
+    photo = photo_samples.take_through(library, photo_samples.picture())
+    orphans = orphans_of(photo)
+    plan, now = repair.plan, repair.situation.database_now
+
+    def plan_and_wait(*arguments: object, **named: object) -> object:
+        made = plan(*arguments, **named)
+        monkeypatch.setattr(repair.situation, "database_now", lambda: now() + 2 * HOUR)
+        return made
+
+    monkeypatch.setattr(repair, "plan", plan_and_wait)
+    # the one sort that there is something to do about
+    photo.stage_runs.filter(stage="exif").delete()
+    said = proving.prove("--repair", "--yes", "--grace", "1h")
+    assert said.body["repair"] == {
+        "plan": ["plan the missing runs of 1 photo", "leave 4 objects younger than 1 h"],
+        "done": ["1 run planned"],
+    }
+    assert orphans < keys_of_all()
+
+
+def leave(path: Path, *, hours: float) -> None:
+    path.write_bytes(b"half")
+    then = time.time() - hours * 3600
+    os.utime(path, (then, then))
+
+
 def test_temporary_files_that_were_left_behind(library: Library, photo_store: Path) -> None:
     photo_samples.take_through(library, photo_samples.picture())
     folder = photo_store / "renditions" / storage.INCOMING
-    old, young = folder / "old", folder / "young"
-    for path in (old, young):
-        path.write_bytes(b"half")
-    two_days_ago = time.time() - 48 * 3600
-    os.utime(old, (two_days_ago, two_days_ago))
+    old, due, young = (folder / name for name in ("old", "due", "young"))
+    # the next sweep is going to find the second; the third may still be written
+    for path, hours in ((due, 24.5), (young, 20)):
+        leave(path, hours=hours)
+    assert proving.prove().counts == proving.NOTHING
+    leave(old, hours=48)
     said = proving.prove("--repair", "--yes", "--grace", "1h")
     assert said.offences == {("upload_unfinished", f"renditions/{storage.INCOMING}/old")}
     assert said.body["repair"] == {
-        "plan": ["delete what 1 interrupted write older than 1 h left behind"],
-        "done": ["1 interrupted write cleared away"],
+        "plan": ["delete what 1 interrupted write older than 24 h left behind"],
+        "done": ["2 interrupted writes cleared away"],
     }
-    assert (old.exists(), young.exists()) == (False, True)
+    assert (old.exists(), due.exists(), young.exists()) == (False, False, True)
     assert proving.prove().counts == proving.NOTHING
 
 
@@ -178,6 +215,13 @@ def test_unfinished_uploads_to_a_bucket(library: Library, s3_storages: tuple[str
     assert said.offences == {("upload_unfinished", f"originals/{key}")}
     assert client.list_multipart_uploads(Bucket=s3_storages[0]).get("Uploads", []) == []
     assert proving.prove().counts == proving.NOTHING
+
+
+def test_faces_of_a_library_that_consents_again_are_not_erased(face_library: Library, photo_store: Path) -> None:
+    photo_samples.take_through(face_library, photo_samples.portrait())
+    assert remedies.erase_faces(library_ids=[face_library.pk]) == 0
+    assert LibraryRun.objects.filter(kind="erase_faces").count() == 0
+    assert Face.objects.count() == 1
 
 
 def test_faces_of_a_library_without_consent_are_erased(face_library: Library, photo_store: Path) -> None:

@@ -7,6 +7,7 @@ import photo_samples
 import proving
 import pytest
 from django.core.management import CommandError
+from django.db.models.functions import Now
 
 from accounts.models import Library
 from photos import storage
@@ -69,12 +70,12 @@ def test_a_missing_run_is_lost_and_planned_by_the_repair(library: Library) -> No
     assert (proving.prove().counts, StageRun.objects.count()) == (proving.NOTHING, 8)
 
 
-@pytest.mark.parametrize("state", [RunState.WAITING, RunState.DEAD])
+@pytest.mark.parametrize("state", [RunState.PENDING, RunState.DEAD])
 def test_runs_that_are_being_planned_are_not_missing(library: Library, state: str) -> None:
     photo, _ = finished(library, 2)
     photo.stage_runs.all().delete()
     ended = {"finished_at": photo.uploaded_at, "error_code": "timed_out"} if state == RunState.DEAD else {}
-    LibraryRun.objects.create(library=library, kind="plan", version="1", state=state, **ended)
+    LibraryRun.objects.create(library=library, kind="plan", version="1", state=state, queued_at=Now(), **ended)
     assert proving.prove().offences == set()
 
 
@@ -116,6 +117,31 @@ def test_every_acknowledged_photo_has_to_be_there(library: Library, tmp_path: Pa
     assert proving.prove("--acknowledged", acknowledged).counts == proving.NOTHING
     said = proving.prove("--acknowledged", acknowledged, "--library", other.name)
     assert (said.counts, said.body["acknowledged"]) == (proving.NOTHING, 0)
+
+
+def test_the_last_line_of_a_photo_decides(library: Library, tmp_path: Path) -> None:
+    kept, purged, trashed, restored = finished(library, 4)
+    acknowledged = tmp_path / "acknowledged"
+    log = [line(one) for one in (kept, purged, trashed, restored)]
+    log += [line(one, note="deleted") for one in (purged, trashed, restored)]
+    acknowledged.write_text("".join([*log, line(restored)]))
+    Photo.objects.filter(pk=trashed.pk).update(trashed_at=Now())
+
+    said = proving.prove("--acknowledged", acknowledged)
+    assert (said.status, said.counts, said.body["acknowledged"]) == (1, {**proving.NOTHING, "leaked": 1}, 8)
+    assert said.offences == {("deleted_photo_there", str(purged.pk))}
+    assert said.named("detail") == ["its row is there, and not in the trash"]
+
+    key, keys = purged.storage_key, list(purged.renditions.values_list("storage_key", flat=True))
+    name = str(purged.pk)
+    purged.delete()
+    storage.delete_objects(alias=storage.ORIGINALS, keys=[key])
+    storage.delete_objects(alias=storage.RENDITIONS, keys=keys)
+    assert proving.prove("--acknowledged", acknowledged).counts == proving.NOTHING
+    # said again after it was deleted, as of one that came out of the trash
+    acknowledged.write_text("".join([*log, log[1]]))
+    said = proving.prove("--acknowledged", acknowledged)
+    assert said.offences == {("photo_missing", name), ("deleted_photo_there", str(restored.pk))}
 
 
 @pytest.mark.parametrize(

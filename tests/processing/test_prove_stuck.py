@@ -127,8 +127,70 @@ def test_library_work_that_nobody_takes_up(library: Library, worker: WorkerPrese
     assert offences(said) == {("not_claimed", "", str(pending.pk))}
     WorkerPresence.objects.filter(pk=worker.pk).update(queues=["ingest"])
     said = proving.prove()
-    assert (said.counts, said.body["explained"]) == (proving.NOTHING, {"without a worker that is alive": 1})
+    assert offences(said) == {("no_worker", "", str(pending.pk))}
+    assert "; no worker of the queue people knows version 1" in said.named("detail")[0]
     assert {kind.queue for kind in kinds.all_kinds()} == {"people"}
+
+
+def test_a_run_without_a_worker_is_stuck(library: Library, worker: WorkerPresence) -> None:
+    [photo] = finished(library)
+    run = opened(photo, "renditions", RunState.PENDING, queued_at=Now() - HOUR)
+    for gone in ({"seen_at": Now() - HOUR}, {"seen_at": Now(), "versions": {"renditions": ["another"]}}):
+        WorkerPresence.objects.filter(pk=worker.pk).update(**gone)
+        said = proving.prove("--settle", "1")
+        assert (said.status, offences(said)) == (1, {("no_worker", str(photo.pk), str(run.pk))})
+        assert f"; no worker of the queue ingest knows version {run.version}" in said.named("detail")[0]
+    # it may be about to start
+    StageRun.objects.filter(pk=run.pk).update(queued_at=Now())
+    assert proving.prove().body["explained"] == {"queued just now": 1}
+
+
+def held(photo: Photo, stage: str, *, queued: timedelta, started: timedelta, **columns: object) -> None:
+    """Have a run in hand that was queued and claimed so long ago."""
+    lease = {"lease_token": uuid.UUID(int=1), "lease_until": Now() + HOUR}
+    opened(photo, stage, RunState.RUNNING, queued_at=Now() - queued, started_at=Now() - started, **lease, **columns)
+
+
+def test_work_whose_queue_is_busy_with_other_work_is_in_a_backlog(library: Library) -> None:
+    waiting, busy = finished(library, 2)
+    opened(waiting, "exif", RunState.PENDING, queued_at=Now() - HOUR)
+    held(busy, "renditions", queued=timedelta(minutes=1), started=timedelta(seconds=30))
+    said = proving.prove()
+    assert (said.counts, said.body["explained"]["in a backlog that moves"]) == (proving.NOTHING, 1)
+    StageRun.objects.filter(state=RunState.RUNNING).update(
+        state=RunState.DONE, finished_at=Now() - HOUR, lease_token=None, lease_until=None
+    )
+    assert proving.prove().named("code") == ["not_claimed"]
+
+
+@pytest.mark.parametrize(
+    ("other", "is_passed_by"),
+    [
+        ({"queued": timedelta(minutes=1), "started": timedelta(seconds=30), "lane": 1}, True),
+        ({"queued": 3 * HOUR, "started": timedelta(seconds=30), "lane": 2}, True),
+        # as it should be: the older one, and the more urgent one
+        ({"queued": 3 * HOUR, "started": timedelta(seconds=30), "lane": 1}, False),
+        ({"queued": timedelta(minutes=1), "started": timedelta(seconds=30), "lane": 0}, False),
+        # of an old claim it is not known what was there
+        ({"queued": 3 * HOUR, "started": 2 * HOUR, "lane": 2}, False),
+        # the next claim may be its own
+        ({"queued": timedelta(minutes=1), "started": timedelta(seconds=0), "lane": 1}, False),
+        ({"queued": timedelta(minutes=1), "started": timedelta(seconds=30), "lane": 1, "version": "2"}, False),
+    ],
+)
+def test_a_run_that_others_are_claimed_before_is_not_in_the_backlog(
+    library: Library, other: dict[str, object], is_passed_by: bool
+) -> None:
+    waiting, busy = finished(library, 2)
+    run = opened(waiting, "exif", RunState.PENDING, queued_at=Now() - HOUR, lane=1)
+    held(busy, "exif", **other)
+    if "version" in other:
+        busy.stage_runs.update(version="2")
+        busy.stage_runs.filter(stage="renditions").delete()
+    said = proving.prove()
+    mine = [one for one in said.body["findings"] if one["photo"] == str(waiting.pk)]
+    assert [(one["code"], one["run"]) for one in mine] == [("not_claimed", str(run.pk))] * is_passed_by
+    assert all(one["detail"].endswith(", and passed by") for one in mine)
 
 
 def test_a_grouping_that_nobody_asked_for(face_library: Library) -> None:

@@ -1,5 +1,6 @@
 """Wrong: bytes that are not those of the row, done runs without their rows, vectors that no model makes."""
 
+import errno
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,8 @@ import numpy as np
 import photo_samples
 import proving
 import pytest
+from botocore.exceptions import ClientError
+from django.core.management import CommandError
 from django.utils import timezone
 from PIL import Image
 from pytest_django import Settings
@@ -17,6 +20,7 @@ from photos import storage
 from photos.models import Face, FaceEmbedding, Metadata, Photo, Rendition
 from processing.engines import catalogue
 from processing.models import RunState, StageRun
+from processing.prove import contents
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store", "quick_ripening")]
 
@@ -109,6 +113,77 @@ def test_without_bytes_sizes_and_presence_are_compared(library: Library) -> None
         ("rendition_wrong", str(longer.pk)),
     }
     assert ("rendition_wrong", str(same.pk)) in proving.prove().offences
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, key: str, errors: list[Exception]) -> None:
+    """Have the store fail for one derived object, each time with the next error, and with the last one for ever."""
+    read = storage.read_object
+
+    def read_object(*, alias: str, key: str) -> bytes:
+        if key == failing:
+            raise errors.pop(0) if len(errors) > 1 else errors[0]
+        return read(alias=alias, key=key)
+
+    failing = key
+    monkeypatch.setattr(contents, "SECONDS_BETWEEN_TRIES", 0)
+    monkeypatch.setattr(storage, "read_object", read_object)
+
+
+def denied(status: int) -> ClientError:
+    said = {"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}
+    return ClientError({**said, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject")
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        [PermissionError(errno.EACCES, "Permission denied")],
+        # a bad sector
+        [OSError(errno.EIO, "Input/output error")],
+        [denied(403)],
+        # wrong in two ways, one after the other
+        [FileNotFoundError(errno.ENOENT, "No such file"), PermissionError(errno.EACCES, "Permission denied")],
+    ],
+)
+def test_one_object_that_cannot_be_read_is_wrong(
+    library: Library, monkeypatch: pytest.MonkeyPatch, errors: list[Exception]
+) -> None:
+    photo, _ = finished(library), finished(library)
+    answering(monkeypatch, photo.renditions.get(kind="preview").storage_key, errors)
+    said = proving.prove()
+    assert said.offences == {("rendition_wrong", str(photo.pk))}
+    assert said.named("detail")[0].startswith("preview: not readable: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_listed"),
+    [
+        (OSError(errno.ESTALE, "Stale file handle"), True),
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (denied(503), True),
+        (OSError(errno.EIO, "Input/output error"), False),
+        (OSError(errno.ENOTCONN, "Transport endpoint is not connected"), False),
+        (denied(403), False),
+    ],
+)
+def test_a_store_that_cannot_be_read_proves_nothing(
+    library: Library, monkeypatch: pytest.MonkeyPatch, error: Exception, is_listed: bool
+) -> None:
+    photo = finished(library)
+    answering(monkeypatch, photo.renditions.get(kind="preview").storage_key, [error])
+    listed = storage.list_objects
+
+    def list_objects(*, alias: str, prefix: str | None = None) -> object:
+        # the listing at the beginning works
+        if prefix is None and not is_listed:
+            raise error
+        return listed(alias=alias, prefix=prefix or "")
+
+    monkeypatch.setattr(storage, "list_objects", list_objects)
+    with pytest.raises(CommandError, match="The store 'renditions' does not answer") as refused:
+        proving.prove("--repair", "--yes")
+    assert refused.value.returncode == 2
+    assert StageRun.objects.exclude(state__in=["done", "skipped"]).count() == 0
 
 
 def jpeg(width: int, height: int) -> bytes:

@@ -5,12 +5,16 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from concurrency import in_a_thread
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.utils import timezone
 
 from photos.models import Photo
+from processing.management.terminal import duration
 from processing.models import ModelSelection, RunState, StageRun
 from processing.services import pruning
+from processing.services.pruning import Pruned
 from processing.stages import registry
 
 pytestmark = pytest.mark.django_db
@@ -26,8 +30,8 @@ def done(make_run: MakeRun, version: str, days: float, **values: object) -> Stag
 
 def prune(older_than: timedelta = DAYS_90) -> dict[str, int]:
     found: dict[str, int] = {}
-    for stage, deleted in pruning.prune_runs(older_than=older_than):
-        found[stage] = found.get(stage, 0) + deleted
+    for pruned in pruning.prune_runs(older_than=older_than):
+        found[pruned.stage] = found.get(pruned.stage, 0) + pruned.deleted
     return found
 
 
@@ -102,8 +106,29 @@ def test_it_goes_in_batches(
         done(make_run, f"{number}.old", 300 - number, photo=photo)
     done(make_run, registry.get("exif").base_version, 1, photo=photo)
     monkeypatch.setattr(pruning, "RUNS_PER_TRANSACTION", 2)
-    assert list(pruning.prune_runs(older_than=DAYS_90)) == [("exif", 2), ("exif", 2), ("exif", 1)]
+    assert list(pruning.prune_runs(older_than=DAYS_90)) == [Pruned("exif", count, 0) for count in (2, 2, 1)]
     assert StageRun.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_somebody_holds_is_left_and_said(
+    make_run: MakeRun, make_photo: Callable[..., Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = make_photo()
+    old = [done(make_run, f"{number}.old", 300 - number, photo=photo) for number in range(6)]
+    done(make_run, registry.get("exif").base_version, 1, photo=photo)
+    monkeypatch.setattr(pruning, "RUNS_PER_TRANSACTION", 2)
+    with transaction.atomic():
+        # the whole of the first two transactions
+        list(StageRun.objects.select_for_update().filter(pk__in=[run.pk for run in old[:4]]))
+        pruned = in_a_thread(lambda: list(pruning.prune_runs(older_than=DAYS_90))).result(10)
+    assert pruned == [Pruned("exif", 0, 2), Pruned("exif", 0, 2), Pruned("exif", 2, 0)]
+    with transaction.atomic():
+        StageRun.objects.select_for_update().get(pk=old[0].pk)
+        said = in_a_thread(say, "--older-than", "90d").result(10)
+    left = "1 were in use and were left: the same command takes them later."
+    assert said == ["exif: 3", "3 runs were deleted.", left]
+    assert prune() == {"exif": 1}
 
 
 def say(*arguments: str) -> list[str]:
@@ -124,7 +149,16 @@ def test_the_command_says_how_many(make_run: MakeRun, make_photo: Callable[..., 
     assert StageRun.objects.count() == 1
 
 
-@pytest.mark.parametrize("text", ["90", "d", "0d", "-1d", "1.5d", "90m", "ninety days", ""])
-def test_an_age_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(CommandError, match="is no age: say 90d, 12w or 36h"):
+@pytest.mark.parametrize("text", ["90", "d", "0d", "0.0w", "-1d", "1.d", "9999999d", "90y", "ninety days", ""])
+def test_an_age_that_is_none_is_refused(make_run: MakeRun, make_photo: Callable[..., Photo], text: str) -> None:
+    photo = make_photo()
+    for version, days in (("1.old", 300), (registry.get("exif").base_version, 1)):
+        done(make_run, version, days, photo=photo)
+    with pytest.raises(CommandError, match=r"is not a time such as 90m, 12h, 7d or 2w|is no age"):
         say(f"--older-than={text}")
+    assert StageRun.objects.count() == 2
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30s", 30), ("1.5m", 90), ("36h", 129_600), ("2w", 1_209_600)])
+def test_a_time_is_a_number_and_a_unit(text: str, seconds: int) -> None:
+    assert duration(text) == timedelta(seconds=seconds)

@@ -12,6 +12,7 @@ import redis
 from concurrency import in_a_thread, wait_until_blocked
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 from face_samples import MODEL, add_face, vector
 from pytest_django import Settings
 
@@ -24,7 +25,7 @@ from photos.services import trash as photo_trash
 from processing import ledger, reconciler
 from processing.models import RunState, StageRun
 from processing.pipeline.planning import plan
-from processing.services import object_sweeps, reprocess, trash
+from processing.services import object_sweeps, trash
 from processing.stages import registry
 from processing.stages.exif import ExifStage
 from processing.stages.face_detection import FaceDetectionStage
@@ -114,6 +115,19 @@ def test_what_has_expired_goes(library: Library, settings: Settings) -> None:
     assert set(Photo.objects.all()) == {new, present}
     assert trash.purge_expired(older_than=DAY) == 1
     assert list(Photo.objects.all()) == [present]
+
+
+def test_a_host_whose_clock_is_ahead_deletes_nothing_early(
+    library: Library, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.TRASH_RETENTION_DAYS = 1
+    photo = factories.make_photo(library)
+    Photo.objects.filter(pk=photo.pk).update(trashed_at=Now())
+    now = timezone.now
+    monkeypatch.setattr(timezone, "now", lambda: now() + 2 * DAY)
+    assert trash.purge_expired() == 0
+    assert trash.purge_expired(older_than=DAY) == 0
+    assert Photo.objects.get() == photo
 
 
 def test_what_was_trashed_anew_meanwhile_has_not_expired(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +284,7 @@ def test_a_photo_that_comes_back_is_planned(
     photo_trash.move_to_trash(photo_ids=[photo.pk for photo in photos])
     settings.RENDITION_QUALITY = 71
     fresh_versions()
-    assert reprocess.plan_missing(photos=Photo.objects.present()) == 0
+    assert photo_samples.plan_missing(Photo.objects.present()) == 0
     broker.flushdb()
     assert trash.restore(photo_ids=[photos[0].pk]) == 1
     assert trash.restore(photo_ids=[photos[0].pk]) == 0

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import redis
+from celery.exceptions import SoftTimeLimitExceeded
 from concurrency import in_a_thread, wait_until_blocked
 from django.core.cache import cache
 from django.db import transaction
@@ -17,6 +18,7 @@ from pytest_django import Settings
 from accounts.models import Library
 from photos.models import Photo
 from processing import ledger, presence, publish, reconciler, sweeps
+from processing.kinds import registry as kinds
 from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
 from processing.models.ledger import Lane
 from processing.pipeline.planning import lock_plan_for_change, plan
@@ -270,3 +272,48 @@ def test_what_was_lost_is_rung_for_although_other_messages_lie_there(make_run: M
     lying = [json.loads(one)["headers"]["task"] for one in reversed(broker.lrange("ingest", 0, -1))]
     # the canary of this sweep comes last: it is not taken for a hint
     assert lying == ["renditions", "exif", "canary"]
+
+
+@pytest.mark.parametrize("part", ["plan_forgotten", "replan_unknown_versions", "a kind"])
+def test_a_part_that_fails_keeps_nothing_else_from_moving(
+    make_run: MakeRun,
+    face_library: Library,
+    broker: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    part: str,
+) -> None:
+    def fail(*_: object, **__: object) -> int:
+        raise KeyError("a model of tomorrow")
+
+    add_face(face_library, vector(1))
+    cache.clear()
+    expired, stale = pending(make_run), make_run(stage="renditions", version="0.gone")
+    claim()
+    StageRun.objects.filter(pk=expired.pk).update(lease_until=Now() - MINUTE)
+    if part == "a kind":
+        monkeypatch.setattr(kinds.get("plan"), "request_where_due", fail)
+    else:
+        monkeypatch.setattr(reconciler, part, fail)
+
+    assert reconciler.reconcile()
+
+    expired.refresh_from_db()
+    stale.refresh_from_db()
+    assert expired.state == "pending"
+    assert stale.state == ("pending" if part == "replan_unknown_versions" else "skipped")
+    assert LibraryRun.objects.values_list("kind", "state").get() == ("people", "pending")
+    assert broker.llen("ingest") > 0
+    assert sweeps.seconds_since_last() is not None
+    assert "a part of the sweep failed: 'a model of tomorrow'" in caplog.text
+
+
+def test_a_sweep_whose_time_is_over_ends(face_library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def time_is_over() -> int:
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(reconciler, "plan_forgotten", time_is_over)
+    add_face(face_library, vector(1))
+    with pytest.raises(SoftTimeLimitExceeded):
+        reconciler.reconcile()
+    assert not LibraryRun.objects.exists()

@@ -24,16 +24,16 @@ def test_what_is_missing_is_planned(
     make_photo: MakePhoto, settings: Settings, fresh_versions: Callable[[], None]
 ) -> None:
     bare, planned = make_photo(), make_photo()
-    assert reprocess.plan_missing(photos=Photo.objects.filter(pk=planned.pk)) == 2
-    assert reprocess.plan_missing(photos=Photo.objects.all()) == 2
+    assert photo_samples.plan_missing(Photo.objects.filter(pk=planned.pk)) == 2
+    assert photo_samples.plan_missing(Photo.objects.all()) == 2
     assert set(bare.stage_runs.values_list("stage", "state", "lane")) == {
         ("exif", "pending", Lane.BACKFILL),
         ("renditions", "pending", Lane.BACKFILL),
     }
-    assert reprocess.plan_missing(photos=Photo.objects.all()) == 0
+    assert photo_samples.plan_missing(Photo.objects.all()) == 0
     settings.RENDITION_SIZES = {"preview": 1000}
     fresh_versions()
-    assert reprocess.plan_missing(photos=Photo.objects.filter(pk=bare.pk)) == 1
+    assert photo_samples.plan_missing(Photo.objects.filter(pk=bare.pk)) == 1
     assert bare.stage_runs.count() == 3
     assert planned.stage_runs.count() == 2
 
@@ -45,7 +45,7 @@ def finish(photo: Photo, *stages: str) -> None:
 
 def test_a_stage_runs_again_whatever_came_of_it(make_photo: MakePhoto, face_library: Library) -> None:
     done, dead, waiting = make_photo(), make_photo(), make_photo()
-    reprocess.plan_missing(photos=Photo.objects.all())
+    photo_samples.plan_missing(Photo.objects.all())
     for photo in (done, dead):
         finish(photo, "renditions", "face_detection")
     dead.stage_runs.filter(stage="face_detection").update(state=RunState.DEAD, error_code="unexpected_error")
@@ -61,7 +61,7 @@ def test_a_stage_runs_again_whatever_came_of_it(make_photo: MakePhoto, face_libr
 
 def test_a_run_at_work_loses_its_lease(make_photo: MakePhoto) -> None:
     photo = make_photo()
-    reprocess.plan_missing(photos=Photo.objects.all())
+    photo_samples.plan_missing(Photo.objects.all())
     lease = {"lease_token": photo.pk, "lease_until": Now(), "started_at": Now()}
     photo.stage_runs.filter(stage="exif").update(state=RunState.RUNNING, attempt=1, **lease)
     assert reprocess.run_again(photos=Photo.objects.all(), stage="exif") == 1
@@ -71,7 +71,7 @@ def test_a_run_at_work_loses_its_lease(make_photo: MakePhoto) -> None:
 
 def test_what_was_skipped_stays_skipped(make_photo: MakePhoto, face_library: Library) -> None:
     photo = make_photo()
-    reprocess.plan_missing(photos=Photo.objects.all())
+    photo_samples.plan_missing(Photo.objects.all())
     finish(photo, "renditions", "face_detection")
     skipped = {"state": RunState.SKIPPED, "skip_reason": "no_faces", "finished_at": Now()}
     photo.stage_runs.filter(stage="face_embedding").update(**skipped)
@@ -82,7 +82,7 @@ def test_what_was_skipped_stays_skipped(make_photo: MakePhoto, face_library: Lib
 
 def test_without_consent_no_face_work_runs_again(make_photo: MakePhoto, face_library: Library) -> None:
     photo = make_photo()
-    reprocess.plan_missing(photos=Photo.objects.all())
+    photo_samples.plan_missing(Photo.objects.all())
     finish(photo, "renditions", "face_detection", "face_embedding")
     face_analysis.switch_face_analysis(library=face_library, enabled=False, by=None)
     before = list(StageRun.objects.order_by("pk").values())
@@ -109,7 +109,8 @@ def test_only_the_photos_that_were_chosen(make_photo: MakePhoto) -> None:
 def test_workers_are_rung_for_once_for_many(make_photo: MakePhoto, broker: object) -> None:
     for _ in range(33):
         make_photo()
-    reprocess.plan_missing(photos=Photo.objects.all())
+    photo_samples.plan_missing(Photo.objects.all())
+    StageRun.objects.update(state=RunState.DONE, finished_at=Now())
     broker.flushdb()
     assert reprocess.run_again(photos=Photo.objects.all(), stage="exif") == 33
     assert {stage.queue: broker.llen(stage.queue) for stage in registry.all_stages()} == {

@@ -15,7 +15,7 @@ from accounts.models import Library
 from photos.models import Photo
 from photos.services import trash
 from processing import estimates, outdated
-from processing.models import RunState, StageRun, WorkerPresence
+from processing.models import LibraryRun, RunState, StageRun, WorkerPresence
 from processing.models.ledger import Lane
 from processing.pipeline.planning import plan
 from processing.services import reprocess
@@ -73,6 +73,18 @@ def test_what_is_missing_is_counted_and_begun(library: Library) -> None:
     assert set(StageRun.objects.values_list("photo", flat=True)) == {photos[0].pk, photos[2].pk}
     assert say() == say("--missing") == say("--dead") == ["Nothing is to be done."]
     assert set(states()) == {("exif", "pending", Lane.BACKFILL), ("renditions", "pending", Lane.BACKFILL)}
+
+
+def test_dead_work_on_libraries_is_left_out_and_said(library: Library) -> None:
+    dead = {"kind": "people", "version": "v", "state": RunState.DEAD, "finished_at": Now(), "error_code": "damaged"}
+    for one in (library, library, factories.make_library()):
+        LibraryRun.objects.create(library=one, **dead)
+    nothing = "Nothing is to be done."
+    how = "left out: retry among the dead letters in the admin."
+    assert say("--dead") == [f"3 dead runs of work on libraries are {how}", nothing]
+    assert say("--dead", "--library", library.name) == [f"2 dead runs of work on libraries are {how}", nothing]
+    assert say("--missing") == [nothing]
+    assert set(LibraryRun.objects.values_list("state", flat=True)) == {"dead"}
 
 
 def test_a_stage_is_made_anew_for_chosen_photos(library: Library) -> None:

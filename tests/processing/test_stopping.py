@@ -1,6 +1,7 @@
 """A worker that is asked to stop: nothing new, and what it holds goes to others at once."""
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from accounts.models import Library
 from processing import ledger, presence, stopping
 from processing.models import LibraryRun, StageRun, WorkerPresence
 from processing.presence import Presence, WorkerFacts
+from processing.services import draining
 
 MakeRun = Callable[..., StageRun]
 FACTS = WorkerFacts(["ingest"], {"exif": ["v1"]}, processes=1, device="", metrics_port=None, memory_bytes=1)
@@ -89,3 +91,28 @@ def test_work_in_hand_has_a_moment_to_be_committed(make_run: MakeRun, broker: re
     done.refresh_from_db()
     assert done.state == "done"
     assert WorkerPresence.objects.get().draining_since is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_drained_worker_takes_no_messages_and_tells_others_of_what_it_has_read(
+    make_run: MakeRun, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "BEAT_SECONDS", 0.02)
+    make_run()
+    told: list[bool] = []
+    one = Presence(name="one@here", facts=lambda: FACTS, consume=told.append)
+    one.begin()
+    wait_until(WorkerPresence.objects.exists, "it did not say that it is there")
+    assert told == []
+    draining.begin_worker(name="one@here")
+    wait_until(lambda: told == [False] and messages(broker, "ingest") == ["exif"], "nobody was told")
+    time.sleep(0.2)
+    assert (told, messages(broker, "ingest")) == ([False], ["exif"])
+    draining.end_worker(name="one@here")
+    wait_until(lambda: told == [False, True], "it takes no messages again")
+    # one that is asked to stop ends in its own way
+    one.begin_stopping()
+    wait_until(lambda: WorkerPresence.objects.get().draining_since is not None, "it does not stop")
+    time.sleep(0.2)
+    one.end()
+    assert told == [False, True]

@@ -2,7 +2,10 @@
 
 import base64
 import json
+import os
+import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +14,8 @@ from billiard.einfo import ExceptionInfo
 from billiard.exceptions import WorkerLostError
 from kombu import Message
 
-from processing import tasks
+from processing import ledger, tasks
+from processing.models import StageRun
 from processing.task_policy import LedgerRequest
 
 pytestmark = pytest.mark.django_db
@@ -62,3 +66,23 @@ def test_a_child_that_died_before_it_claimed_has_its_hint_passed_on_once(broker:
 def test_of_upkeep_nothing_is_passed_on(broker: redis.Redis) -> None:
     lose(request_of("reconcile"))
     assert broker.keys("*") == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_processes_at_one_task_the_lost_ones_runs_come_back(
+    make_run: Callable[..., StageRun], broker: redis.Redis
+) -> None:
+    request = request_of("exif")
+    for _ in range(2):
+        make_run()
+        ledger.claim(stage="exif", versions=["v1"], limit=1, task_id=request.id, worker="w@here")
+    others = StageRun.objects.first()
+    # the message was given out again while the first was at work
+    StageRun.objects.filter(pk=others.pk).update(process_id=4_000_000)
+    request.on_accepted(os.getpid(), time.monotonic())
+    lose(request)
+    assert sorted(StageRun.objects.values_list("state", "error_code")) == [
+        ("pending", "process_killed"),
+        ("running", ""),
+    ]
+    assert StageRun.objects.get(state="running").pk == others.pk

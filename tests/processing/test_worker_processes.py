@@ -12,6 +12,7 @@ from pathlib import Path
 import factories
 import psutil
 import pytest
+import redis
 import requests
 from celery import Celery
 from django.conf import settings
@@ -19,7 +20,8 @@ from django.db.models.functions import Now
 from PIL import Image
 
 from photos.models import Photo
-from processing.models import RunState, StageRun, WorkerPresence
+from processing.models import Canary, RunState, StageRun, WorkerPresence
+from processing.services import draining
 from processing.stages import registry
 
 TOKEN = {"X-Internal-Token": settings.INTERNAL_TOKEN}
@@ -72,7 +74,7 @@ def scrape(row: WorkerPresence, **headers: str) -> requests.Response:
 
 
 def test_a_worker_of_pixels(worker: Worker, process_environment: dict[str, str]) -> None:
-    limits = {"DECODE_MEMORY_BYTES": str(3 * 1024**3), "DECODE_FILE_BYTES": "1000000"}
+    limits = {"DECODE_MEMORY_BYTES": str(3 * 1024**3), "DECODE_FILE_BYTES": "1000000", "UPLOAD_MAX_BYTES": "1000000"}
     library = factories.make_library()
     factories.make_photo(library, data=b"a store without anything is taken for a disk that is not mounted")
     photo = factories.make_photo(library)
@@ -131,20 +133,19 @@ def listening(process: psutil.Process) -> set[int]:
     return {one.laddr.port for one in process.net_connections("tcp") if one.status == psutil.CONN_LISTEN}
 
 
-def test_a_worker_of_models_has_a_light_parent_and_warns_of_pixels_beside_them(worker: Worker) -> None:
-    with worker("ingest,faces,embeddings", DEVICE="cpu", METRICS_PORT="0") as (process, row, log):
-        assert (row.queues, row.device, row.metrics_port) == (["embeddings", "faces", "ingest"], "cpu", None)
-        assert sorted(row.versions) == ["exif", "face_detection", "face_embedding", "renditions"]
+def test_a_worker_of_models_has_a_light_parent_and_no_limits(worker: Worker) -> None:
+    with worker("faces,embeddings", DEVICE="cpu", METRICS_PORT="0") as (process, row, _log):
+        assert (row.queues, row.device, row.metrics_port) == (["embeddings", "faces"], "cpu", None)
+        assert sorted(row.versions) == ["face_detection", "face_embedding"]
         loaded = {Path(mapped.path).name.partition(".")[0] for mapped in process.memory_maps()}
         assert not loaded & {"libtorch", "libtorch_cpu", "libopenvino", "_dlib_pybind11"}
         assert pool_child(process).rlimit(psutil.RLIMIT_AS)[0] == psutil.RLIM_INFINITY
-        assert "This worker serves ingest and models: files of strangers are decoded without limits" in log.read_text()
     assert WorkerPresence.objects.count() == 0
 
 
 def test_children_of_an_interpreter_of_their_own_are_limited_too(worker: Worker) -> None:
     spawned = ["--pool-start-method", "spawn"]
-    with worker("ingest", *spawned, DECODE_FILE_BYTES="1000000") as (process, _row, log):
+    with worker("ingest", *spawned, DECODE_FILE_BYTES="1000000", UPLOAD_MAX_BYTES="1000000") as (process, _row, log):
         wait_until(lambda: pool_child(process).rlimit(psutil.RLIMIT_FSIZE) == (1000000, 1000000), log)
 
 
@@ -169,3 +170,24 @@ def test_a_killed_child_gives_its_run_back_at_once(worker: Worker, process_envir
         wait_until(lambda: StageRun.objects.get().state == RunState.DONE, log)
     run.refresh_from_db()
     assert (run.attempt, run.error_code) == (2, "")
+
+
+def test_a_worker_that_is_drained_leaves_messages_to_others(
+    worker: Worker, process_environment: dict[str, str]
+) -> None:
+    broker = redis.Redis.from_url(process_environment["REDIS_URL"])
+    broker.flushdb()
+    with worker("people,maintenance") as (_, row, log), Celery(broker=process_environment["REDIS_URL"]) as sender:
+        draining.begin_worker(name=row.name)
+        wait_until(lambda: "Canceling queue people" in log.read_text(), log)
+        time.sleep(2)  # longer than the read that is under way
+        for queue in ("people", "maintenance"):
+            sender.send_task("canary", kwargs={"queue": queue}, queue=queue)
+            Canary.objects.create(queue=queue, rung_at=Now())
+        time.sleep(3)
+        assert (broker.llen("people"), broker.llen("maintenance")) == (1, 1)
+        # what it serves is not forgotten
+        assert WorkerPresence.objects.get().queues == ["maintenance", "people"]
+        draining.end_worker(name=row.name)
+        wait_until(lambda: Canary.objects.filter(moved_at__isnull=False).count() == 2, log)
+    broker.close()

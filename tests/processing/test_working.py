@@ -148,7 +148,7 @@ def test_objects_that_no_row_names_any_more_are_deleted(
     settings.RENDITION_QUALITY, settings.FACE_CHIP_QUALITY = 70, 80
     settings.RENDITION_SIZES = {"preview": 1440, "thumb_300": 300}
     fresh_versions()
-    assert reprocess.plan_missing(photos=Photo.objects.all()) == 2
+    assert photo_samples.plan_missing(Photo.objects.all()) == 2
 
     photo_samples.run("renditions")
     photo_samples.run_everything()

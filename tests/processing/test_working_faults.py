@@ -1,8 +1,7 @@
 """What goes wrong while a stage works: zombies, lost connections, time limits, withdrawn consent."""
 
 import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -31,17 +30,6 @@ from processing.stages.renditions import RenditionsStage
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store")]
 
 STAGES = ("exif", "renditions", "face_detection", "face_embedding")
-
-
-@pytest.fixture
-def replaced_stage(monkeypatch: pytest.MonkeyPatch) -> Callable[[type], None]:
-    """Put a stage with a fault in the place of the real one."""
-
-    def replace(stage: type) -> None:
-        chosen = tuple(stage() if one.name == stage.name else one for one in registry.all_stages())
-        monkeypatch.setattr(registry, "all_stages", lambda: chosen)
-
-    return replace
 
 
 class PoisonedDetection(FaceDetectionStage):
@@ -350,19 +338,6 @@ def test_a_soft_time_limit_in_company_burns_no_attempt(
         with pytest.raises(SoftTimeLimitExceeded):
             photo_samples.run("face_detection")
     assert set(runs.values_list("state", "attempt", "claimed_with")) == {("pending", 1, 1)}
-
-
-@pytest.fixture
-def time_limit_soon() -> Iterator[Callable[[], None]]:
-    """Raise the soft time limit in this process after a moment, from a signal, as a pool's child does."""
-
-    def strike(_signal: int, _frame: object) -> None:
-        raise SoftTimeLimitExceeded
-
-    before = signal.signal(signal.SIGALRM, strike)
-    yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.3)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("stage", ["exif", "face_detection"])

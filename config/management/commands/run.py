@@ -15,8 +15,8 @@ from accounts.models import Library, User
 from config.running import first_start, progress, sample_photos, services
 from config.running.processes import (
     AlreadyRunningError,
+    CannotListenError,
     Children,
-    PortInUseError,
     only_run_of,
     require_free_port,
 )
@@ -29,7 +29,7 @@ class Command(BaseCommand):
 
     help = (
         "Start everything on this machine (database and Redis too, where no address is set), import the folder PHOTOS, "
-        "and serve until Ctrl-C. Honours PHOTOS, WAIT=exit, PORT, VAR_DIR, DARKROOM_ADMIN_EMAIL, "
+        "and serve until Ctrl-C. Honours PHOTOS, WAIT=exit, PORT, DARKROOM_HOST, VAR_DIR, DARKROOM_ADMIN_EMAIL, "
         "DARKROOM_ADMIN_PASSWORD."
     )
 
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no folder {settings.RUN_PHOTOS}: set PHOTOS to the folder of your photos.")
         try:
             require_free_port(settings.RUN_HOST, settings.RUN_PORT)
-        except PortInUseError as error:
+        except CannotListenError as error:
             raise CommandError(str(error)) from error
         signal.signal(signal.SIGTERM, _interrupt)
         settings.VAR_DIR.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,9 @@ _DETAIL = _RUN | {
     "not_before": None,
     "worker": "ingest@host1",
     "task_id": "9c1d4c1e-6a53-4f0e-9a0a-0f2b1c0d7d5e",
+    "work_seconds": None,
     "inputs": {},
+    "warnings": [],
 }
 _GROUP: dict[str, Any] = {
     "fingerprint": "3f9a6c0b12de4477",

@@ -146,7 +146,9 @@ class DeadLetterDetailSerializer(DeadLetterSerializer):
     not_before = serializers.DateTimeField(allow_null=True)
     worker = serializers.CharField(help_text="Who had it last.")
     task_id = serializers.CharField(help_text="The Celery task that had it last.")
+    work_seconds = serializers.FloatField(allow_null=True, help_text="Work that led to its result.")
     inputs = serializers.SerializerMethodField(help_text="Versions of the inputs that it read, by stage.")
+    warnings = serializers.SerializerMethodField(help_text="What was wrong with the file and did not stop the stage.")
 
     def get_subject(self, run: StageRun | LibraryRun) -> str:
         """Give the subject of library work."""
@@ -155,6 +157,10 @@ class DeadLetterDetailSerializer(DeadLetterSerializer):
     def get_inputs(self, run: StageRun | LibraryRun) -> dict[str, str]:
         """Give the versions of the inputs."""
         return {} if isinstance(run, LibraryRun) else run.inputs
+
+    def get_warnings(self, run: StageRun | LibraryRun) -> list[dict[str, str]]:
+        """Give the warnings of a stage."""
+        return [] if isinstance(run, LibraryRun) else run.warnings
 
 
 class DeadLetterGroupSerializer(serializers.Serializer):

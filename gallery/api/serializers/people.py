@@ -23,7 +23,7 @@ class CoverSerializer(serializers.Serializer):
 
 
 class PersonSerializer(serializers.ModelSerializer):
-    """Output: a person. Wants `gallery.people.with_faces`."""
+    """Output: a person. Wants `with_faces` of its QuerySet."""
 
     face_count = serializers.IntegerField(read_only=True)
     photo_count = serializers.IntegerField(read_only=True)

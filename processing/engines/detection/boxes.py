@@ -114,3 +114,9 @@ def clipped_windows(boxes: np.ndarray, *, width: int, height: int) -> np.ndarray
 def has_area(windows: np.ndarray) -> np.ndarray:
     """Tell which windows hold at least one pixel."""
     return (windows[:, 2] > windows[:, 0]) & (windows[:, 3] > windows[:, 1])
+
+
+def touches(boxes: np.ndarray, *, width: int, height: int) -> np.ndarray:
+    """Tell which boxes are finite and share an area with an image: offsets may turn one inside out, or move it away."""
+    inside = np.clip(boxes, 0, np.array([width, height, width, height], dtype=np.float32))
+    return np.isfinite(boxes).all(axis=1) & has_area(inside)

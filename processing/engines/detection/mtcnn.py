@@ -112,6 +112,8 @@ class MtcnnDetector:
         sides = boxes[:, None, 2:] - boxes[:, None, :2] + 1
         points = sides * points + boxes[:, None, :2] - 1
         boxes = rules.refined(boxes, offsets)
+        inside = rules.touches(boxes, width=sampler.width, height=sampler.height)
+        boxes, scores, points = boxes[inside], scores[inside], points[inside]
         kept = rules.suppress_by_smaller(boxes, scores, 0.7)
         return boxes[kept], scores[kept], points[kept]
 

@@ -33,7 +33,7 @@ class DlibEmbedder:
         """Give float32 (n, 128); not normalised."""
         if not faces:
             return np.empty((0, self.dimensions), dtype=np.float32)
-        # one by one: a batch is no faster on a CPU, and the net keeps 4 MB for each face of the largest batch it has seen
+        # one by one: a batch is no faster on a CPU, and the net keeps 4 MB for each face of its largest batch
         return np.array([self._net.compute_face_descriptor(self._align(face)) for face in faces], dtype=np.float32)
 
     def _align(self, face: AlignedInput) -> Any:

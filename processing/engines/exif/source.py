@@ -1,10 +1,10 @@
 """Reads small parts of a file that may lie far away."""
 
+import io
 from typing import BinaryIO
 
 PAGE_BYTES = 8192  # covers the markers of most files; more would be wasted where blocks are passed over
 MAX_PAGES = 64  # half a megabyte of cache is enough for a TIFF whose values lie far from their directory
-MAX_OFFSET = 2**62  # file objects refuse larger offsets with exceptions of their own
 BUDGET_BYTES = 16 << 20  # real files cost some 16 kB, those with the longest XMP about 1 MB
 
 
@@ -20,6 +20,8 @@ class ByteSource:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        # some file systems refuse to seek where no file of theirs could reach
+        self._size = file.seek(0, io.SEEK_END)
         self._pages: dict[int, bytes] = {}
         self._spent = 0
 
@@ -29,14 +31,14 @@ class ByteSource:
         `ahead=False` fetches exactly these bytes: for a walk over headers that lie far apart.
         Raises ReadBudgetError.
         """
-        if size <= 0 or not 0 <= offset < MAX_OFFSET:
+        if size <= 0 or not 0 <= offset < self._size:
             return b""
         self.charge(min(size, PAGE_BYTES))
         first, start = divmod(offset, PAGE_BYTES)
         if size > PAGE_BYTES or (not ahead and first not in self._pages):
             return self._fetch(offset, size)
         data = self._page(first)[start : start + size]
-        if start + size > PAGE_BYTES:
+        if start + size > PAGE_BYTES and (first + 1) * PAGE_BYTES < self._size:
             data += self._page(first + 1)[: start + size - PAGE_BYTES]
         return data
 

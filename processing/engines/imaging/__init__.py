@@ -15,6 +15,7 @@ _MODULES = {
     "Point": "results",
     "RenditionSet": "results",
     "apply_limits": "limits",
+    "coded_pixels": "header",
     "cut_chip": "chips",
     "decode_rgb": "chips",
     "load_decoders": "warming",
@@ -22,6 +23,7 @@ _MODULES = {
     "pixel_warnings": "scan_check",
     "read_header": "header",
     "render": "renditions",
+    "task_ends_in": "time_limits",
     "time_allowance": "time_limits",
     "time_limited": "time_limits",
 }

@@ -21,11 +21,13 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from processing.engines.errors import DamagedImageError, OutOfMemoryError, TooManyPixelsError
 from processing.engines.imaging.colour import unpack
 from processing.engines.imaging.failures import DECODER_FAILURES, translate
-from processing.engines.imaging.header import read_header
+from processing.engines.imaging.header import coded_pixels, read_header, require_allowed
 from processing.engines.imaging.header_bytes import HeaderBytes
 from processing.engines.imaging.heif_header import require_pixels
+from processing.engines.imaging.limits import address_space_left
 from processing.engines.imaging.tiff_header import exif_orientation
 
 # Named, so that Pillow has no need to load its forty others to look for them.
@@ -50,6 +52,9 @@ pillow_heif.options.AUX_IMAGES = False
 
 # Photo editors write histories of several MB into PNG text; Pillow's own limit of 1 MB refuses such files.
 _MAX_PNG_TEXT = 16 << 20
+
+# of address space, more than any decoder here takes at its worst moment, its threads' stacks with it
+_DECODER_BYTES, _DECODER_BYTES_PER_PIXEL = 64 << 20, 20
 
 _pillow_globals = threading.Lock()
 
@@ -108,13 +113,24 @@ def decode(file: BinaryIO | Path, *, long_side: int, max_pixels: int) -> Decoded
     with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
         watched = WatchedFile(stream)
         header = read_header(watched, max_pixels=max_pixels)
+        pixels = max(header.width * header.height, coded_pixels(watched, image_format=header.format))
+        is_short = address_space_left() < _DECODER_BYTES + pixels * _DECODER_BYTES_PER_PIXEL
         try:
             with _pillow_limits(max_pixels):
                 return _decode(watched, header.format, long_side)
         except DECODER_FAILURES as failure:
             if watched.failure is not None:
                 raise watched.failure from failure
-            raise translate(failure) from failure
+            raise _judged(failure, is_short=is_short) from failure
+
+
+def _judged(failure: Exception, *, is_short: bool) -> DamagedImageError | OutOfMemoryError | TooManyPixelsError:
+    """Return the engine error for what a decoder raised where memory may have been short.
+
+    libwebp and libjpeg call an allocation that failed damage: a photo must not be dead for good for it.
+    """
+    error = translate(failure)
+    return OutOfMemoryError(str(failure)) if is_short and isinstance(error, DamagedImageError) else error
 
 
 @contextmanager
@@ -140,6 +156,7 @@ def _decode(file: WatchedFile, image_format: str, long_side: int) -> DecodedPhot
         drafted = image.draft(None, tuple(max(1, int(side * scale)) for side in stored_size))
     image.load()
     # other formats may learn their true size while decoding
+    require_allowed(image.size, max_pixels=Image.MAX_IMAGE_PIXELS)
     size, box = (stored_size, drafted[1]) if drafted else (image.size, (0, 0, *image.size))
     return DecodedPhoto(
         image=unpack(_ink(image)),
@@ -153,7 +170,10 @@ def _decode(file: WatchedFile, image_format: str, long_side: int) -> DecodedPhot
 def _opened(file: WatchedFile, image_format: str) -> Image.Image:
     if image_format == "HEIF":
         require_pixels(HeaderBytes(file))
-        return pillow_heif.HeifImageFile(file)
+        image = pillow_heif.HeifImageFile(file)
+        # Pillow looks at the size in `Image.open` alone
+        require_allowed(image.size, max_pixels=Image.MAX_IMAGE_PIXELS)
+        return image
     # MPO is identified through JPEG; naming it here would make unknown files raise KeyError.
     return Image.open(file, formats=(image_format,))
 

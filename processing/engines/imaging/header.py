@@ -35,8 +35,8 @@ def read_header(file: BinaryIO, *, max_pixels: int) -> ImageHeader:
     """Identify `file` by its bytes and read its dimensions. The file's position afterwards is undefined.
 
     Raises EmptyFileError, UnsupportedFormatError, TooManyPixelsError (more than `max_pixels` in the first
-    frame), DamagedImageError (the signature of a format, but not its header). Errors of the storage behind
-    `file` pass through.
+    frame, or in what is decoded to show it), DamagedImageError (the signature of a format, but not its
+    header). Errors of the storage behind `file` pass through.
     """
     header = HeaderBytes(file)
     if header.size == 0:
@@ -45,11 +45,32 @@ def read_header(file: BinaryIO, *, max_pixels: int) -> ImageHeader:
     width, height, orientation = _READERS[image_format](header)
     if not width or not height:
         raise DamagedImageError("the header announces a picture without pixels")
-    if width * height > max_pixels:
-        raise TooManyPixelsError(f"{width} x {height} pixels, of which at most {max_pixels:,} are allowed")
+    for sides in ((width, height), _coded_size(header, image_format)):
+        require_allowed(sides, max_pixels=max_pixels)
     if orientation >= 5:
         width, height = height, width
     return ImageHeader(image_format, mime_type, width, height)
+
+
+def coded_pixels(file: BinaryIO, *, image_format: str) -> int:
+    """Return how many pixels a decoder may have to hold beside those that are shown; 0 for formats without such.
+
+    HEIF and AVIF crop after decoding. Raises DamagedImageError; errors of the storage pass through. The file's
+    position afterwards is undefined.
+    """
+    width, height = _coded_size(HeaderBytes(file), image_format)
+    return width * height
+
+
+def require_allowed(sides: tuple[int, int], *, max_pixels: int) -> None:
+    """Raise TooManyPixelsError for a picture of more than `max_pixels`."""
+    width, height = sides
+    if width * height > max_pixels:
+        raise TooManyPixelsError(f"{width} x {height} pixels, of which at most {max_pixels:,} are allowed")
+
+
+def _coded_size(header: HeaderBytes, image_format: str) -> tuple[int, int]:
+    return heif_header.largest_picture(header) if image_format in {"HEIF", "AVIF"} else (0, 0)
 
 
 def _identify(header: HeaderBytes) -> tuple[str, str]:

@@ -50,7 +50,7 @@ def read_dimensions(header: HeaderBytes) -> tuple[int, int, int]:
             continue  # index 0 means none
         box = properties[index - 1]
         if box.kind == b"ispe":
-            dimensions = header.unsigned(box.start + 4, 4), header.unsigned(box.start + 8, 4)
+            dimensions = _extents(header, box)
         elif box.kind == b"clap":
             dimensions = _clean_aperture(header, box) or dimensions
         elif box.kind == b"irot":
@@ -58,6 +58,17 @@ def read_dimensions(header: HeaderBytes) -> tuple[int, int, int]:
     if dimensions is None:
         raise DamagedImageError("no dimensions of the primary picture in the HEIF file")
     return *dimensions, 6 if quarter_turns % 2 else 1
+
+
+def largest_picture(header: HeaderBytes) -> tuple[int, int]:
+    """Return width and height of the largest picture that the file describes, before any of it is cropped away.
+
+    That is what a decoder may have to hold: the primary picture shows a clean aperture of it, or is made of it.
+    """
+    meta = _only(_boxes(header, 0, header.size), b"meta")
+    iprp = _only(_boxes(header, meta.start + _FULL_BOX_HEAD, meta.end), b"iprp")
+    sizes = [_extents(header, box) for box in _children_of_only(header, iprp, b"ipco") if box.kind == b"ispe"]
+    return max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
 
 
 def require_pixels(header: HeaderBytes) -> None:
@@ -116,6 +127,10 @@ def _property_indices(header: HeaderBytes, iprp: Box, item: int) -> Iterator[int
             if entry == item:
                 for at in range(indices_start, min(position, len(content)), index_length):
                     yield int.from_bytes(content[at : at + index_length]) & index_mask
+
+
+def _extents(header: HeaderBytes, box: Box) -> tuple[int, int]:
+    return header.unsigned(box.start + 4, 4), header.unsigned(box.start + 8, 4)
 
 
 def _clean_aperture(header: HeaderBytes, box: Box) -> tuple[int, int] | None:

@@ -1,6 +1,10 @@
 """Limits of a process that decodes strangers' files: a bomb costs this process and nothing else."""
 
+import math
 import resource
+from pathlib import Path
+
+_SIZES = Path("/proc/self/statm")
 
 
 def apply_limits(*, memory_bytes: int, file_bytes: int) -> None:
@@ -18,6 +22,14 @@ def apply_limits(*, memory_bytes: int, file_bytes: int) -> None:
     _lower(resource.RLIMIT_AS, memory_bytes)
     _lower(resource.RLIMIT_FSIZE, file_bytes)
     _lower(resource.RLIMIT_CORE, 0)
+
+
+def address_space_left() -> float:
+    """Give how many bytes this process may map yet; infinite where it has no limit, or the system does not tell."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY or not _SIZES.exists():
+        return math.inf
+    return limit - int(_SIZES.read_text().split()[0]) * resource.getpagesize()
 
 
 def _lower(kind: int, limit: int) -> None:

@@ -12,8 +12,9 @@ from processing.engines.imaging.results import PixelWarning
 
 CORRUPT_SCAN = "corrupt_scan"
 
-# a marker that may stand inside or between scans; FF 00 is a stuffed byte of the data
-_MARKER = re.compile(rb"\xff+([\x01-\xfe])")
+# a marker that may stand inside or between scans; FF 00 is a stuffed byte of the data. Of fill bytes before it the last
+# one is found: a pattern that passed over them would look at a long row once from each of its bytes
+_MARKER = re.compile(rb"\xff([\x01-\xfe])")
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 _RESTARTS = range(0xD0, 0xD8)
 _WITHOUT_LENGTH = {0x01, 0xD8, *_RESTARTS}

@@ -9,10 +9,13 @@ that has said that it may be ended; everywhere else (a server's threads, a comma
 import io
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
+
+from processing.engines.cpus import usable_cpus
 
 # of the largest file's time, what the smallest one has: tens of times what a photo of one megapixel needs, and no more,
 # because everything else waits for a file that hangs
@@ -24,6 +27,7 @@ FREE_LOAD_PER_CORE = 2
 _BUFFER_BYTES = 64 << 10
 _LEAST_SECONDS = 1e-3  # a timer of 0 would be off
 _ends_by_signal = False
+_task_ends_at: float | None = None  # by the monotonic clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,21 @@ def time_allowance(*, pixels: int, max_pixels: int, cpu_seconds: float, wall_sec
     return TimeAllowance(cpu_seconds=cpu_seconds * share, wall_seconds=wall_seconds * share)
 
 
-def crowding(*, load: float, cores: int) -> float:
+@contextmanager
+def task_ends_in(seconds: float) -> Iterator[None]:
+    """Say how many seconds the task that works here has left: inside the block no file's wall clock goes beyond them.
+
+    A file that reaches the end of its task is then ended by its own limit, and named for it.
+    """
+    global _task_ends_at  # noqa: PLW0603 - as above: a process works on one task at a time
+    before, _task_ends_at = _task_ends_at, time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        _task_ends_at = before
+
+
+def crowding(*, load: float, cores: float) -> float:
     """Give how many times longer everything takes than on a host that is just busy; `load` is a number of processes."""
     return max(1.0, load / (FREE_LOAD_PER_CORE * cores))
 
@@ -61,19 +79,25 @@ def time_limited(file: BinaryIO, allowance: TimeAllowance) -> Iterator[BinaryIO]
     """Allow this process so much time inside the block; gives `file` with reads that stop the wall clock.
 
     A storage that is slow or hangs is not the file's fault, and has time limits of its own; nor is a crowded host, on
-    which the wall clock is given as much more as its load says. One block at a time.
+    which the wall clock is given as much more as its load says, up to what `task_ends_in` leaves. One block at a time.
     """
     try:
         if _ends_by_signal:
             signal.setitimer(signal.ITIMER_PROF, allowance.cpu_seconds)
-            stretch = crowding(load=os.getloadavg()[0], cores=os.cpu_count() or 1)
-            signal.setitimer(signal.ITIMER_REAL, allowance.wall_seconds * stretch)
+            signal.setitimer(signal.ITIMER_REAL, _stretched(allowance.wall_seconds))
         # decoders read byte by byte where a file is broken: only what goes to the storage is worth stopping a clock
         yield io.BufferedReader(_ClockedReads(file), _BUFFER_BYTES)
     finally:
         if _ends_by_signal:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _stretched(seconds: float) -> float:
+    stretched = seconds * crowding(load=os.getloadavg()[0], cores=usable_cpus())
+    if _task_ends_at is None:
+        return stretched
+    return max(_LEAST_SECONDS, min(stretched, _task_ends_at - time.monotonic()))
 
 
 class _ClockedReads(io.RawIOBase):

@@ -26,7 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("--worker", help="only this worker, by its name (ingest.1234@host)")
+        parser.add_argument("--worker", help="only this worker, by its name (ingest.1234-5f3a@host)")
         parser.add_argument("--timeout", type=float, default=600, help="seconds to wait (600); 0 does not wait")
         parser.add_argument("--end", action="store_true", help="let it go on")
 
@@ -38,8 +38,12 @@ class Command(BaseCommand):
             else:
                 self._begin(worker)
                 self._wait(worker, timeout)
+                self.stdout.write(f"Nothing runs. {_what_stays(worker)}")
         except NotFoundError as error:
             raise CommandError(error.detail) from error
+        except KeyboardInterrupt as error:
+            # the shell's status for it
+            raise CommandError(f"Interrupted. {_what_stays(worker)}", returncode=130) from error
 
     def _begin(self, worker: str | None) -> None:
         if worker is not None:
@@ -63,14 +67,19 @@ class Command(BaseCommand):
             while quiet_looks < QUIET_LOOKS:
                 running = draining.running(worker=worker)
                 quiet_looks = 0 if running else quiet_looks + 1
-                left = deadline - time.monotonic()
-                if running and left <= 0:
-                    raise CommandError(f"Still running after {timeout:g} s: {_said(running)}.", returncode=1)
-                if left <= 0:
-                    break
-                status.update(f"Running: {_said(running) or 'nothing'}")
-                time.sleep(min(LOOK_EVERY_SECONDS, left))
-        self.stdout.write("Nothing runs.")
+                if running and time.monotonic() >= deadline:
+                    message = f"Still running after {timeout:g} s: {_said(running)}. {_what_stays(worker)}"
+                    raise CommandError(message, returncode=1)
+                if quiet_looks < QUIET_LOOKS:
+                    # the second look is taken beyond the deadline too: one alone may be mistaken
+                    status.update(f"Running: {_said(running) or 'nothing'}")
+                    time.sleep(LOOK_EVERY_SECONDS)
+
+
+def _what_stays(worker: str | None) -> str:
+    if worker is None:
+        return "Work stays paused: `manage.py drain --end` lets it go on."
+    return f"{worker} takes nothing new: `manage.py drain --worker {worker} --end` lets it."
 
 
 def _said(running: Counter[str]) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from accounts.models import Library, User
+from accounts.models import User
+from processing.management.terminal import library_named, progress_bar
 from processing.services import folder_import
 from processing.services.folder_import import DUPLICATE, NEW, PASSED_OVER, REFUSED, ImportedFile
 
@@ -33,12 +33,12 @@ class Command(BaseCommand):
         root: Path = options["path"]
         if not root.exists():
             raise CommandError(f"There is no file or folder {root}.")
-        library = _library(options["library"])
+        library = library_named(options["library"])
         uploader = _uploader(options["user"])
         console = Console(file=self.stdout, highlight=False)
         paths = folder_import.files_below(root)
         results = []
-        with _progress(console) as progress:
+        with progress_bar(console) as progress:
             bar = progress.add_task("import", total=len(paths))
             for result in folder_import.import_files(paths=paths, library=library, uploader=uploader):
                 results.append(result)
@@ -73,19 +73,6 @@ def _plain(text: str) -> Text:
 
 def _below(path: Path, root: Path) -> Path:
     return path.relative_to(root) if path != root else path
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console)
-
-
-def _library(name: str) -> Library:
-    library = Library.objects.filter(name=name).first()
-    if library is None:
-        names = ", ".join(Library.objects.order_by("name").values_list("name", flat=True)[:20])
-        raise CommandError(f"There is no library named {name!r}. There are: {names or 'none'}.")
-    return library
 
 
 def _uploader(email: str | None) -> User | None:

@@ -1,28 +1,30 @@
 """`manage.py prove`: nothing lost, nothing doubled, nothing wrong, nothing stuck, nothing leaked; or what is."""
 
-import re
+import sqlite3
 import sys
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+from botocore.exceptions import BotoCoreError, ClientError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from accounts.models import Library
+from processing.management.terminal import duration, library_named
 from processing.prove import repair, report
 from processing.prove.acknowledged import AcknowledgedFileError
 from processing.prove.contents import StoreUnavailableError
-from processing.prove.proof import Proof, Scope, prove
+from processing.prove.proof import Proof, Scope, empty_stores, prove
 
 NOT_PROVED = 2
 LIMIT = 20
 # Longer than the time between two backups and the time until somebody looks: what a restored database does not know
 # of may be the only copy.
 GRACE = timedelta(days=7)
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Command(BaseCommand):
@@ -53,7 +55,7 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask")
         parser.add_argument(
             "--grace",
-            type=_duration,
+            type=duration,
             default=GRACE,
             metavar="TIME",
             help="age from which on --repair deletes an object that no row names, such as 12h or 7d (7d)",
@@ -63,6 +65,19 @@ class Command(BaseCommand):
         """Prove, and repair if asked to."""
         if options["repair"] and options["json"] and not options["yes"]:
             raise CommandError("--repair with --json cannot ask: add --yes.", returncode=NOT_PROVED)
+        try:
+            status = self._prove(options)
+        except (AcknowledgedFileError, StoreUnavailableError) as error:
+            raise CommandError(str(error), returncode=NOT_PROVED) from error
+        except (BotoCoreError, ClientError, OSError, DatabaseError, sqlite3.Error) as error:
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise CommandError(f"Cut off, and nothing is proved. {said}", returncode=NOT_PROVED) from error
+        except KeyboardInterrupt as error:
+            raise CommandError("Interrupted, and nothing is proved.", returncode=NOT_PROVED) from error
+        if status:
+            sys.exit(status)
+
+    def _prove(self, options: dict[str, Any]) -> int:
         scope = Scope(
             library_id=_library(options["library"]),
             with_bytes=not options["no_bytes"],
@@ -74,24 +89,19 @@ class Command(BaseCommand):
             with prove(scope, watcher=bars) as proof:
                 bars.end()
                 self._say(proof, options)
-                is_sound = proof.is_sound
-        except (AcknowledgedFileError, StoreUnavailableError) as error:
-            raise CommandError(str(error), returncode=NOT_PROVED) from error
+                if proof.has_offences:
+                    return 1
+                return 0 if proof.is_sound else NOT_PROVED
         finally:
             bars.end()
-        if not is_sound:
-            sys.exit(1)
 
     def _say(self, proof: Proof, options: dict[str, Any]) -> None:
-        console = Console(file=self.stdout, highlight=False)
         if options["json"]:
-            plan = repair.plan(proof.findings, grace=options["grace"]) if options["repair"] else None
-            done = self._repair(proof, plan, options) if plan else None
-            limit = options["limit_ids"]
-            report.write_json(self.stdout, proof, limit=limit, plan=plan, done=done, grace=options["grace"])
+            self._say_json(proof, options)
             return
+        console = Console(file=self.stdout, highlight=False)
         report.print_proof(console, proof, limit=LIMIT if options["limit_ids"] is None else options["limit_ids"])
-        if not options["repair"] or proof.is_sound:
+        if not options["repair"] or not proof.has_offences:
             return
         plan = repair.plan(proof.findings, grace=options["grace"])
         report.print_plan(console, plan, grace=options["grace"])
@@ -101,18 +111,35 @@ class Command(BaseCommand):
         elif not plan.is_empty:
             console.print("Nothing was done.")
 
+    def _say_json(self, proof: Proof, options: dict[str, Any]) -> None:
+        plan = done = None
+        try:
+            if options["repair"]:
+                plan = repair.plan(proof.findings, grace=options["grace"])
+                # before it is done, and whatever comes of it
+                report.print_plan(Console(file=self.stderr, highlight=False), plan, grace=options["grace"])
+                done = self._repair(proof, plan, options)
+        finally:
+            limit = options["limit_ids"]
+            report.write_json(self.stdout, proof, limit=limit, plan=plan, done=done, grace=options["grace"])
+
     def _repair(self, proof: Proof, plan: repair.RepairPlan, options: dict[str, Any]) -> repair.Repaired | None:
-        if proof.empty_stores:
-            stores = ", ".join(proof.empty_stores)
-            raise CommandError(f"Not repaired: nothing lies in {stores}. Mount it first.", returncode=NOT_PROVED)
+        self._see_stores(proof)
         if plan.is_empty or not (options["yes"] or self._is_wanted()):
             return None
+        # the answer may have taken hours
+        self._see_stores(proof)
         bars = Bars()
         bars.begin("repair", None)
         try:
-            return repair.repair(proof.findings, grace=options["grace"], advance=bars.advance)
+            return repair.repair(proof.findings, plan=plan, advance=bars.advance)
         finally:
             bars.end()
+
+    def _see_stores(self, proof: Proof) -> None:
+        if empty := sorted({*proof.empty_stores, *empty_stores(proof.scope)}):
+            stores = ", ".join(empty)
+            raise CommandError(f"Not repaired: nothing lies in {stores}. Mount it first.", returncode=NOT_PROVED)
 
     def _is_wanted(self) -> bool:
         if not sys.stdin.isatty():
@@ -148,17 +175,5 @@ class Bars:
         self._progress.stop()
 
 
-def _library(name: str | None) -> Any:
-    if name is None:
-        return None
-    library = Library.objects.filter(name=name).first()
-    if library is None:
-        raise CommandError(f"There is no library named {name!r}.", returncode=NOT_PROVED)
-    return library.pk
-
-
-def _duration(text: str) -> timedelta:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
-    if not found:
-        raise ArgumentTypeError(f"{text!r} is not a time such as 90m, 12h or 7d")
-    return timedelta(**{_UNITS[found[2]]: float(found[1])})
+def _library(name: str | None) -> UUID | None:
+    return None if name is None else library_named(name, returncode=NOT_PROVED).pk

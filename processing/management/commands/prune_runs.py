@@ -7,9 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from processing.management.terminal import duration
 from processing.services import pruning
-
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 class Command(BaseCommand):
@@ -27,21 +26,25 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, older_than: timedelta, dry_run: bool, **_options: Any) -> None:
         """Delete, and say how many of each stage."""
+        in_use = 0
         if dry_run:
             counts = Counter(pruning.count_prunable(older_than=older_than))
         else:
             counts = Counter()
-            for stage, deleted in pruning.prune_runs(older_than=older_than):
-                counts[stage] += deleted
+            for pruned in pruning.prune_runs(older_than=older_than):
+                counts[pruned.stage] += pruned.deleted
+                in_use += pruned.in_use
         for stage, count in counts.items():
             if count:
                 self.stdout.write(f"{stage}: {count:,}")
         self.stdout.write(f"{counts.total():,} runs {'would be' if dry_run else 'were'} deleted.")
+        if in_use:
+            self.stdout.write(f"{in_use:,} were in use and were left: the same command takes them later.")
 
 
 def age(text: str) -> timedelta:
-    """Read an age: a whole number above 0 and a unit, hours, days or weeks."""
-    number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isdecimal() or not int(number):
-        raise ArgumentTypeError(f"{text!r} is no age: say 90d, 12w or 36h")
-    return int(number) * _UNITS[unit]
+    """Read an age: a time above 0."""
+    found = duration(text)
+    if not found:
+        raise ArgumentTypeError(f"{text!r} is no age: what has just ended is not pruned")
+    return found

@@ -9,12 +9,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import QuerySet
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from accounts.models import Library
 from photos.models import Photo
 from processing import estimates, outdated
+from processing.management.terminal import library_named, progress_bar
+from processing.models import LibraryRun
 from processing.outdated import Choice, Survey
 from processing.services import reprocess
 from processing.stages import registry
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         for name, text in (
             (Choice.OUTDATED, "(default) what is missing, and what was made of an older input than there is now"),
             (Choice.MISSING, "what no run of the planned version has made: after new settings, code or models"),
-            (Choice.DEAD, "dead runs"),
+            (Choice.DEAD, "dead runs of photos; work on libraries is retried among the dead letters in the admin"),
             (Choice.ALL, "all of it, whatever came of it before; without --stage from the originals on"),
         ):
             choice.add_argument(f"--{name}", dest="choice", action="store_const", const=name, help=text)
@@ -54,6 +54,8 @@ class Command(BaseCommand):
         console = Console(file=self.stdout, highlight=False)
         photos, choice, stage = _photos(options), options["choice"], options["stage"]
         found = _survey(console, photos, choice, stage)
+        if choice == Choice.DEAD:
+            _say_left_out(console, options)
         if not found.photos:
             console.print("Nothing is to be done.")
             return
@@ -66,7 +68,7 @@ class Command(BaseCommand):
     def _begin(self, console: Console, *, total: int, **what: Any) -> None:
         runs, last = 0, what["after"]
         try:
-            with _progress(console) as progress:
+            with progress_bar(console) as progress:
                 bar = progress.add_task("photos", total=total)
                 for committed in reprocess.begin_anew(**what):
                     runs, last = runs + committed.runs, committed.last
@@ -85,10 +87,7 @@ def _begun(runs: int) -> str:
 def _photos(options: dict[str, Any]) -> QuerySet[Photo]:
     photos = Photo.objects.present()
     if options["library"]:
-        library = Library.objects.filter(name=options["library"]).first()
-        if library is None:
-            raise CommandError(f"There is no library named {options['library']!r}.")
-        photos = photos.filter(library=library)
+        photos = photos.filter(library=library_named(options["library"]))
     if options["photo"]:
         photos = photos.filter(pk__in=options["photo"])
     if options["after"]:
@@ -98,9 +97,19 @@ def _photos(options: dict[str, Any]) -> QuerySet[Photo]:
     return photos
 
 
+def _say_left_out(console: Console, options: dict[str, Any]) -> None:
+    """Say how many dead letters this command leaves, whatever photos and stages are chosen: they have neither."""
+    dead = LibraryRun.objects.dead()
+    if options["library"]:
+        dead = dead.filter(library__name=options["library"])
+    if count := dead.count():
+        what = "1 dead run of work on libraries is" if count == 1 else f"{count:,} dead runs of work on libraries are"
+        console.print(f"{what} left out: retry among the dead letters in the admin.")
+
+
 def _survey(console: Console, photos: QuerySet[Photo], choice: Choice, stage: str | None) -> Survey:
     found = Survey()
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         bar = progress.add_task("looking", total=photos.count())
         for found in outdated.survey(photos, choice, stage):
             progress.update(bar, completed=found.looked_at)
@@ -143,8 +152,3 @@ def _agrees(console: Console) -> bool:
         return console.input("Begin? [y/N] ", markup=False).strip().lower() in {"y", "yes"}
     except (EOFError, KeyboardInterrupt):
         return False
-
-
-def _progress(console: Console) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console)

@@ -6,17 +6,22 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from config import embedded
+from faults import orders
 from faults.fault import Fault, Injected, Judgement
-from faults.hearing import deaf_workers
+from faults.hearing import deaf_workers, queues_of
 from faults.installation import Installation
 from faults.measures import percentile, seconds
+from faults.orders import Order
 from faults.proxy import PASS, Mode
 from faults.services import wait_for
+from faults.uploading import ACCEPTED
 
 REFILL_SECONDS = 120.0
 WORSE_SECONDS = 0.2
 CALM_SECONDS = 15.0
-ACCEPTED = frozenset({200, 201})
+# how long a backlog may take to come, and how long whoever would work it off is held; less than a lease
+BACKLOG_SECONDS = 20.0
+HOLD_SECONDS = 10.0
 
 # when uploads were in peace, in all faults of this module: a few seconds of each are too few to compare with
 _calm: list[tuple[float, float]] = []
@@ -26,17 +31,20 @@ class BrokerFault(Fault):
     """What faults of Redis share: uploads go on as ever, everything moves again, every worker hears again."""
 
     criterion: ClassVar[str] = (
-        "every upload 201, p95 at most 200 ms worse; every stage is at work again within 120 s of its return; "
-        "every worker hears"
+        "every upload 201, p95 at most 200 ms worse; every run that was pending at its return is taken up within "
+        "120 s of it; every worker hears what is sent after it"
     )
     per_second = 1.5
     strike_pause: ClassVar[tuple[float, float]] = (2.0, 6.0)
     # photos that come at once, before the strikes and, where there must be something to forget, before each of them
     backlog: ClassVar[int] = 6
+    # whether something must have been pending at each return, or the strike has hit nothing
+    is_of_backlog: ClassVar[bool] = False
 
     def inject(self, world: Installation, chance: random.Random, *, times: int) -> int:
         """Upload in peace for a while, then strike again and again."""
         self.refills: list[float | None] = []
+        self.empty_returns = 0
         self.deaf: dict[str, float | None] = {}
         world.feed(self.backlog)  # in peace as well: what waits for a processor is not Redis's doing
         time.sleep(CALM_SECONDS)
@@ -45,10 +53,12 @@ class BrokerFault(Fault):
         for number in range(times):
             self.strike(world, chance, number)
             returned = time.monotonic()
-            self.refills += _refill(world, since=returned)
+            refilled = _refill(world, since=returned)
+            self.refills += refilled
+            self.empty_returns += not refilled
             time.sleep(chance.uniform(*self.strike_pause))
         self.over_at = time.monotonic()
-        self.deaf = deaf_workers(world, since=returned, seconds=world.patience(REFILL_SECONDS))
+        self.deaf = deaf_workers(world, since=returned, seconds=world.patience(REFILL_SECONDS + world.timing.slack))
         return times
 
     @abstractmethod
@@ -62,15 +72,18 @@ class BrokerFault(Fault):
         refused = [one for one in during if one.status not in ACCEPTED]
         worse = _p95(during) - _p95(calm)
         late = [one for one in self.refills if one is None or one > REFILL_SECONDS]
+        is_missed = self.is_of_backlog and self.empty_returns > 0
         deaf = [name for name, heard in self.deaf.items() if heard is None]
         return Judgement(
             passed=bool(during)
             and not refused
             and worse <= WORSE_SECONDS + world.timing.slack / 20
             and not late
+            and not is_missed
             and not deaf,
             figure=f"{len(during)} uploads meanwhile, {len(refused)} not taken, p95 {_p95(during) * 1000:.0f} ms after "
-            f"{_p95(calm) * 1000:.0f} ms before; {len(late)} of {len(self.refills)} refills late; "
+            f"{_p95(calm) * 1000:.0f} ms before; {len(self.refills)} runs were pending at its "
+            f"returns ({self.empty_returns} times none), {len(late)} taken up late or not at all; "
             f"deaf: {', '.join(deaf) or 'none'}",
             recoveries=[one for one in self.refills if one is not None],
             remarks=[f"an upload was answered with {one.status} after {seconds(one.seconds)}" for one in refused],
@@ -98,10 +111,16 @@ class RedisWipe(BrokerFault):
     name = "redis_wipe"
     title = "Redis wiped with a backlog: killed and its disk emptied, and FLUSHALL while it runs"
     times = 4
+    is_of_backlog = True
 
     def strike(self, world: Installation, chance: random.Random, number: int) -> None:
-        """Wipe it while there is something to forget."""
+        """Wipe it while there is something to forget: everybody who takes photos in is held with one in hand."""
+        holders = [worker.name for worker in world.workers if queues_of(worker) == "ingest"]
+        held = [world.orders.arm(_hold(self.name, worker)) for worker in holders]
         world.feed(self.backlog)
+        deadline = time.monotonic() + world.patience(BACKLOG_SECONDS)
+        while world.orders.armed(held) and time.monotonic() < deadline:
+            time.sleep(0.05)
         wait_for(lambda: world.database.pending() > 0, seconds=30, what="there is a backlog", every=0.05)
         if number % 2:
             world.services.redis().flushall()
@@ -117,6 +136,7 @@ class RedisDown(BrokerFault):
     title = "Redis down for minutes while photos are uploaded"
     times = 1
     per_second = 1.0
+    is_of_backlog = True
 
     def strike(self, world: Installation, chance: random.Random, number: int) -> None:
         """Stop it for twice the lease, so that whatever hangs on it has run out."""
@@ -187,18 +207,35 @@ def _note(fault: Fault, world: Installation, way: str) -> None:
     world.injections.write(fault=fault.name, point=way, stage="", worker="", runs=[])
 
 
+def _hold(fault: str, worker: str) -> Order:
+    """Let a worker linger with the first run that it claims, so that what comes after it stays pending."""
+    return Order(
+        fault=fault, point="after_claim", worker=worker, action=orders.SLEEP, seconds=HOLD_SECONDS, any_attempt=True
+    )
+
+
 def _refill(world: Installation, *, since: float) -> list[float | None]:
-    """Wait until every stage that had pending runs at `since` was claimed from; gives how long each took."""
+    """Wait for each run that is pending now, at the return; gives how long after `since` each was claimed.
+
+    None for one that was neither claimed nor ended otherwise.
+    """
     rows = world.database.rows(
-        "SELECT DISTINCT stage FROM processing_stagerun "
+        "SELECT id::text FROM processing_stagerun "
         "WHERE state = 'pending' AND (not_before IS NULL OR not_before < now())"
     )
-    waiting = {stage for (stage,) in rows}
-    took: dict[str, float | None] = dict.fromkeys(waiting)
+    took: dict[str, float | None] = dict.fromkeys(run for (run,) in rows)
     while None in took.values() and time.monotonic() - since < world.patience(REFILL_SECONDS):
         for event in world.history.read(since=since, kind="claim"):
-            if event["runs"] and took.get(event["stage"], 0.0) is None:
-                took[event["stage"]] = event["t"] - since
+            for run in event["runs"]:
+                if took.get(run["run"], 0.0) is None:
+                    took[run["run"]] = event["t"] - since
+        left = [run for run, seconds_ in took.items() if seconds_ is None]
+        ended = world.database.rows(
+            "SELECT id::text FROM processing_stagerun "
+            "WHERE id = ANY(%s::uuid[]) AND state IN ('done', 'skipped', 'dead')",
+            left,
+        )
+        took.update({run: time.monotonic() - since for (run,) in ended})
         time.sleep(0.3)
     return list(took.values())
 

@@ -6,12 +6,21 @@ from faults import orders
 from faults.fault import Injected, Judgement
 from faults.installation import Installation
 from faults.measures import Recovery, percentile, recoveries, rung_again, seconds
-from faults.ordered import LOADING, Ordered
+from faults.ordered import BEFORE_CLAIM, EMPTY_HANDED, LOADING, Ordered
 
 LIMIT_SECONDS = 10.0
 
 
-class ChildKill(Ordered):
+class _Kill(Ordered):
+    """What both have in common: no place is left out in silence."""
+
+    def is_complete(self, injected: Injected, waits: Sequence[float | None]) -> bool:
+        """Tell whether somebody was struck at every point that was asked for, and who held nothing was missed."""
+        is_asked_empty_handed = any(point == BEFORE_CLAIM for point, _ in self.asked)
+        return not self.unstruck(injected) and (bool(waits) or not is_asked_empty_handed)
+
+
+class ChildKill(_Kill):
     """SIGKILL of the process that works, and of it alone."""
 
     name = "child_kill"
@@ -24,22 +33,27 @@ class ChildKill(Ordered):
     action = orders.KILL_CHILD
 
     def judge(self, world: Installation, injected: Injected) -> Judgement:
-        """Look at the next claim of every run that the child held."""
+        """Look at the next claim of every run that the child held, and of every photo that had rung for it."""
         history = world.history.read(since=injected.since)
         found, limit = recoveries(injected.events, history), LIMIT_SECONDS + world.timing.slack
         late = [one for one in found if one.seconds is None or one.seconds > limit + _loading(one)]
         wrong = [one for one in found if one.seconds is not None and not one.is_counted_right]
         loading = percentile((_loading(one) for one in found if _loading(one)), 0.5)
         expired = [event for event in history if event["kind"] == "expire_leases"]
-        before = [event for event in injected.events if event["point"] == "before_claim"]
-        waits = rung_again(before, world.history.read())
-        late_rings = [wait for wait in waits if wait is None or wait > limit + (loading or 0)]
+        waits = _waits(world, injected, is_loading=False)
+        loading_waits = _waits(world, injected, is_loading=True)
+        late_rings = _later_than(limit, waits) + _later_than(limit + (loading or 0), loading_waits)
+        waits += loading_waits
         times = [one.seconds for one in found if one.seconds is not None] + [wait for wait in waits if wait is not None]
         return Judgement(
-            passed=bool(found) and _within(late, found) and not (wrong or expired) and _within(late_rings, waits),
+            passed=bool(found)
+            and _within(late, found)
+            and not (wrong or expired)
+            and _within(late_rings, waits)
+            and self.is_complete(injected, waits),
             figure=f"{len(found)} runs lost, {len(late)} late, {len(wrong)} counted wrong; {len(waits)} photos had "
-            f"rung for a process that died before its claim, {len(late_rings)} waited too long; a child of models "
-            f"loads in {seconds(loading)}; {len(expired)} leases ran out",
+            f"rung for a process that held nothing, {len(late_rings)} waited too long; a child of models "
+            f"loads in {seconds(loading)}; {len(expired)} leases ran out; {self.said_of_places(injected)}",
             recoveries=times,
             remarks=[
                 f"{one.stage} at {one.point}: attempt {one.attempt} of {one.company}, next attempt {one.next_attempt} "
@@ -49,7 +63,7 @@ class ChildKill(Ordered):
         )
 
 
-class WorkerKill(Ordered):
+class WorkerKill(_Kill):
     """SIGKILL of a worker and its pool at once: nobody is left to give anything back."""
 
     name = "worker_kill"
@@ -61,17 +75,24 @@ class WorkerKill(Ordered):
     together = 4
 
     def judge(self, world: Installation, injected: Injected) -> Judgement:
-        """Look at the next claim of every run that the worker held."""
+        """Look at the next claim of every run that the worker held, and of every photo that had rung for it."""
         found = recoveries(injected.events, world.history.read(since=injected.since))
         limit = world.timing.lease + world.timing.sweep + world.timing.slack
-        times = [one.seconds for one in found if one.seconds is not None]
+        waits = _waits(world, injected)
+        times = [one for one in (*(loss.seconds for loss in found), *waits) if one is not None]
         gone = [one for one in found if one.seconds is None]
         wrong = [one for one in found if one.seconds is not None and not one.is_counted_right]
         p99 = percentile(times, 0.99)
         return Judgement(
-            passed=p99 is not None and p99 <= limit and not gone and not wrong,
-            figure=f"{len(found)} runs lost, p99 {seconds(p99)} of {limit} s allowed, {len(wrong)} counted wrong, "
-            f"{len(gone)} not taken up again",
+            passed=bool(found)
+            and p99 is not None
+            and p99 <= limit
+            and not (gone or wrong)
+            and None not in waits
+            and self.is_complete(injected, waits),
+            figure=f"{len(found)} runs lost, {len(waits)} photos had rung for a worker that held nothing; p99 "
+            f"{seconds(p99)} of {limit} s allowed, {len(wrong)} counted wrong, {len(gone) + waits.count(None)} not "
+            f"taken up again; {self.said_of_places(injected)}",
             recoveries=times,
             remarks=[
                 f"{one.stage} at {one.point}: attempt {one.attempt} of {one.company}, next attempt "
@@ -79,6 +100,23 @@ class WorkerKill(Ordered):
                 for one in (*wrong, *gone)
             ],
         )
+
+
+def _waits(world: Installation, injected: Injected, *, is_loading: bool | None = None) -> list[float | None]:
+    """Give how long each photo waited that had rung for somebody who held nothing; of stages that load models, or not.
+
+    All of history is looked at: what was claimed before the fault has not waited.
+    """
+    struck = [
+        event
+        for event in injected.events
+        if event["point"] in EMPTY_HANDED and is_loading in (None, event["stage"] in LOADING)
+    ]
+    return rung_again(struck, world.history.read())
+
+
+def _later_than(limit: float, waits: Sequence[float | None]) -> list[float | None]:
+    return [wait for wait in waits if wait is None or wait > limit]
 
 
 def _loading(one: Recovery) -> float:

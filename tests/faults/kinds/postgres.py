@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from config import embedded
 from faults import orders
@@ -31,6 +32,7 @@ class PostgresRestart(Fault):
     title = "PostgreSQL restarted mid-transaction, in order and by SIGKILL"
     criterion = "runs that were under way go on within 15 s of its return (p99), and no attempt is burnt"
     per_second = 2.0
+    may_refuse_uploads = True
     times = 6
     least = 2
 
@@ -80,7 +82,12 @@ class BackendTerminated(Ordered):
         """Look at every run that the session was for."""
         history = world.history.read(since=injected.since)
         struck = [{**event, "runs": event["runs"][:1]} for event in injected.events]  # the others go on
-        return _judge(recoveries(struck, history, ends=COMMIT), history, RESUME_SECONDS + world.timing.slack)
+        judged = _judge(recoveries(struck, history, ends=COMMIT), history, RESUME_SECONDS + world.timing.slack)
+        return replace(
+            judged,
+            passed=judged.passed and not self.unstruck(injected),
+            figure=f"{judged.figure}; {self.said_of_places(injected)}",
+        )
 
 
 def under_way(history: Iterable[Event]) -> list[Event]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import requests
 
@@ -16,12 +16,17 @@ from faults.fault import Fault, Injected, Judgement
 from faults.installation import Installation
 from faults.pictures import Picture
 from faults.purging import BUSY
+from faults.together import together
 
 CLAIMERS = 32
 TIMEOUT_SECONDS = 60.0
 # each waits for some seconds
 PURGE_ATTEMPTS = 10
 STEP_SECONDS = 0.03
+JITTER_SECONDS = 0.02
+# about as long as a request to move something to the trash takes
+TRASH_SECONDS = 0.1
+UPLOADS = 2
 
 
 class ClaimRace(Fault):
@@ -78,65 +83,75 @@ class Purger:
 
 
 class TrashRace(Fault):
-    """A photo in the trash is deleted for good, and the same bytes are uploaded, at once."""
+    """A photo goes to the trash, is deleted for good, and the same bytes are uploaded, at once."""
 
     name = "trash_race"
     title = "trash, purge and re-upload of the same bytes racing each other"
-    criterion = "every upload that was answered 200 or 201 finds its photo there, whole"
+    criterion = "every upload is answered 200 or 201, and whoever uploads after the trash finds the photo there, whole"
     times = 60
     per_picture: ClassVar[int] = 6
 
     def inject(self, world: Installation, chance: random.Random, *, times: int) -> int:
-        """Upload, throw away, and race."""
-        self.restored = self.made_anew = 0
+        """Upload, throw away, and race: every other time throwing away races as well."""
+        self.restored = self.made_anew = self.overlapping = 0
         self.wrong: list[str] = []
         purgers = [Purger(world) for _ in range(2)]
-        for picture in islice(world.pictures, max(1, times // self.per_picture)):
-            photo = world.uploader.upload(picture)
-            for _ in range(self.per_picture):
-                _move_to_trash(world, photo)
-                photo = self._race(world, picture, photo, purgers, chance)
-        for purger in purgers:
-            purger.close()
+        try:
+            for picture in islice(world.pictures, max(1, times // self.per_picture)):
+                photo = world.uploader.upload(picture)
+                for number in range(self.per_picture):
+                    photo = self._race(world, picture, photo, purgers, chance, is_trash_racing=bool(number % 2))
+        finally:
+            for purger in purgers:
+                purger.close()
         return times
 
     def judge(self, world: Installation, injected: Injected) -> Judgement:
-        """See that both ways to win were met; whether the photos are there, `prove` says."""
+        """See that both ways to win were met; whether the photos are whole, `prove` says."""
         return Judgement(
-            passed=bool(self.restored) and bool(self.made_anew) and not self.wrong,
+            passed=bool(self.restored) and bool(self.made_anew) and bool(self.overlapping) and not self.wrong,
             figure=f"{self.restored} times the upload was first and the photo came back, {self.made_anew} times the "
-            f"purge was and the photo was made anew; {len(self.wrong)} wrong answers",
+            f"purge was and the photo was made anew; {self.overlapping} times an upload was under way while it was "
+            f"moved to the trash; {len(self.wrong)} wrong answers",
             remarks=self.wrong,
         )
 
     def _race(
-        self, world: Installation, picture: Picture, photo: str, purgers: list[Purger], chance: random.Random
+        self,
+        world: Installation,
+        picture: Picture,
+        photo: str,
+        purgers: list[Purger],
+        chance: random.Random,
+        *,
+        is_trash_racing: bool,
     ) -> str:
-        found: list[str | None] = []
-        purged: list[bool] = []
+        """Race for one photo; gives the id under which the bytes are there afterwards."""
         # whoever has won more often starts a little later: which of them is the quicker, the machine decides
         lead = self.made_anew - self.restored
+        trash = partial(_move_to_trash, world, photo)
+        if not is_trash_racing:
+            trash()
+        jitter = TRASH_SECONDS if is_trash_racing else JITTER_SECONDS
         purge_at, upload_at = (STEP_SECONDS * max(0, one) for one in (lead, -lead))
-        work = [
-            partial(_later, purge_at + chance.uniform(0, 0.02), lambda one=one: purged.append(one.purge(photo)))
-            for one in purgers
-        ]
-        work += [
-            partial(_later, upload_at + chance.uniform(0, 0.02), lambda: found.append(world.uploader.upload(picture)))
-            for _ in range(2)
-        ]
-        threads = [threading.Thread(target=one) for one in work]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        [now] = set(found) if len(set(found)) == 1 else [found[-1]]
-        if len(set(found)) != 1 or now is None:
-            self.wrong.append(f"two uploads of the same bytes were given {found}")
-        if any(purged) == (now == photo):
-            self.wrong.append(
-                f"{photo} was {'purged' if any(purged) else 'not purged'}, and the upload was given {now}"
-            )
+        works = [(purge_at, partial(one.purge, photo)) for one in purgers]
+        works += [(upload_at, partial(world.uploader.upload, picture))] * UPLOADS
+        outcomes = together(
+            *([trash] if is_trash_racing else []),
+            *(partial(_later, at + chance.uniform(0, jitter), work) for at, work in works),
+        )
+        self.wrong += [f"{type(one.error).__name__}: {one.error}" for one in outcomes if one.error]
+        purges, uploads = (
+            [one.result for one in some if one.error is None]
+            for some in (outcomes[-UPLOADS - len(purgers) : -UPLOADS], outcomes[-UPLOADS:])
+        )
+        trashed_at = outcomes[0].ended if is_trash_racing else 0.0
+        self.overlapping += any(asked_at < trashed_at for asked_at, _ in uploads)
+        late = [answer for asked_at, answer in uploads if asked_at >= trashed_at]
+        # the last word is an upload's: what came before the trash is no promise any more
+        now = late[-1] if late else world.uploader.upload(picture)
+        answers = [answer for _, answer in uploads]
+        self._check(world, picture, photo, now, answers, late, is_purged=any(count for _, count in purges))
         if now == photo:
             self.restored += 1
         else:
@@ -145,10 +160,35 @@ class TrashRace(Fault):
             world.acknowledged.add(photo=photo, sha256=digest, library=world.library, is_deleted=True)
         return now or photo
 
+    def _check(
+        self,
+        world: Installation,
+        picture: Picture,
+        photo: str,
+        now: str | None,
+        answers: list[str | None],
+        late: list[str | None],
+        *,
+        is_purged: bool,
+    ) -> None:
+        """Note what contradicts itself: `late` are the answers to those who asked when the photo was in the trash."""
+        if None in answers or now is None or set(answers) - {photo, now} or set(late) - {now}:
+            self.wrong.append(f"uploads of the bytes of {photo} were given {answers}, and it is {now} now")
+        if is_purged == (now == photo):
+            self.wrong.append(f"{photo} was {'purged' if is_purged else 'not purged'}, and it is {now} now")
+        rows = world.database.rows(
+            "SELECT id::text, trashed_at FROM photos_photo WHERE library_id = %s AND sha256 = %s",
+            world.library,
+            hashlib.sha256(picture.data).hexdigest(),
+        )
+        if rows != [(now, None)]:
+            self.wrong.append(f"the bytes of {photo} should be there once, as {now}, and are there as {rows}")
 
-def _later(seconds: float, work: Callable[[], object]) -> None:
+
+def _later(seconds: float, work: Callable[[], Any]) -> tuple[float, Any]:
+    """Do it after a while; gives when it was begun (monotonic), and its result."""
     time.sleep(seconds)
-    work()
+    return time.monotonic(), work()
 
 
 def _move_to_trash(world: Installation, photo: str) -> None:

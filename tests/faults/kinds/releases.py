@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import closing
 
 from faults.fault import Fault, Injected, Judgement
 from faults.hearing import Sender
@@ -23,20 +24,21 @@ class MixedReleases(Fault):
 
     def inject(self, world: Installation, chance: random.Random, *, times: int) -> int:
         """Upload through the newer server, wait, start the newer worker, and roll back."""
-        sender = Sender(world)
-        for number in range(times):
-            queue = chance.choice(("ingest", "faces", "people", "maintenance"))
-            sender.ring("a_stage_of_tomorrow" if number % 2 else "exif", queue=queue, photos=["not an id"])
-        sender.close()
+        with closing(Sender(world)) as sender:
+            for number in range(times):
+                queue = chance.choice(("ingest", "faces", "people", "maintenance"))
+                sender.ring("a_stage_of_tomorrow" if number % 2 else "exif", queue=queue, photos=["not an id"])
         with world.second_server(**NEWER) as url:
             self.photos = world.feed(6, url=url)
             time.sleep(SWEEPS * world.timing.sweep + 5)
             self.waiting = self._states(world)
             world.launch_worker("ingest3", "ingest", **NEWER)
-            world.wait_for_workers()
-            world.database.wait_until_settled(seconds=120)
-            self.done = self._states(world)
-            world.supervisor.remove("ingest3")
+            try:
+                world.wait_for_workers()
+                world.database.wait_until_settled(seconds=120)
+                self.done = self._states(world)
+            finally:
+                world.supervisor.remove("ingest3")
         world.run("manage.py", "reprocess", "--missing", "--yes")
         return times
 

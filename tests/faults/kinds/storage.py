@@ -2,7 +2,9 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 from faults import mounts, orders
@@ -10,13 +12,18 @@ from faults.fault import Fault, Injected, Judgement
 from faults.installation import Installation
 from faults.measures import percentile, seconds
 from faults.orders import Order
-from faults.storing import KINDS, Trouble
+from faults.storing import KINDS, SPOIL, Trouble
 
 TROUBLE_SECONDS = (8.0, 15.0)
 SHARE = 0.5
 FULL_SECONDS = 15.0
 HOLD_SECONDS = 4.0
 TAKEN_SECONDS = 30.0
+# until somebody must have met a trouble: longer than a stage that is paused waits between two attempts
+NOTICED_SECONDS = 90.0
+# as the product codes what it reads and does not trust, and where it writes what is not an object yet
+WRONG_BYTES = "wrong_bytes"
+INCOMING = ".incoming"
 
 
 class StorageTrouble(Fault):
@@ -24,7 +31,11 @@ class StorageTrouble(Fault):
 
     name = "storage_trouble"
     title = "storage answering 5xx, timing out, short reads, wrong bytes, a put whose reply is lost"
-    criterion = "no run is dead because of it, no attempt is burnt, no wrong byte is used"
+    criterion = (
+        "each kind strikes workers, no run is dead because of it, no attempt is burnt; "
+        "bytes that came short or wrong are seen by their hash"
+    )
+    may_refuse_uploads = True
     photos = 60
     per_second = 1.0
     times = 5
@@ -34,15 +45,25 @@ class StorageTrouble(Fault):
         since = time.monotonic()
         kinds = list(KINDS)
         chance.shuffle(kinds)
+        self.unnoticed: list[str] = []
         for number in range(max(times, len(kinds))):
-            world.store.set(Trouble(kind=kinds[number % len(kinds)], share=SHARE))
-            until = time.monotonic() + chance.uniform(*TROUBLE_SECONDS)
-            while time.monotonic() < until:
+            kind = kinds[number % len(kinds)]
+            begun = time.monotonic()
+            seconds_ = chance.uniform(*TROUBLE_SECONDS)
+            patience = max(seconds_, world.patience(NOTICED_SECONDS))
+            world.store.set(Trouble(kind=kind, share=SHARE, seed=chance.randrange(2**32)))
+            # longer where nobody has met it yet: a stage may be paused by the trouble before
+            while (passed := time.monotonic() - begun) < patience:
+                if passed >= seconds_ and was_noticed(world, kind, since=begun):
+                    break
                 if world.database.unsettled() == 0:
                     world.feed(3)
                 time.sleep(0.5)
+            else:
+                self.unnoticed.append(kind)
         world.store.set(None)
         self.healed_at = time.monotonic()
+        self.strikes = Counter(event["point"] for event in world.injections.read(since=since) if event["worker"])
         return len(world.injections.read(since=since))
 
     def heal(self, world: Installation) -> None:
@@ -50,8 +71,28 @@ class StorageTrouble(Fault):
         world.store.set(None)
 
     def judge(self, world: Installation, injected: Injected) -> Judgement:
-        """See that nobody died of it."""
-        return _judge_infrastructure(world, injected, healed_at=self.healed_at)
+        """See that nobody died of it, and that each kind was met."""
+        judged = _judge_infrastructure(world, injected, healed_at=self.healed_at)
+        strikes = ", ".join(f"{kind} {self.strikes[kind]}" for kind in KINDS)
+        return replace(
+            judged,
+            passed=judged.passed and not self.unnoticed,
+            figure=f"{judged.figure}; requests of workers that went wrong: {strikes}; kinds that nobody noticed: "
+            f"{', '.join(self.unnoticed) or 'none'}",
+        )
+
+
+def was_noticed(world: Installation, kind: str, *, since: float) -> bool:
+    """Tell whether a kind of trouble has struck a worker; of other bytes than were asked for, whether one has said so.
+
+    A byte that is merely another one can be seen by the hash alone.
+    """
+    if not any(event["point"] == kind and event["worker"] for event in world.injections.read(since=since)):
+        return False
+    if kind not in SPOIL:
+        return True
+    returned = world.history.read(since=since, kind="hand_back")
+    return any(event["code"] == WRONG_BYTES for event in returned)
 
 
 class DiskFull(Fault):
@@ -59,14 +100,22 @@ class DiskFull(Fault):
 
     name = "disk_full"
     title = "the disk of the store full"
-    criterion = "no partial object, no run dead, no attempt burnt; everything goes on when there is room"
+    criterion = (
+        "no partial object, also among those that are being written; no run dead, no attempt burnt; everything goes on "
+        "when there is room"
+    )
     per_second = None
+    may_refuse_uploads = True
     times = 3
 
     def obstacle(self, world: Installation) -> str:
         """Fill no disk that is somebody's."""
         is_possible = world.has_own_file_system
         return "" if is_possible else "the store needs a file system of its own, which may not be mounted here"
+
+    def prepare(self, world: Installation) -> None:
+        """Remember what others have left: a process that is killed leaves what it was writing, to be swept."""
+        self.left_before = _incoming(world)
 
     def inject(self, world: Installation, chance: random.Random, *, times: int) -> int:
         """Fill it while runs are under way, and make room again."""
@@ -90,17 +139,23 @@ class DiskFull(Fault):
         return times
 
     def judge(self, world: Installation, injected: Injected) -> Judgement:
-        """See that nobody died of it; whether an object is partial, `prove` says."""
+        """See that nobody died of it and nothing half-written is left; whether an object is partial, `prove` says."""
         refused = [one.status for one in world.uploader.since(injected.since) if one.status not in {200, 201}]
         judged = _judge_infrastructure(world, injected, healed_at=self.healed_at)
         unclear = sorted({status for status in refused if status != 503})
+        left = _incoming(world) - self.left_before
         return Judgement(
-            passed=judged.passed and bool(refused) and not unclear,
+            passed=judged.passed and bool(refused) and not unclear and not left,
             figure=f"{judged.figure}; {len(refused)} uploads answered with 503 meanwhile, other answers: "
-            f"{unclear or 'none'}",
+            f"{unclear or 'none'}; half-written files left: {len(left)}",
             recoveries=judged.recoveries,
-            remarks=judged.remarks,
+            remarks=[*judged.remarks, *(f"half-written: {path}" for path in sorted(left))],
         )
+
+
+def _incoming(world: Installation) -> frozenset[str]:
+    """Name the files in both stores that are not objects yet."""
+    return frozenset(str(path) for path in world.store_folder.glob(f"*/{INCOMING}/*"))
 
 
 def _hold(fault: str) -> Order:

@@ -2,13 +2,14 @@
 
 import random
 import socket
-import threading
 from contextlib import closing, suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 from faults.fault import Fault, Injected, Judgement
 from faults.installation import Installation
 from faults.pictures import Picture
+from faults.together import together
 
 BOUNDARY = "----cut"
 TIMEOUT_SECONDS = 30.0
@@ -34,14 +35,10 @@ class UploadCut(Fault):
             _send_in_part(world, request, _place(chance, number, len(request)))
             count = _count(world, picture)
             self.after_cut[count] = self.after_cut.get(count, 0) + 1
-            found: list[str | None] = []
-            again = [threading.Thread(target=lambda: found.append(world.uploader.upload(picture))) for _ in range(2)]  # noqa: B023 - joined below
-            for thread in again:
-                thread.start()
-            for thread in again:
-                thread.join()
-            if len(set(found)) != 1 or _count(world, picture) != 1:
-                self.wrong.append(f"{picture.name} was sent again and gave {found}, {_count(world, picture)} photos")
+            again = together(*[partial(world.uploader.upload, picture)] * 2)
+            answers = [one.error or one.result for one in again]
+            if not isinstance(answers[0], str) or answers[0] != answers[1] or _count(world, picture) != 1:
+                self.wrong.append(f"{picture.name} was sent again and gave {answers}, {_count(world, picture)} photos")
         return times
 
     def judge(self, world: Installation, injected: Injected) -> Judgement:

@@ -69,9 +69,10 @@ class SigstopPastLease(Ordered):
         slipped = [one for one in stale if _has(history, "commit", *one)]
         doubled = [run for run, count in commits_per_run(history).items() if count > 1]
         return Judgement(
-            passed=bool(refused) and not slipped and not doubled,
+            passed=bool(refused) and not slipped and not doubled and not self.unstruck(injected),
             figure=f"{len(stale)} runs were held by somebody stopped; {len(refused)} stale commits were tried and "
-            f"refused, {len(slipped)} went through, {len(doubled)} runs were committed twice",
+            f"refused, {len(slipped)} went through, {len(doubled)} runs were committed twice; "
+            f"{self.said_of_places(injected)}",
         )
 
 

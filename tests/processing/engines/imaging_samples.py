@@ -1,6 +1,7 @@
 """Small pictures in every format that is taken in, made anew for each run."""
 
 import io
+import struct
 from functools import cache
 
 import pillow_heif
@@ -61,3 +62,11 @@ def samples() -> dict[str, tuple[str, bytes]]:
         "tiff_big": ("TIFF", encoded(image, "TIFF", big_tiff=True)),
         "heif": ("HEIF", encoded(image, "HEIF", quality=90)),
     }
+
+
+def cropped_heif(width: int, height: int, *, shown: tuple[int, int]) -> bytes:
+    """Return a HEIF file that shows the middle of its picture only; libheif crops a picture of odd sides by itself."""
+    data = bytearray(encoded(picture(width, height), "HEIF"))
+    start = data.index(b"clap") + 4
+    data[start : start + 32] = struct.pack(">8i", shown[0], 1, shown[1], 1, 0, 1, 0, 1)
+    return bytes(data)

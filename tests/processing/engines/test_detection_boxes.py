@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from processing.engines import imaging
 from processing.engines.detection import boxes as rules
+from processing.engines.detection.mtcnn import MtcnnDetector
 
 
 def _floats(*rows: tuple[float, ...]) -> np.ndarray:
@@ -107,3 +109,46 @@ def test_windows_lie_in_the_image() -> None:
     windows = rules.clipped_windows(boxes, width=10, height=8)
     np.testing.assert_array_equal(windows[:2], [[0, 0, 5, 6], [0, 1, 10, 5]])
     np.testing.assert_array_equal(rules.has_area(windows), [True, True, False, False])
+
+
+def test_boxes_turned_inside_out_or_away_touch_no_image() -> None:
+    boxes = _floats(
+        (10, 10, 30, 30),
+        (-5, -5, 1, 1),
+        (30, 10, 10, 30),
+        (10, 30, 30, 30),
+        (-20, 0, -5, 30),
+        (100, 0, 120, 30),
+        (0, np.nan, 30, 30),
+        (0, 0, np.inf, 30),
+    )
+    assert rules.touches(boxes, width=100, height=80).tolist() == [True, True, *[False] * 6]
+    assert rules.touches(_floats().reshape(0, 4), width=100, height=80).tolist() == []
+
+
+class NetsThatTurnABox:
+    """Nets that see a face everywhere, and at the end put the right edge of every second one before the left."""
+
+    crops_per_inference = 8
+
+    def proposals(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows, columns = ((side - rules.CELL) // rules.STRIDE + 1 for side in image.shape[2:])
+        return np.zeros((1, 4, rows, columns), np.float32), np.full((1, rows, columns), 0.9, np.float32)
+
+    def refine(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((len(crops), 4), np.float32), np.full(len(crops), 0.9, np.float32)
+
+    def finish(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        offsets = np.zeros((len(crops), 4), np.float32)
+        offsets[1::2, 2] = -1.5
+        return offsets, np.full((len(crops), 10), 0.5, np.float32), np.full(len(crops), 0.9, np.float32)
+
+
+def test_a_face_turned_inside_out_costs_no_other_face() -> None:
+    picture = np.full((120, 160, 3), 128, np.uint8)
+    (faces,) = MtcnnDetector(NetsThatTurnABox()).detect([picture])
+    assert len(faces) > 1
+    for face in faces:
+        assert face.box[0] < face.box[2]
+        chip = imaging.cut_chip(picture, box=face.box, landmarks=face.landmarks, margin=0.5, max_side=400, quality=92)
+        assert chip.width > 0

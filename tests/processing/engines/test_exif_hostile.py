@@ -4,6 +4,7 @@ import io
 import json
 import random
 import struct
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
@@ -44,7 +45,10 @@ SECONDS = 5
 
 
 def read(data: bytes, image_format: str = "JPEG") -> PhotoMetadata:
-    return read_metadata(io.BytesIO(data), image_format=image_format)
+    """From a real file, which unlike one in memory cannot be told to go anywhere."""
+    with tempfile.TemporaryFile() as file:
+        file.write(data)
+        return read_metadata(file, image_format=image_format)
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -181,17 +185,39 @@ def _png_bomb() -> bytes:
     return png(*[(b"zTXt", b"Comment%d\x00\x00" % index + text) for index in range(40)])
 
 
+def _box(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data) + 8) + kind + data
+
+
+def _heif(locations: bytes) -> bytes:
+    """A HEIC file without pixels whose one item is EXIF, at the places that its `iloc` box names."""
+    infe = _box(b"infe", struct.pack(">IHH", 2 << 24, 1, 0) + b"Exif\x00")
+    iinf = _box(b"iinf", struct.pack(">IH", 0, 1) + infe)
+    iloc = _box(b"iloc", locations)
+    return _box(b"ftyp", b"heic\x00\x00\x00\x00") + _box(b"meta", b"\x00" * 4 + iinf + iloc)
+
+
 def _heif_extents() -> bytes:
     """A hundred thousand items of 65,535 extents each that take no room."""
+    return _heif(struct.pack(">IHH", 0, 0, 65_535) + struct.pack(">HHH", 1, 0, 65_535) * 65_535)
 
-    def box(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data) + 8) + kind + data
 
-    infe = box(b"infe", struct.pack(">IHH", 2 << 24, 1, 0) + b"Exif\x00")
-    iinf = box(b"iinf", struct.pack(">IH", 0, 1) + infe)
-    items = struct.pack(">HHH", 1, 0, 65_535) * 65_535
-    iloc = box(b"iloc", struct.pack(">IHH", 0, 0, 65_535) + items)
-    return box(b"ftyp", b"heic\x00\x00\x00\x00") + box(b"meta", b"\x00" * 4 + iinf + iloc)
+class _FileOnDisk(io.BytesIO):
+    """A file as ext4 has it, which seeks no further than a file of its could reach."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_SET and offset > 2**44 - 4096:
+            raise OSError(22, "Invalid argument")
+        return super().seek(offset, whence)
+
+
+@pytest.mark.parametrize("offset", [10**6, 2**44, 2**62 - 1, 2**63 - 1, 2**64 - 1])
+@pytest.mark.parametrize("image_format", ["HEIF", "AVIF"])
+def test_an_item_beyond_any_file_is_not_there(offset: int, image_format: str) -> None:
+    data = _heif(struct.pack(">IHHHHHQI", 0, 0x8400, 1, 1, 0, 1, offset, 100))
+    for metadata in (read(data, image_format), read_metadata(_FileOnDisk(data), image_format=image_format)):
+        assert_storable(metadata)
+        assert (metadata.make, metadata.warnings) == (None, ())
 
 
 def _packets() -> bytes:
@@ -227,10 +253,15 @@ def test_a_bomb_ends_soon(data: bytes, image_format: str, codes: list[str]) -> N
 
 
 def test_warnings_are_bounded() -> None:
-    blocks = b"".join(resource(0x0404, iim((2, 5, b"x")) + b"\x01" * (6 + index)) for index in range(200))
+    blocks = b"".join(resource(0x0404, iim((2, 5, b"x" * length)) + b"\x01" * 6) for length in range(1, 201))
     metadata = read(jpeg((0xED, b"Photoshop 3.0\x00" + blocks)))
     assert metadata.title == "x"
-    assert [warning.detail for warning in metadata.warnings] == ["no dataset at byte 6"]
+    assert len(metadata.warnings) == 51
+    assert [warning.detail for warning in metadata.warnings[:50]] == [
+        f"no dataset at byte {5 + n}" for n in range(1, 51)
+    ]
+    last = metadata.warnings[50]
+    assert (last.code, last.field, last.detail) == ("warnings_dropped", "warnings", "150")
     assert_storable(metadata)
 
 

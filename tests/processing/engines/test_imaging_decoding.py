@@ -6,10 +6,11 @@ import threading
 import warnings
 from pathlib import Path
 
+import pillow_heif
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from imaging_samples import HEIGHT, WIDTH, encoded, picture, samples
+from imaging_samples import HEIGHT, WIDTH, cropped_heif, encoded, picture, samples
 from PIL import Image, ImageFile, PngImagePlugin
 
 from processing.engines.errors import (
@@ -20,6 +21,7 @@ from processing.engines.errors import (
     TooManyPixelsError,
     UnsupportedFormatError,
 )
+from processing.engines.imaging import decoding
 from processing.engines.imaging.chips import decode_rgb
 from processing.engines.imaging.decoding import decode
 from processing.engines.imaging.failures import translate
@@ -122,6 +124,38 @@ def test_a_second_larger_frame_is_refused_by_pillows_own_check() -> None:
         assert read_header(io.BytesIO(forged), max_pixels=MAX_PIXELS).width == WIDTH
         with pytest.raises(TooManyPixelsError if refused else DamagedImageError):
             rendered(forged)
+
+
+def test_a_cropped_heif_is_refused_for_what_is_decoded() -> None:
+    data = cropped_heif(97, 63, shown=(11, 7))
+    assert (rendered(data, max_pixels=98 * 64).width, rendered(data, max_pixels=98 * 64).height) == (11, 7)
+    with pytest.raises(TooManyPixelsError):
+        rendered(data, max_pixels=98 * 64 - 1)
+
+
+def test_heif_has_the_cap_of_its_decoder_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reader of headers is made to see a small picture: libheif says what it is before it decodes."""
+    data = encoded(picture(), "HEIF")
+    small = ImageHeader("HEIF", "image/heic", 1, 1)
+    monkeypatch.setattr(decoding, "read_header", lambda *_, **__: small)
+    decoded = []
+    load = pillow_heif.HeifImageFile.load
+    monkeypatch.setattr(pillow_heif.HeifImageFile, "load", lambda image: (decoded.append(image), load(image))[1])
+    assert rendered(data, max_pixels=WIDTH * HEIGHT).width == WIDTH
+    assert decoded
+    decoded.clear()
+    with pytest.raises(TooManyPixelsError):
+        rendered(data, max_pixels=WIDTH * HEIGHT - 1)
+    assert decoded == []
+
+
+def test_a_grid_that_is_larger_than_it_says_is_damaged(shared_photos: Path) -> None:
+    data = bytearray((shared_photos / "formats" / "IMG_2682.heic").read_bytes())
+    place = data.index(struct.pack(">II", 4032, 3024))
+    data[place : place + 8] = struct.pack(">II", 400, 300)
+    assert read_header(io.BytesIO(data), max_pixels=MAX_PIXELS).width == 400
+    with pytest.raises(DamagedImageError):
+        rendered(bytes(data))
 
 
 def test_pillows_globals_are_put_back() -> None:

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from imaging_samples import HEIGHT, WIDTH, encoded, exif_with_orientation, picture, samples
+from imaging_samples import HEIGHT, WIDTH, cropped_heif, encoded, exif_with_orientation, picture, samples
 from PIL import Image
 
 from processing.engines import imaging
@@ -19,7 +19,7 @@ from processing.engines.errors import (
     TooManyPixelsError,
     UnsupportedFormatError,
 )
-from processing.engines.imaging.header import read_header
+from processing.engines.imaging.header import coded_pixels, read_header
 from processing.engines.imaging.header_bytes import MAX_READS
 from processing.engines.imaging.results import ImageHeader
 
@@ -178,6 +178,33 @@ def test_pixel_cap(name: str) -> None:
     assert header_of(data, max_pixels=WIDTH * HEIGHT).width == WIDTH
     with pytest.raises(TooManyPixelsError):
         header_of(data, max_pixels=WIDTH * HEIGHT - 1)
+
+
+def test_a_crop_hides_no_pixels() -> None:
+    """Of 98 x 64 pixels that are decoded, 11 x 7 are shown."""
+    data = cropped_heif(97, 63, shown=(11, 7))
+    assert coded_pixels(io.BytesIO(data), image_format="HEIF") == 98 * 64
+    header = header_of(data, max_pixels=98 * 64)
+    assert (header.width, header.height) == (11, 7)
+    with pytest.raises(TooManyPixelsError, match="98 x 64 pixels"):
+        header_of(data, max_pixels=98 * 64 - 1)
+
+
+def test_the_parts_of_a_grid_count(shared_photos: Path) -> None:
+    """The tiles and the whole each have their size; the largest of them is what must be allowed."""
+    data = bytearray((shared_photos / "formats" / "IMG_2682.heic").read_bytes())
+    assert coded_pixels(io.BytesIO(data), image_format="HEIF") == 4032 * 3024
+    tile = data.index(b"ispe") + 8
+    assert struct.unpack(">II", data[tile : tile + 8]) == (512, 512)
+    data[tile : tile + 8] = struct.pack(">II", 20_000, 20_000)
+    with pytest.raises(TooManyPixelsError, match="20000 x 20000 pixels"):
+        header_of(bytes(data))
+
+
+def test_formats_that_crop_nothing_have_no_other_pixels() -> None:
+    for name in ("jpeg", "png", "webp_lossy", "gif", "tiff"):
+        image_format, data = samples()[name]
+        assert coded_pixels(io.BytesIO(data), image_format=image_format) == 0
 
 
 def test_a_bomb_is_refused_by_its_header() -> None:

@@ -1,6 +1,7 @@
 """Restart markers: a damaged scan is noticed although it decodes."""
 
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,19 @@ def test_a_missing_piece_is_noticed(with_restarts: bytes) -> None:
     [warning] = imaging.pixel_warnings(io.BytesIO(damaged), image_format="JPEG")
     assert (warning.code, warning.field) == ("corrupt_scan", "pixels")
     assert warning.detail == "Parts of the picture are damaged: 1 breaks in the sequence of restart markers."
+
+
+def test_fill_bytes_are_passed_over(with_restarts: bytes) -> None:
+    filled = with_restarts.replace(b"\xff\xd3", b"\xff" * 9 + b"\xd3")
+    assert len(filled) > len(with_restarts)
+    assert restart_breaks(filled) == 0
+
+
+def test_a_long_row_of_fill_bytes_takes_no_time() -> None:
+    """A pattern that passes over them needs a minute for as many."""
+    started = time.process_time()
+    assert restart_breaks(b"\xff\xd8" + b"\xff" * 200_000) == 0
+    assert time.process_time() - started < 1
 
 
 def test_other_formats_are_not_read() -> None:

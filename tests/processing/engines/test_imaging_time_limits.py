@@ -15,7 +15,7 @@ from processing.engines.imaging.time_limits import TimeAllowance, crowding, time
 REPOSITORY = Path(__file__).resolve().parents[3]
 IMPORTS = """
 import ctypes, io, signal, time
-from processing.engines.imaging.time_limits import TimeAllowance, may_end_by_signal, time_limited
+from processing.engines.imaging.time_limits import TimeAllowance, may_end_by_signal, task_ends_in, time_limited
 C = ctypes.PyDLL(None)  # its functions keep the interpreter's lock: no Python runs while they do
 
 def work(seconds):
@@ -99,6 +99,29 @@ def test_each_file_has_its_own_time_and_nothing_runs_on_after_it() -> None:
     )
     assert done.stdout == "{0}\nraised\n{0}\n{0}\n".format("(0.0, 0.0) (0.0, 0.0)"), done.stderr
     assert done.returncode == 0
+
+
+def test_a_file_has_no_more_of_the_clock_than_its_task() -> None:
+    done = run(
+        """
+        may_end_by_signal()
+        def armed(allowance):
+            with time_limited(io.BytesIO(), allowance):
+                return round(signal.getitimer(signal.ITIMER_REAL)[0])
+        with task_ends_in(5):
+            print(armed(TimeAllowance(20, 50)), armed(TimeAllowance(20, 2)) < 5, signal.getitimer(signal.ITIMER_REAL))
+        print(armed(TimeAllowance(20, 50)) >= 50, flush=True)
+        with task_ends_in(-1), time_limited(io.BytesIO(), TimeAllowance(20, 50)):
+            C.sleep(50)
+        """
+    )
+    assert (done.stdout, done.returncode) == ("5 True (0.0, 0.0)\nTrue\n", -signal.SIGALRM), done.stderr
+
+
+def test_the_load_is_measured_against_the_processors_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_limits, "usable_cpus", lambda: 0.5)
+    monkeypatch.setattr(time_limits.os, "getloadavg", lambda: (4.0, 0.0, 0.0))
+    assert time_limits._stretched(2.0) == 8.0
 
 
 def test_a_slow_storage_is_not_counted() -> None:
