@@ -24,7 +24,8 @@ libc.free.argtypes = [ctypes.c_void_p]
 before = anonymous()
 blocks = []
 for _ in range(1000):
-    block, kept = libc.malloc(100_000), libc.malloc(64)
+    # small ones would be found among what imports have freed, and the blocks would lie side by side
+    block, kept = libc.malloc(100_000), libc.malloc(20_000)
     ctypes.memset(block, 1, 100_000)
     blocks.append(block)
 for block in blocks:

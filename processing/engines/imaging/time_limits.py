@@ -62,11 +62,11 @@ def task_ends_in(seconds: float) -> Iterator[None]:
     A file that reaches the end of its task is then ended by its own limit, and named for it.
     """
     global _task_ends_at  # noqa: PLW0603 - as above: a process works on one task at a time
-    before, _task_ends_at = _task_ends_at, time.monotonic() + seconds
+    _task_ends_at = time.monotonic() + seconds
     try:
         yield
     finally:
-        _task_ends_at = before
+        _task_ends_at = None
 
 
 def crowding(*, load: float, cores: float) -> float:
