@@ -72,7 +72,7 @@ soak: $(VENV)/.test ## Watch the memory of every process under uploads and mild 
 
 .PHONY: fuzz
 fuzz: $(VENV)/.test ## Try broken files on the engines; PHOTOS=<folder> CORPUS=<folder> SEED=1 COUNT=5000
-	PYTHONPATH=. DJANGO_SETTINGS_MODULE=config.settings.local PHOTOS="$(PHOTOS)" CORPUS="$(CORPUS)" SEED="$(SEED)" \
+	PYTHONPATH=.:tests DJANGO_SETTINGS_MODULE=config.settings.local PHOTOS="$(PHOTOS)" CORPUS="$(CORPUS)" SEED="$(SEED)" \
 		COUNT="$(COUNT)" PROCESSES="$(PROCESSES)" REPLAY="$(REPLAY)" $(PYTHON) tests/fuzz/fuzz.py
 
 .PHONY: hostile

@@ -16,17 +16,15 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 from pytest_django import Settings
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-SHARED_PHOTOS = REPOSITORY.parent / "shared" / "photos"
+from real_photos import REAL_PHOTOS, REPOSITORY
 
 
 @pytest.fixture(scope="session")
 def shared_photos() -> Path:
     """The folder of real photos with expected values; it lies beside the checkout, not in it."""
-    if not (SHARED_PHOTOS / "expected_exif.json").is_file():
-        pytest.skip("the folder of real photos is not beside this checkout")
-    return SHARED_PHOTOS
+    if not (REAL_PHOTOS / "expected_exif.json").is_file():
+        pytest.skip(f"the real photos are not in {REAL_PHOTOS}: name their folder by REAL_PHOTOS=")
+    return REAL_PHOTOS
 
 
 @pytest.fixture(scope="session")

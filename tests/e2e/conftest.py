@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from darkroom_process import STOP_TIMEOUT_SECONDS, Installation, start
-from django.conf import settings
+from real_photos import REAL_PHOTOS
 
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A running Darkroom into which the folder of real photos was imported, or else the sample photos."""
     folder = tmp_path_factory.mktemp("e2e") / "var"
-    shared = settings.BASE_DIR.parent / "shared" / "photos"
-    running = start(var_dir=folder, photos=shared if shared.is_dir() else None)
+    running = start(var_dir=folder, photos=REAL_PHOTOS if REAL_PHOTOS.is_dir() else None)
     yield running
     if running.process.poll() is None:
         running.process.send_signal(signal.SIGINT)

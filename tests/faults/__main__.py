@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from real_photos import REAL_PHOTOS
+
 from config.running import sample_photos
 from faults import aftermath, catalogue, comparing, failing, mounts, report, soaking
 from faults.comparing import Compared
@@ -20,7 +22,6 @@ FULL_COUNT = 500
 FULL_SOAK_MINUTES = 30
 WARM_UP_PHOTOS = 8
 DOCUMENT = REPOSITORY / "docs" / "faults.md"
-SHARED_PHOTOS = REPOSITORY.parent / "shared" / "photos"
 
 
 def main() -> int:
@@ -181,7 +182,7 @@ def _pictures(options: argparse.Namespace) -> Pictures:
 
 def _default_photos(folder: Path) -> Path:
     """Give the folder of real photos beside the checkout; without it, the few that a first run comes with."""
-    return SHARED_PHOTOS if SHARED_PHOTOS.is_dir() else sample_photos.make_samples(folder)
+    return REAL_PHOTOS if REAL_PHOTOS.is_dir() else sample_photos.make_samples(folder)
 
 
 def read_options() -> argparse.Namespace:

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pillow_heif
 from PIL import Image, ImageDraw
+from real_photos import REAL_PHOTOS
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-SHARED_PHOTOS = REPOSITORY.parent / "shared" / "photos"
 _NO_SAMPLES = frozenset({".md", ".json", ".txt"})
 _ORIENTATION, _MAKE, _DATE, _EXIF, _GPS = 0x0112, 0x010F, 0x9003, 0x8769, 0x8825
 
 
 def sample_files(photos: Path | None, *, generated: Path) -> list[Path]:
-    """List the photos below a folder; without one, the shared photos, and without those small pictures made here."""
-    folder = photos or SHARED_PHOTOS
+    """List the photos below a folder; without one, the real photos, and without those small pictures made here."""
+    folder = photos or REAL_PHOTOS
     if not folder.is_dir():
         if photos is not None:
             raise SystemExit(f"There is no folder {photos}.")

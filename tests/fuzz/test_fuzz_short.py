@@ -28,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threade
 def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Small pictures in every format, and the small ones of the real photos where they are."""
     made = fuzz_samples.write_samples(tmp_path_factory.mktemp("samples"))
-    if not fuzz_samples.SHARED_PHOTOS.is_dir():
+    if not fuzz_samples.REAL_PHOTOS.is_dir():
         return made
     real = fuzz_samples.sample_files(None, generated=Path())
     return made + [path for path in real if path.stat().st_size < 60_000]

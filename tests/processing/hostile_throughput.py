@@ -15,8 +15,8 @@ import factories
 import hostile_files
 import photo_samples
 import pytest
-from conftest import SHARED_PHOTOS
 from hostile_worker import Worker, ring_until_final, running_worker
+from real_photos import REAL_PHOTOS
 
 from photos.models import Photo
 from processing import ingest
@@ -37,7 +37,7 @@ KINDS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.timeout(3600)
 def test_other_photos_keep_their_throughput(tmp_path: Path, process_environment: dict[str, str]) -> None:
-    samples = ordinary_photos(Path(os.environ.get("PHOTOS") or SHARED_PHOTOS))
+    samples = ordinary_photos(Path(os.environ.get("PHOTOS") or REAL_PHOTOS))
     ratios = {}
     # the retries of the hostile file come while there are photos left, not after them
     environment = process_environment | {"LEDGER_BACKOFF_SECONDS": "1"}
