@@ -31,6 +31,11 @@ from processing.models.ledger import DISCARDED, Run
 from processing.services import dead_letters
 
 ERROR_FIELDS = ("error_code", "error_detail", "exception", "frame_shown", "group_link", "traceback_shown")
+TIME_FIELDS = (
+    "created_at", "first_queued_at", "queued_at", "hand_backs", "not_before",
+    "started_at", "finished_at", "work", "total",
+)  # fmt: skip
+EMPTY = (None, "", [], {})
 READ_FIELDS = ("work", "total", "frame_shown", "group_link", "traceback_shown")
 
 
@@ -52,6 +57,17 @@ class RunAdmin(ReadOnlyAdmin):
         """Keep the runs of libraries where the user may retry."""
         libraries = Library.objects.permitting(request.user, Permission.RETRY_PROCESSING)
         return self.model.objects.filter(pk__in=runs.values("pk"), **{f"{self.library_path}__in": libraries})
+
+    def get_fieldsets(self, request: HttpRequest, obj: Run | None = None) -> list[Any]:
+        """Leave out what there is nothing to say about."""
+        shown = [
+            (title, {"fields": [name for name in options["fields"] if self._value(obj, name) not in EMPTY]})
+            for title, options in self.fieldsets
+        ]
+        return [(title, options) for title, options in shown if options["fields"]]
+
+    def _value(self, run: Run | None, name: str) -> object:
+        return getattr(self, name)(run) if hasattr(self, name) else getattr(run, name)
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         """Offer what fits the run: nothing is to be done about one that is not dead."""
@@ -213,9 +229,7 @@ class StageRunAdmin(RunAdmin):
     fieldsets = (
         (None, {"fields": ("photo_link", "stage", "version", "state", "lane", "attempt")}),
         (_("What went wrong"), {"fields": (*ERROR_FIELDS, "skip_reason", "warnings")}),
-        (_("Times"), {
-            "fields": ("created_at", "queued_at", "not_before", "started_at", "finished_at", "work", "total"),
-        }),
+        (_("Times"), {"fields": TIME_FIELDS}),
         (_("Who has it"), {"fields": ("worker", "task_id", "lease_until")}),
         (_("What it read"), {"fields": ("inputs",)}),
     )  # fmt: skip
@@ -274,9 +288,7 @@ class LibraryRunAdmin(RunAdmin):
         (None, {"fields": ("library", "kind", "subject", "version", "state", "lane", "attempt")}),
         (_("What came of it"), {"fields": ("report", "skip_reason")}),
         (_("What went wrong"), {"fields": ERROR_FIELDS}),
-        (_("Times"), {
-            "fields": ("created_at", "queued_at", "not_before", "started_at", "finished_at", "work", "total"),
-        }),
+        (_("Times"), {"fields": TIME_FIELDS}),
         (_("Who has it"), {"fields": ("worker", "task_id", "lease_until")}),
     )  # fmt: skip
     readonly_fields = READ_FIELDS

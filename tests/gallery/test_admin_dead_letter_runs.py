@@ -51,6 +51,14 @@ def admin(client: Client, superuser: User) -> Client:
 # one run
 
 
+def test_the_page_of_a_run_leaves_out_what_there_is_nothing_to_say_about(admin: Client, library: Library) -> None:
+    run = factories.make_run(factories.make_photo(library), "exif")
+    titles = [part.name for part in admin.get(f"{RUNS}{run.pk}/change/").context["adminform"]]
+    assert titles == [None, "Times"]
+    dead_titles = [part.name for part in admin.get(f"{RUNS}{dead(library).pk}/change/").context["adminform"]]
+    assert dead_titles == [None, "What went wrong", "Times"]
+
+
 def test_the_page_of_a_run_tells_the_whole_story(admin: Client, library: Library) -> None:
     run = dead(library)
     response = admin.get(f"{RUNS}{run.pk}/change/")
