@@ -5,11 +5,10 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's name
 from django.db import DatabaseError
-from kombu import Connection
 
 from processing.engines import installation
 from processing.models import ModelSelection
-from processing.publish import TIMEOUTS
+from processing.publish import hurried_connection
 from processing.task_policy import SOFT_SHARE
 
 PREVIEW = "preview"
@@ -58,7 +57,7 @@ def check_broker(databases: list[str] | None, **_: Any) -> list[CheckMessage]:
     if not databases:
         return []
     try:
-        with Connection(settings.CELERY_BROKER_URL, transport_options=TIMEOUTS, connect_timeout=1) as connection:
+        with hurried_connection(1) as connection:
             connection.ensure_connection(max_retries=1, timeout=1)
     except Exception as error:  # noqa: BLE001 - each transport has errors of its own
         return [

@@ -24,13 +24,15 @@ logger = logging.getLogger(__name__)
 PHOTOS_PER_MESSAGE = 32
 MESSAGE_VERSION = 1
 BREAKER_SECONDS = 5.0
-TIMEOUTS = {"socket_connect_timeout": 0.3, "socket_timeout": 0.5, "retry_on_timeout": False, "max_retries": 0}
+# a worker's messages may take longer than those of a request, which somebody waits for: see `wait_at_most`
+PATIENCE_SECONDS = 0.5
 
 
 class _Publisher:
     """One connection of a process for its hints, with timeouts of its own, and the breaker."""
 
     def __init__(self) -> None:
+        self.patience = PATIENCE_SECONDS
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._closed_until = 0.0
@@ -68,8 +70,7 @@ class _Publisher:
 
     def _connect(self) -> Connection:
         if self._connection is None:
-            # the options of consumers stay out of it: they wait for seconds, and try again
-            self._connection = Connection(settings.CELERY_BROKER_URL, transport_options=TIMEOUTS, connect_timeout=0.3)
+            self._connection = hurried_connection(self.patience)
         return self._connection
 
     def _trip(self, error: Exception) -> None:
@@ -85,6 +86,24 @@ class _Publisher:
 
 _publisher = _Publisher()
 forget_connection = _publisher.forget
+
+
+def hurried_connection(seconds: float) -> Connection:
+    """Make a connection to the broker that tries once, and waits for so many seconds for each answer."""
+    # the options of consumers stay out of it: they wait for longer, and try again
+    options = {
+        "socket_connect_timeout": seconds,
+        "socket_timeout": seconds,
+        "retry_on_timeout": False,
+        "max_retries": 0,
+    }
+    return Connection(settings.CELERY_BROKER_URL, transport_options=options, connect_timeout=seconds)
+
+
+def wait_at_most(seconds: float) -> None:
+    """Have this process wait for so long for each answer of the broker, before it holds its hints back for a while."""
+    _publisher.patience = seconds
+    _publisher.forget()
 
 
 def send(*, task: str, queue: str, values: Mapping[str, object]) -> bool:

@@ -92,6 +92,9 @@ UNKNOWN_VERSION_WAIT_SECONDS = env.int("UNKNOWN_VERSION_WAIT_SECONDS", default=3
 WORKER_STOP_GRACE_SECONDS = env.float("WORKER_STOP_GRACE_SECONDS", default=5)
 # hints that one sweep sends for one stage: workers that find work ring again by themselves
 LEDGER_RING_MESSAGES = env.int("LEDGER_RING_MESSAGES", default=8)
+# a web process waits so long for each answer to its messages, then sends none for 5 s: an upload is answered whatever
+# the broker does, and the next sweep rings for what was held back. More where Redis is far away
+REQUEST_BROKER_SECONDS = env.float("REQUEST_BROKER_SECONDS", default=0.15)
 # photos that one claim takes at once: how batches for the device form
 FACES_BATCH_SIZE = env.int("FACES_BATCH_SIZE", default=8)
 EMBEDDINGS_BATCH_SIZE = env.int("EMBEDDINGS_BATCH_SIZE", default=32)

@@ -1,7 +1,9 @@
 """The door: what is taken in is stored once with its runs, what is refused leaves nothing."""
 
 import hashlib
+import importlib
 import io
+import sys
 import time
 import uuid
 from pathlib import Path
@@ -243,6 +245,20 @@ def test_a_broker_that_is_down_changes_nothing(
     publisher._closed_until = time.monotonic()
     take_in(library, photo_samples.picture())
     assert broker.llen("ingest") == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_web_process_waits_for_a_silent_broker_but_a_moment(
+    library: Library, settings: Settings, silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{silent_port}/0"
+    settings.REQUEST_BROKER_SECONDS = 0.03
+    monkeypatch.setattr(publish, "_publisher", publish._Publisher())
+    monkeypatch.delitem(sys.modules, "config.wsgi", raising=False)
+    importlib.import_module("config.wsgi")
+    started = time.monotonic()
+    assert publish.ring(task="exif", queue="ingest") == 0
+    assert 0.03 <= time.monotonic() - started < publish.PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "AVIF", "TIFF", "HEIF"])
