@@ -69,7 +69,7 @@ class WorkerKill(_Kill):
     name = "worker_kill"
     title = "SIGKILL of a whole worker at the same points"
     criterion = "resumed within lease + sweep (p99), whatever the visibility timeout"
-    times = 28
+    times = 20
     least = 2
     action = orders.KILL_WORKER
     together = 4

@@ -26,7 +26,7 @@ class SigstopPastLease(Ordered):
     name = "sigstop_past_lease"
     title = "SIGSTOP past the lease, then SIGCONT"
     criterion = "the stale commit is refused, and there is one effect"
-    times = 8
+    times = 5
     action = orders.STOP_WORKER
     # not within the commit's own transaction: its locks hold the run for as long as it lasts
     places = tuple(
