@@ -52,7 +52,8 @@ def take_in(
 
     Raises RefusedFileError (`empty_file`, `too_large`, `unsupported_format`, `damaged`, `too_many_pixels`); then
     nothing was stored. Raises UploadSweptError, the trouble of the store, where it took too long to store the bytes.
-    The same bytes again give the existing photo, out of the trash if it lay there.
+    The same bytes again give the existing photo, out of the trash if it lay there, with its original put back if that
+    was lost.
     """
     started = time.monotonic()
     # before it is read: a file may be endless
@@ -64,6 +65,9 @@ def take_in(
     for _ in range(ATTEMPTS):
         existing = _existing(library, sha256, lane=lane, announce=announce)
         if existing is not None:
+            # whoever sends them takes the answer for "stored"
+            if originals.put_back(photo=existing, file=file):
+                logger.warning("the original of photo %s was lost, and is there again", existing.pk)
             UPLOAD_SECONDS.labels("duplicate").observe(time.monotonic() - started)
             return Ingested(photo=existing, is_new=False)
         facts = facts or _read_facts(file, sha256=sha256, byte_size=byte_size)

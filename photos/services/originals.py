@@ -90,6 +90,22 @@ def store(*, library: Library, file: BinaryIO, facts: OriginalFacts) -> Photo:
     return photo
 
 
+def put_back(*, photo: Photo, file: BinaryIO) -> bool:
+    """Store the bytes of a photo again whose object is gone or has another size; False where it is as it should be.
+
+    `file` has the photo's SHA-256. Who deletes the photo for good waits, or was first: then nothing is stored.
+    """
+    found = storage.find_object(alias=photo.storage_alias, key=photo.storage_key)
+    if found is not None and found.size == photo.byte_size:
+        return False
+    with transaction.atomic():
+        if not Photo.objects.select_for_update(no_key=True).filter(pk=photo.pk).values_list("pk"):
+            return False
+        file.seek(0)
+        storage.write_object(alias=photo.storage_alias, key=photo.storage_key, file=File(file))
+    return True
+
+
 def discard(photo: Photo) -> None:
     """Remove the bytes of a photo whose row was not saved."""
     storage.delete_objects(alias=photo.storage_alias, keys=[photo.storage_key])

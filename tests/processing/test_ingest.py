@@ -6,6 +6,7 @@ import io
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import factories
@@ -245,6 +246,32 @@ def test_a_broker_that_is_down_changes_nothing(
     publisher._closed_until = time.monotonic()
     take_in(library, photo_samples.picture())
     assert broker.llen("ingest") == 2
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"cut")])
+def test_the_same_bytes_again_put_a_lost_original_back(
+    library: Library, photo_store: Path, harm: Callable[[Path], object]
+) -> None:
+    data = photo_samples.picture()
+    photo = take_in(library, data).photo
+    original = photo_store / "originals" / photo.storage_key
+    written_at = original.stat().st_mtime_ns
+    again = take_in(library, data)
+    assert (again.photo, again.is_new, original.stat().st_mtime_ns) == (photo, False, written_at)
+
+    harm(original)
+    again = take_in(library, data)
+    assert (again.photo, again.is_new) == (photo, False)
+    assert original.read_bytes() == data
+
+
+def test_bytes_of_a_photo_that_is_deleted_meanwhile_are_not_put_back(library: Library, photo_store: Path) -> None:
+    data = photo_samples.picture()
+    photo = take_in(library, data).photo
+    (photo_store / "originals" / photo.storage_key).unlink()
+    Photo.objects.filter(pk=photo.pk).delete()
+    assert originals.put_back(photo=photo, file=io.BytesIO(data)) is False
+    assert photo_samples.files_below(photo_store / "originals") == {}
 
 
 @pytest.mark.django_db(transaction=True)
