@@ -88,7 +88,7 @@ class LargeListAdmin(ModelAdmin):
         """Show the list; a filter with a value that no row can have (NUL, the year 99999) shows it unfiltered."""
         try:
             return super().changelist_view(request, extra_context)
-        except ValueError:
+        except (ValueError, OverflowError):
             if not request.GET:
                 raise
             return redirect(request.path)

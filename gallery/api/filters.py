@@ -1,15 +1,20 @@
 """What lists are narrowed by. A value that cannot be is an error that names the parameter."""
 
+from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
+from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
 from django_filters import rest_framework as filters
+from django_filters.fields import IsoDateTimeField
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
 from photos.models import Face, Person, Photo
 from processing.states import PhotoState, in_state
+
+LARGEST_OFFSET = timedelta(hours=14)
 
 
 @extend_schema_field(OpenApiTypes.BOOL)
@@ -21,15 +26,32 @@ class StrictBooleanFilter(filters.TypedChoiceFilter):
         super().__init__(choices=choices, coerce=lambda value: value == "true", **kwargs)
 
 
+class MomentField(IsoDateTimeField):
+    """A time as some clock on Earth may show it: the database takes no offset that is much larger."""
+
+    def clean(self, value: object) -> datetime | None:
+        """Give the time."""
+        moment = super().clean(value)
+        if moment is not None and abs(moment.utcoffset() or timedelta()) > LARGEST_OFFSET:
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return moment
+
+
+class MomentFilter(filters.IsoDateTimeFilter):
+    """A point in time, in ISO 8601."""
+
+    field_class = MomentField
+
+
 class PhotoFilter(filters.FilterSet):
     """Narrows photos. Faces and people count only where the caller may see them."""
 
     library = filters.UUIDFilter(field_name="library_id", help_text="Of this library.")
     state = filters.ChoiceFilter(choices=PhotoState.choices, method="filter_state", help_text="In this state.")
-    taken_after = filters.IsoDateTimeFilter(
+    taken_after = MomentFilter(
         field_name="metadata__taken_at", lookup_expr="gte", help_text="Taken at this time or later (ISO 8601)."
     )
-    taken_before = filters.IsoDateTimeFilter(
+    taken_before = MomentFilter(
         field_name="metadata__taken_at", lookup_expr="lt", help_text="Taken before this time (ISO 8601)."
     )
     camera_make = filters.CharFilter(field_name="metadata__camera_make", help_text="Exactly, as the camera writes it.")

@@ -177,6 +177,8 @@ def test_filter_by_day_includes_the_whole_last_day(admin: Client, library: Libra
         factories.make_metadata(photo, taken_at=moment + timedelta(days=365))
     assert found(admin, uploaded_at_from="2024-03-01", uploaded_at_to="2024-03-02") == ["last", "first"]
     assert found(admin, uploaded_at_from="2024-03-02") == ["after", "last"]
+    beyond = admin.get(f"{PHOTOS}?uploaded_at_to=9999-12-31")
+    assert (beyond.status_code, beyond.url) == (HTTPStatus.FOUND, PHOTOS)
     assert found(admin, metadata__taken_at_to="2025-02-28") == ["before"]
     assert found(admin, uploaded_at_from="no day") == ["after", "last", "first", "before"]
 

@@ -155,6 +155,8 @@ def cursor(text: str) -> str:
         ("taken_after", "yesterday"),
         ("taken_after", "2020-13-01"),
         ("taken_before", "2020-02-30T00:00:00Z"),
+        ("taken_after", "9999-12-31T23:59:59-23:59"),
+        ("taken_before", "0001-01-01T00:00:00+23:59"),
         ("camera_make", "a\x00b"),
         ("camera_model", "\x00"),
         ("has_faces", "maybe"),
