@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
@@ -16,8 +16,10 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from accounts.models import Membership, Role, User
+from accounts.models import Library, Membership, Role, User
 from accounts.roles import Permission
+
+STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 # their pages show whole refresh tokens
 for token in (BlacklistedToken, OutstandingToken):
@@ -39,8 +41,29 @@ class MembershipInline(TabularInline):
     per_page = 50
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
-        """Read the rows with the names that they show."""
-        return super().get_queryset(request).select_related("library", "user", "role").order_by("-id")
+        """Read the rows with the names that they show, of libraries that the user may see."""
+        rows = super().get_queryset(request).filter(library__in=Library.objects.visible_to(request.user))
+        return rows.select_related("library", "user", "role").order_by("-id")
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Let those make members who may do so in that library; on the page of a user, superusers alone."""
+        return _may_manage_members(request, obj) and super().has_add_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """As for adding them."""
+        return _may_manage_members(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """As for adding them."""
+        return _may_manage_members(request, obj) and super().has_delete_permission(request, obj)
+
+
+def _may_manage_members(request: HttpRequest, obj: Model | None) -> bool:
+    """Tell whether a user may change who belongs to what, on the page of `obj`: a library or a user."""
+    if request.user.is_superuser:
+        return True
+    libraries = Library.objects.permitting(request.user, Permission.MANAGE_MEMBERS)
+    return isinstance(obj, Library) and libraries.filter(pk=obj.pk).exists()
 
 
 @admin.register(User)
@@ -68,6 +91,22 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     def get_inlines(self, request: HttpRequest, obj: User | None) -> list[type]:
         """Show the memberships of a user who is there."""
         return list(self.inlines) if obj else []
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Leave it to superusers who is staff and what staff may do."""
+        return self.readonly_fields if request.user.is_superuser else (*self.readonly_fields, *STAFF_FIELDS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Let nobody change those who may do more, their passwords above all."""
+        return _may_touch(request, obj) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """As for changing them."""
+        return _may_touch(request, obj) and super().has_delete_permission(request, obj)
+
+
+def _may_touch(request: HttpRequest, obj: User | None) -> bool:
+    return request.user.is_superuser or obj is None or obj == request.user or not (obj.is_staff or obj.is_superuser)
 
 
 @admin.register(Group)

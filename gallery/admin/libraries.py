@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -15,8 +16,10 @@ from unfold.forms import BaseDialogForm
 
 from accounts.admin import MembershipInline
 from accounts.models import Library
+from accounts.roles import Permission
 from accounts.services.libraries import create_library
 from gallery.admin.base import LargeListAdmin, dialog, reload_page
+from gallery.admin.visibility import may
 from processing.face_work import face_work
 from processing.models import LibraryRun
 from processing.services.face_analysis import switch_face_analysis
@@ -48,6 +51,17 @@ class LibraryAdmin(LargeListAdmin):
         """Show the members of a library that is there."""
         return [MembershipInline] if obj else []
 
+    def has_change_permission(self, request: HttpRequest, obj: Library | None = None) -> bool:
+        """Let those rename a library who may do so in it, and those see its form who manage its members."""
+        wanted = (Permission.EDIT_LIBRARY, Permission.MANAGE_MEMBERS)
+        is_allowed = obj is None or any(may(request.user, one, library_id=obj.pk) for one in wanted)
+        return is_allowed and super().has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Library | None = None) -> tuple[str, ...]:
+        """Keep the name from those who manage members alone."""
+        is_allowed = obj is None or may(request.user, Permission.EDIT_LIBRARY, library_id=obj.pk)
+        return tuple(self.readonly_fields) if is_allowed else (*self.readonly_fields, "name")
+
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Erasing a library is more than deleting a row."""
         return False
@@ -63,7 +77,7 @@ class LibraryAdmin(LargeListAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         """Offer the position that the switch is not in."""
         library = self.get_object(request, object_id)
-        if library is None:
+        if library is None or not may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk):
             return []
         wanted = "switch_off" if library.face_analysis else "switch_on"
         return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(wanted)]
@@ -71,7 +85,7 @@ class LibraryAdmin(LargeListAdmin):
     @action(
         description=_("Switch face analysis on"),
         icon="familiar_face_and_zone",
-        permissions=["change"],
+        permissions=["switch"],
         dialog=dialog(
             title=_("Switch face analysis on?"),
             description=_(
@@ -83,14 +97,14 @@ class LibraryAdmin(LargeListAdmin):
     )
     def switch_on(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Switch face analysis on."""
-        switch_face_analysis(library=self.existing(request, object_id), enabled=True, by=request.user)
+        switch_face_analysis(library=self._switchable(request, object_id), enabled=True, by=request.user)
         messages.success(request, _("Face analysis is on; the photos that are there are planned in the background."))
         return reload_page()
 
     @action(
         description=_("Switch face analysis off"),
         icon="visibility_off",
-        permissions=["change"],
+        permissions=["switch"],
         dialog=dialog(
             title=_("Switch face analysis off?"),
             description=_(
@@ -102,9 +116,19 @@ class LibraryAdmin(LargeListAdmin):
     )
     def switch_off(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Switch face analysis off."""
-        switch_face_analysis(library=self.existing(request, object_id), enabled=False, by=request.user)
+        switch_face_analysis(library=self._switchable(request, object_id), enabled=False, by=request.user)
         messages.success(request, _("Face analysis is off; faces and people are being erased in the background."))
         return reload_page()
+
+    def has_switch_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Whether the user may switch face analysis where their role allows it."""
+        return request.user.has_perm("accounts.change_library")
+
+    def _switchable(self, request: HttpRequest, object_id: str) -> Library:
+        library = self.existing(request, object_id)
+        if not may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk):
+            raise PermissionDenied(Permission.SWITCH_FACE_ANALYSIS)
+        return library
 
     @display(description=_("erasure of faces"))
     def erasure(self, library: Library) -> SafeString | None:

@@ -17,8 +17,10 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
+from accounts.roles import Permission
 from gallery.admin import files, filters
 from gallery.admin.base import LargeListAdmin
+from gallery.admin.visibility import may
 from photos.models import Face, Person
 from photos.services import people
 
@@ -67,6 +69,11 @@ class PersonAdmin(LargeListAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """People come from grouping faces."""
         return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Person | None = None) -> bool:
+        """Let those name people who may do so in that library."""
+        is_allowed = obj is None or may(request.user, Permission.EDIT_PEOPLE, library_id=obj.library_id)
+        return is_allowed and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Forgetting a person is more than deleting a row."""
@@ -127,6 +134,11 @@ class FaceAdmin(LargeListAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Faces come from detection."""
         return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Face | None = None) -> bool:
+        """Let those move faces who may do so in that library."""
+        is_allowed = obj is None or may(request.user, Permission.EDIT_PEOPLE, library_id=obj.photo.library_id)
+        return is_allowed and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Faces go with their photo, or with the next detection."""

@@ -1,5 +1,7 @@
 """What a user of the admin sees; all of it starts from the one visibility rule."""
 
+from uuid import UUID
+
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
@@ -38,3 +40,8 @@ def visible_library_runs(
         return LibraryRun.objects.none()
     libraries = Library.objects.permitting(user, permission)
     return LibraryRun.objects.filter(library__in=libraries & Library.objects.visible_to(user))
+
+
+def may(user: User | AnonymousUser, permission: str, *, library_id: UUID) -> bool:
+    """Tell whether the user's role in a library gives a permission."""
+    return Library.objects.permitting(user, permission).filter(pk=library_id).exists()
