@@ -79,6 +79,10 @@ class PersonAdmin(LargeListAdmin):
         """Forgetting a person is more than deleting a row."""
         return False
 
+    def log_change(self, request: HttpRequest, obj: Person, message: Any) -> Any:
+        """Note the act without the name: what is noted stays when the person is erased."""
+        return super().log_change(request, Person(pk=obj.pk), message)
+
     def save_model(self, request: HttpRequest, obj: Person, form: forms.ModelForm, change: bool) -> None:
         """Name the person."""
         people.rename_person(person=obj, name=form.cleaned_data["name"])

@@ -111,7 +111,9 @@ class AcknowledgedCheck:
                     one = self._read(line.rstrip("\r\n"), number)
                     if one is not None and self._library_id in (None, one.library_id):
                         yield one
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise AcknowledgedFileError(f"{self._path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
             raise AcknowledgedFileError(f"{self._path}: {error}") from error
 
     def _read(self, line: str, number: int) -> Acknowledged | None:

@@ -125,7 +125,7 @@ def _print_sort(console: Console, proof: Proof, code: str, count: int, *, limit:
         for line in _ids(finding):
             # in one piece, so that it can be copied
             console.print(Text(f"  {line}"), soft_wrap=True)
-        console.print(Padding(Text(finding.detail, overflow="fold"), (0, 0, 0, 4), expand=False))
+        console.print(Text(f"    {finding.detail}"), soft_wrap=True)
     if count > limit:
         console.print(f"  ... and {count - limit:,} more (--limit-ids, or --json for all)")
 

@@ -2,6 +2,7 @@
 
 import factories
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
@@ -134,3 +135,6 @@ def test_people_are_named_and_faces_moved_by_whose_role_allows_it(library: Libra
     else:
         face.refresh_from_db()
         assert (Person.objects.get(pk=ann.pk).name, face.person_id) == ("Ann", bob.pk)
+        # it outlives the person
+        noted = list(LogEntry.objects.filter(object_id=ann.pk).values_list("object_repr", "change_message"))
+        assert (len(noted), "Ann" in str(noted)) == (1, False)

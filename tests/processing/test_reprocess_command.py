@@ -29,10 +29,10 @@ def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
 
 
-def say(*arguments: object) -> list[str]:
+def say(*arguments: object, asking: bool = False) -> list[str]:
     """Run the command; gives the lines it writes, without the table's rules and the progress."""
     output = io.StringIO()
-    call_command("reprocess", *map(str, arguments), stdout=output)
+    call_command("reprocess", *map(str, arguments), *([] if asking else ["--yes"]), stdout=output)
     lines = [" ".join(line.split()) for line in output.getvalue().splitlines()]
     return [line for line in lines if line and "──" not in line and "━━" not in line]
 
@@ -125,7 +125,9 @@ def test_a_reprocess_that_cannot_be_says_why(library: Library) -> None:
         say("--all", "--dead")
     with pytest.raises(CommandError, match="--after goes with --all"):
         say("--after", uuid.uuid4())
-    assert say("--photo", uuid.uuid4()) == ["Nothing is to be done."]
+    unknown = uuid.uuid4()
+    with pytest.raises(CommandError, match=f"Not there, or in the trash, or in another library: {unknown}."):
+        say("--photo", unknown)
     assert StageRun.objects.count() == 0
 
 
@@ -140,15 +142,24 @@ class Terminal(io.StringIO):
 def test_on_a_terminal_it_asks(library: Library, monkeypatch: pytest.MonkeyPatch, typed: str, runs: int) -> None:
     factories.make_photo(library)
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
-    assert any("Begin? [y/N]" in line for line in say())
+    assert any("Begin? [y/N]" in line for line in say(asking=True))
     assert StageRun.objects.count() == runs
 
 
 def test_with_yes_it_does_not_ask(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     factories.make_photo(library)
     monkeypatch.setattr(sys, "stdin", Terminal(""))
-    assert not any("Begin?" in line for line in say("--yes"))
+    assert not any("Begin?" in line for line in say())
     assert StageRun.objects.count() == 2
+
+
+def test_where_nobody_can_be_asked_nothing_is_done(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    factories.make_photo(library)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    with pytest.raises(CommandError, match="Nobody to ask: add --yes to begin"):
+        say(asking=True)
+    assert say("--dry-run", asking=True)[0] == "stage start over follow"
+    assert StageRun.objects.count() == 0
 
 
 @pytest.mark.parametrize("choice", ["--missing", "--all"])

@@ -90,6 +90,8 @@ def _photos(options: dict[str, Any]) -> QuerySet[Photo]:
         photos = photos.filter(library=library_named(options["library"]))
     if options["photo"]:
         photos = photos.filter(pk__in=options["photo"])
+        if missing := sorted(set(options["photo"]) - set(photos.values_list("pk", flat=True))):
+            raise CommandError(f"Not there, or in the trash, or in another library: {', '.join(map(str, missing))}.")
     if options["after"]:
         if options["choice"] != Choice.ALL:
             raise CommandError("--after goes with --all: every other choice finds by itself what is left.")
@@ -145,9 +147,8 @@ def _duration(seconds: float) -> str:
 
 
 def _agrees(console: Console) -> bool:
-    """Ask on a terminal; a program that runs this has made up its mind."""
     if not sys.stdin.isatty():
-        return True
+        raise CommandError("Nobody to ask: add --yes to begin. Nothing was done.")
     try:
         return console.input("Begin? [y/N] ", markup=False).strip().lower() in {"y", "yes"}
     except (EOFError, KeyboardInterrupt):
