@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 API_PREFIX = "/api/"
 
 STATUS_BY_CODE = {
+    "length_required": HTTPStatus.LENGTH_REQUIRED,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_format": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -13,6 +13,7 @@ _DESCRIPTIONS = {
     HTTPStatus.FORBIDDEN: "You see the thing and may not do this to it.",
     HTTPStatus.NOT_FOUND: "The thing is not there, or you may not see it.",
     HTTPStatus.CONFLICT: "The thing is in a state in which this cannot be done.",
+    HTTPStatus.LENGTH_REQUIRED: "The body came without a Content-Length (`length_required`).",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The file has more bytes than are allowed (`too_large`).",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The file is not an image of a known format (`unsupported_format`), "
     "or the body is not of the type that is asked for (`unsupported_media_type`).",

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from django.db.models import F, Prefetch, QuerySet
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
@@ -27,9 +28,10 @@ from gallery.api.serializers.photos import (
     RetriedSerializer,
     UploadSerializer,
 )
-from gallery.api.upload import StreamedUploadMixin
+from gallery.api.upload import StreamedUploadMixin, require_length
 from gallery.stage_reports import stage_reports
 from photos.models import Face, Photo, Rendition
+from photos.problems import ConflictError
 from processing import ingest
 from processing.models import StageRun
 from processing.services import dead_letters
@@ -84,17 +86,18 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         summary="Upload a photo",
         description="The same bytes again in the same library give the photo that is there, with 200. A refused file "
         "leaves nothing behind. Codes: `unsupported_format`, `empty_file`, `damaged`, `incomplete_upload`, "
-        "`too_many_files`, `too_large`, `too_many_pixels`.",
+        "`too_many_files`, `too_large`, `too_many_pixels`, `length_required`.",
         tags=TAGS,
         request={"multipart/form-data": UploadSerializer},
         responses={
             201: PhotoDetailSerializer,
             200: PhotoDetailSerializer,
-            **problems(400, 403, 404, 413, 415, 422),
+            **problems(400, 403, 404, 409, 411, 413, 415, 422),
         },
     )
     def create(self, request: Request) -> Response:
         """Take a file in; its processing begins at once."""
+        require_length(request)
         given = UploadSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         library = get_object_or_404(Library.objects.visible_to(request.user), pk=given.validated_data["library"])
@@ -107,7 +110,11 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
             uploader=request.user,
             digest=received.digest,
         )
-        response = self._detail(taken.photo.pk)
+        try:
+            # whoever trashed it meanwhile makes the upload no failure
+            response = self._detail(taken.photo.pk, among=Photo.objects.filter(library=library))
+        except Http404 as error:
+            raise ConflictError("Somebody deleted this photo for good while it was taken in. Send it again.") from error
         if taken.is_new:
             response.status_code = status.HTTP_201_CREATED
             response["Location"] = reverse("photo-detail", [taken.photo.pk], request=request)
@@ -136,8 +143,9 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         retried = dead_letters.retry(runs=StageRun.objects.filter(photo=photo))
         return Response(RetriedSerializer({"retried": retried}).data)
 
-    def _detail(self, pk: UUID) -> Response:
+    def _detail(self, pk: UUID, *, among: QuerySet[Photo] | None = None) -> Response:
         user = self.request.user
-        photo = get_object_or_404(detailed(Photo.objects.visible_to(user), user=user), pk=pk)
+        photos = Photo.objects.visible_to(user) if among is None else among
+        photo = get_object_or_404(detailed(photos, user=user), pk=pk)
         photo.stages = stage_reports(photo, user=user)
         return Response(PhotoDetailSerializer(photo, context=self.get_serializer_context()).data)

@@ -95,6 +95,12 @@ class StreamedUploadMixin:
             return super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
 
 
+def require_length(request: HttpRequest) -> None:
+    """Raise RefusedFileError (`length_required`) for a body in chunks: Django reads nothing of it."""
+    if not request.META.get("CONTENT_LENGTH"):
+        raise RefusedFileError("length_required", "Send the body with a Content-Length, not in chunks.")
+
+
 def _too_large() -> RefusedFileError:
     limit = settings.UPLOAD_MAX_BYTES
     return RefusedFileError("too_large", f"At most {limit:,} bytes are allowed.", limit=limit)

@@ -2,9 +2,11 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import factories
 import pytest
@@ -19,6 +21,7 @@ from accounts.models import Library
 from gallery.api import upload
 from photos.models import Photo
 from photos.services import originals, trash
+from processing import ingest
 from processing.models import StageRun
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +42,10 @@ def client(library: Library) -> Client:
 def post(client: Client, library: Library, data: bytes, name: str = "holiday.jpg") -> Any:
     body = {"library": str(library.pk), "file": SimpleUploadedFile(name, data, "application/x-made-up")}
     return client.post(PHOTOS, body, format="multipart")
+
+
+def delete_for_good(*, photo_ids: list[UUID]) -> None:
+    Photo.objects.filter(pk__in=photo_ids).delete()
 
 
 def stored(folder: Path) -> list[Path]:
@@ -460,3 +467,28 @@ def test_two_uploads_of_the_same_bytes_that_race_are_one_photo(
     assert Photo.objects.count() == 1
     assert sorted(StageRun.objects.values_list("stage", flat=True)) == ["exif", "renditions"]
     assert [path.read_bytes() for path in stored(photo_store)] == [data]
+
+
+def test_a_body_in_chunks_is_refused_for_what_it_is(client: Client, library: Library, photo_store: Path) -> None:
+    body = encode_multipart(BOUNDARY, {"library": str(library.pk), "file": BytesIO(factories.image_bytes())})
+    response = client.generic("POST", PHOTOS, body, content_type=MULTIPART_CONTENT, CONTENT_LENGTH="")
+    assert_problem(response, 411, "length_required")
+    assert_nothing_stored(photo_store)
+
+
+@pytest.mark.parametrize(("meanwhile", "status"), [(trash.move_to_trash, 201), (delete_for_good, 409)])
+def test_an_upload_beside_a_deletion_says_what_became_of_it(
+    client: Client, library: Library, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[..., object], status: int
+) -> None:
+    take_in = ingest.take_in
+
+    def overtaken(**values: Any) -> ingest.Ingested:
+        taken = take_in(**values)
+        meanwhile(photo_ids=[taken.photo.pk])
+        return taken
+
+    monkeypatch.setattr(ingest, "take_in", overtaken)
+    response = post(client, library, factories.image_bytes())
+    assert response.status_code == status
+    if status == 409:
+        assert response.json()["code"] == "conflict"
