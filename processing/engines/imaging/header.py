@@ -27,6 +27,8 @@ _READERS = {
     "AVIF": heif_header.read_dimensions,
     "HEIF": heif_header.read_dimensions,
 }
+# the most that a JPEG can have: what resampling takes grows with the longer side, however few pixels there are
+LONGEST_SIDE = 65_535
 _SIGNATURE_LENGTH = 16
 _REFUSAL = "not a JPEG, PNG, WebP, GIF, AVIF, TIFF or HEIF file"
 
@@ -63,8 +65,10 @@ def coded_pixels(file: BinaryIO, *, image_format: str) -> int:
 
 
 def require_allowed(sides: tuple[int, int], *, max_pixels: int) -> None:
-    """Raise TooManyPixelsError for a picture of more than `max_pixels`."""
+    """Raise TooManyPixelsError for a picture of more than `max_pixels`, or with a side longer than LONGEST_SIDE."""
     width, height = sides
+    if max(sides) > LONGEST_SIDE:
+        raise TooManyPixelsError(f"{width} x {height} pixels; no side may have more than {LONGEST_SIDE:,}")
     if width * height > max_pixels:
         raise TooManyPixelsError(f"{width} x {height} pixels, of which at most {max_pixels:,} are allowed")
 

@@ -207,8 +207,9 @@ def test_formats_that_crop_nothing_have_no_other_pixels() -> None:
         assert coded_pixels(io.BytesIO(data), image_format=image_format) == 0
 
 
-def test_a_bomb_is_refused_by_its_header() -> None:
-    ihdr = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+@pytest.mark.parametrize("sides", [(60_000, 60_000), (65_536, 1), (1, 90_000_000)])
+def test_a_bomb_is_refused_by_its_header(sides: tuple[int, int]) -> None:
+    ihdr = struct.pack(">IIBBBBB", *sides, 8, 2, 0, 0, 0)
     with pytest.raises(TooManyPixelsError):
         header_of(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + ihdr + bytes(20))
 
