@@ -50,7 +50,7 @@ def begin(folder: Path) -> None:
 
 def install(folder: Path) -> None:
     """Wrap every point of this process; orders lie and events are written in `folder`."""
-    from processing import ledger
+    from processing import ledger, sweeps
     from processing.pipeline import working
 
     begin(folder)
@@ -66,6 +66,7 @@ def install(folder: Path) -> None:
     wrap(ledger, "release_lost", _around_return)
     wrap(ledger, "expire_leases", _around_return)
     wrap(ledger, "release_worker", _around_return)
+    wrap(sweeps, "begin", _around_begin)
     wrap(working, "work", _around_work)
     wrap(working, "advance", _around_advance)
     wrap(working, "_commit", _around_commit)
@@ -128,6 +129,12 @@ def wrap(owner: Any, name: str, around: Callable[..., Any]) -> None:
         return around(original, *arguments, **keywords)
 
     setattr(owner, name, wrapped)
+
+
+def _around_begin(begin: Callable[..., bool], *arguments: Any, **keywords: Any) -> bool:
+    """Sweep for every message: what spares a sweep that has just begun elsewhere would keep sweepers from racing."""
+    begin(*arguments, **keywords)
+    return True
 
 
 def _around_claim(claim: Callable[..., Any], *, stage: str, **keywords: Any) -> Any:
