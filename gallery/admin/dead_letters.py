@@ -28,6 +28,7 @@ from gallery.admin.visibility import visible_library_runs, visible_runs
 from photos.models import Photo
 from processing.consent import ERASE_FACES
 from processing.dead_letters import narrow
+from processing.error_codes import Explanation, explain
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import Run
 from processing.services import dead_letters
@@ -76,6 +77,7 @@ class GroupRow:
     """A group of dead letters as the page shows it. What the user may not do has no address."""
 
     group: "dead_letters.DeadLetterGroup"
+    explanation: Explanation
     count: str
     thumbnail: str
     photo_url: str
@@ -189,6 +191,7 @@ def _row(
     may_discard = may_process and group.work != ERASE_FACES
     return GroupRow(
         group=group,
+        explanation=explain(group.error_code),
         count=f"{group.count:,}",
         thumbnail=files.thumbnail(photo) if photo else "",
         photo_url=reverse("admin:photos_photo_change", args=[photo.pk]) if photo else "",

@@ -26,17 +26,21 @@ from gallery.admin.durations import duration
 from gallery.admin.run_actions import DISCARD, DISCARD_GROUP, RETRY, DiscardForm
 from gallery.admin.visibility import visible_library_runs, visible_runs
 from processing.consent import ERASE_FACES
+from processing.error_codes import explain
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import DISCARDED, Run
 from processing.services import dead_letters
 
-ERROR_FIELDS = ("error_code", "error_detail", "exception", "frame_shown", "group_link", "traceback_shown")
+ERROR_FIELDS = (
+    "error_code", "meaning", "remedy", "error_detail",
+    "exception", "frame_shown", "group_link", "traceback_shown",
+)  # fmt: skip
 TIME_FIELDS = (
     "created_at", "first_queued_at", "queued_at", "hand_backs", "not_before",
     "started_at", "finished_at", "work", "total",
 )  # fmt: skip
 EMPTY = (None, "", [], {})
-READ_FIELDS = ("work", "total", "frame_shown", "group_link", "traceback_shown")
+READ_FIELDS = ("work", "total", "meaning", "remedy", "frame_shown", "group_link", "traceback_shown")
 
 
 class RunAdmin(ReadOnlyAdmin):
@@ -180,6 +184,16 @@ class RunAdmin(ReadOnlyAdmin):
             error = '<span class="dr-error" title="{}">{}</span>{}'
             return format_html(error, run.error_detail[:400], run.error_code, said)
         return said or None
+
+    @display(description=_("meaning"))
+    def meaning(self, run: Run) -> str:
+        """What the error code means."""
+        return str(explain(run.error_code).meaning)
+
+    @display(description=_("what to do"))
+    def remedy(self, run: Run) -> str:
+        """What a person can do about it."""
+        return str(explain(run.error_code).remedy)
 
     @display(description=_("frame"))
     def frame_shown(self, run: Run) -> SafeString | None:

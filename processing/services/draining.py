@@ -13,7 +13,8 @@ from processing import backlog
 from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
 from processing.task_policy import ring_for, ring_for_many
 
-REASON = "drain"
+# tells its pauses from those of people, and people how to lift them
+REASON = "drain; manage.py drain --end lets it go on"
 
 
 @transaction.atomic

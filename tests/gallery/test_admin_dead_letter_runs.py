@@ -68,6 +68,7 @@ def test_the_page_of_a_run_tells_the_whole_story(admin: Client, library: Library
     link = f'href="{PAGE}?fingerprint={run.fingerprint}"'
     assert link in page
     assert [row.group.sample_run_id for row in rows(admin, fingerprint=run.fingerprint)] == [run.pk]
+    assert "Upload a whole copy and discard the run; the original is kept." in page
     assert "It waits for a person: retry it, or discard it and say why." in page
     assert [action["path"] for action in response.context["actions_detail"]] == [
         f"{RUNS}{run.pk}/{action}/" for action in ("retry_run", "discard_run", "download_run")

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 from uuid_utils.compat import uuid7
 
 from accounts.models import Library, User
+from processing.error_codes import EXPLANATIONS
 from processing.ledger.errors import RunError, fingerprint
 from processing.models import LibraryRun, RunState, StageRun
 
@@ -159,6 +160,10 @@ def test_a_filter_that_cannot_be_is_named(client: Client, query: str) -> None:
     assert [error["field"] for error in response.json()["errors"]] == [query.split("=", maxsplit=1)[0]]
 
 
+def said_of(code: str) -> dict[str, str]:
+    return {"meaning": EXPLANATIONS[code].meaning, "remedy": EXPLANATIONS[code].remedy}
+
+
 def test_groups_count_what_failed_in_one_way(
     client: Client, library: Library, django_assert_num_queries: Callable[..., object]
 ) -> None:
@@ -184,6 +189,7 @@ def test_groups_count_what_failed_in_one_way(
         "library_count": 1,
         "sample_run": str(newest.pk),
         "sample_photo": str(newest.photo_id),
+        **said_of("unexpected_error"),
     }
     assert [group["fingerprint"] for group in response.json()["groups"]] == [DECODER_MARK, LOST_MARK]
     narrowed = client.get(f"{DLQ}/groups?stage=exif&library={library.pk}&error_code=worker_lost").json()["groups"]
@@ -209,8 +215,10 @@ def test_one_run_is_read_with_its_traceback_in_whatever_state(client: Client, li
         "work_seconds": None,
         "inputs": {"renditions": "v0"},
         "warnings": [WARNING],
+        **said_of("unexpected_error"),
     }
-    assert client.get(f"{DLQ}/{done.pk}").json()["state"] == "done"
+    done_now = client.get(f"{DLQ}/{done.pk}").json()
+    assert (done_now["state"], done_now["meaning"], done_now["remedy"]) == ("done", "", "")
     of_library = client.get(f"{DLQ}/{grouping.pk}").json()
     assert (of_library["inputs"], of_library["warnings"]) == ({}, [])
     missing = client.get(f"{DLQ}/{uuid7()}")

@@ -60,7 +60,7 @@ def test_everything_is_paused_and_goes_on_again(make_run: MakeRun, broker: redis
     everything = sorted(backlog.queues())
     assert {"exif", "renditions", "face_detection", "face_embedding", "people"} <= set(everything)
     assert say("drain") == [f"Paused: {', '.join(everything)}.", RESTS]
-    assert paused() == dict.fromkeys(everything, "drain")
+    assert paused() == dict.fromkeys(everything, draining.REASON)
     make_run()
     assert ledger.claim(stage="exif", versions=["v1"], limit=1, task_id="t", worker="w") == []
     assert say("drain") == [f"Paused: {', '.join(everything)}.", RESTS]
@@ -76,7 +76,7 @@ def test_everything_is_paused_and_goes_on_again(make_run: MakeRun, broker: redis
 def test_what_a_person_has_paused_is_left_alone() -> None:
     person = factories.make_user()
     StagePause.objects.create(work="exif", reason="the disk is being changed", paused_by=person)
-    StagePause.objects.create(work="people", reason="drain", paused_by=person)
+    StagePause.objects.create(work="people", reason=draining.REASON, paused_by=person)
     before = list(StagePause.objects.order_by("work").values())
     say("drain")
     assert list(StagePause.objects.filter(work__in=["exif", "people"]).order_by("work").values()) == before
@@ -88,7 +88,7 @@ def test_a_circuit_does_not_lift_what_is_drained(make_run: MakeRun) -> None:
     StagePause.objects.create(work="exif", error_code="storage_unavailable", probe_at=Now())
     make_run()
     say("drain")
-    assert (StagePause.objects.get(work="exif").is_circuit, paused()["exif"]) == (False, "drain")
+    assert (StagePause.objects.get(work="exif").is_circuit, paused()["exif"]) == (False, draining.REASON)
     assert ledger.claim(stage="exif", versions=["v1"], limit=1, task_id="t", worker="w") == []
     say("drain", "--end")
     assert paused() == {}
@@ -173,8 +173,8 @@ def test_a_stage_is_paused_and_resumed_by_hand(broker: redis.Redis) -> None:
 
 
 def test_nobody_pauses_for_the_reason_that_a_drain_lifts() -> None:
-    with pytest.raises(CommandError, match=r"'drain' is the reason of `manage\.py drain`.+other words"):
-        say("pause", "exif", "--reason", " drain ")
+    with pytest.raises(CommandError, match=r"is the reason of `manage\.py drain`.+other words"):
+        say("pause", "exif", "--reason", f" {draining.REASON} ")
     assert paused() == {}
 
 
@@ -216,6 +216,6 @@ def test_a_circuit_that_pauses_at_the_same_moment_is_taken_over() -> None:
         wait_until_blocked()
         assert not drained.done()
     assert "exif" in drained.result(10)
-    assert (paused()["exif"], StagePause.objects.get(work="exif").is_circuit) == ("drain", False)
+    assert (paused()["exif"], StagePause.objects.get(work="exif").is_circuit) == (draining.REASON, False)
     draining.end()
     assert paused() == {}

@@ -24,6 +24,7 @@ from processing import failures, losses
 from processing.engines import errors, exif, imaging
 from processing.engines.errors import EngineError
 from processing.engines.imaging import time_limits
+from processing.error_codes import EXPLANATIONS
 from processing.models import StageRun
 from processing.stages import exif as exif_stage
 from processing.stages import originals
@@ -250,10 +251,14 @@ def test_truncated_pictures_are_never_made_whole() -> None:
     assert [path for path in sources if "LOAD_TRUNCATED_IMAGES" in path.read_text()] == []
 
 
-def test_every_error_code_has_its_line_in_the_operators_guide() -> None:
+def test_every_error_code_has_a_remedy_and_its_line_in_the_operators_guide() -> None:
     guide = (settings.BASE_DIR / "docs" / "dead-letters.md").read_text()
     table = guide[guide.index("| error code |") :].split("\n\n")[0]
-    told = {code for row in table.splitlines()[2:] for code in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
+    rows = [[cell.strip() for cell in row.split("|")[1:4]] for row in table.splitlines()[2:]]
+    told = {code: said for codes, *said in rows for code in re.findall(r"`([a-z_]+)`", codes)}
+    assert {code: [one.replace("`", "") for one in said] for code, said in told.items()} == {
+        code: [one.meaning, one.remedy] for code, one in EXPLANATIONS.items()
+    }
     found = {value for name, value in vars(losses).items() if name.isupper() and isinstance(value, str)}
     # of these, the first is the class of all others, and the second is said by a command
     of_engines = {one.code for one in vars(errors).values() if isinstance(one, type) and issubclass(one, EngineError)}
@@ -263,4 +268,4 @@ def test_every_error_code_has_its_line_in_the_operators_guide() -> None:
     )
     found |= {failures.DATABASE_UNAVAILABLE, "timed_out", "lease_expired", "input_missing", "wrong_bytes"}
     assert len(found) > 15
-    assert found == told
+    assert found == set(EXPLANATIONS)

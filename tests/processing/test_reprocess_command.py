@@ -15,7 +15,7 @@ from accounts.models import Library
 from photos.models import Photo
 from photos.services import trash
 from processing import estimates, outdated
-from processing.models import LibraryRun, RunState, StageRun, WorkerPresence
+from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
 from processing.models.ledger import Lane
 from processing.pipeline.planning import plan
 from processing.services import reprocess
@@ -65,7 +65,7 @@ def test_what_is_missing_is_counted_and_begun(library: Library) -> None:
     photos = [factories.make_photo(one) for one in (library, library, other)]
     trash.move_to_trash(photo_ids=[photos[1].pk])
     counts = ["stage start over follow", "exif 1", "renditions 1", UNKNOWN]
-    assert say("--library", library.name, "--dry-run") == counts
+    assert say("--library", library.name, "--dry-run") == [*counts, "Nothing was changed."]
     assert StageRun.objects.count() == 0
     assert say("--library", library.name) == [*counts, "2 runs start over."]
     assert set(StageRun.objects.values_list("photo", flat=True)) == {photos[0].pk}
@@ -151,6 +151,13 @@ def test_with_yes_it_does_not_ask(library: Library, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "stdin", Terminal(""))
     assert not any("Begin?" in line for line in say())
     assert StageRun.objects.count() == 2
+
+
+def test_what_is_paused_is_said(library: Library) -> None:
+    factories.make_photo(library)
+    for work in ("renditions", "people"):
+        StagePause.objects.create(work=work)
+    assert "Paused, and waits until it goes on: renditions." in say("--dry-run")
 
 
 def test_where_nobody_can_be_asked_nothing_is_done(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample
 
+from processing.error_codes import explain
+
 _RUN: dict[str, Any] = {
     "id": "0199f2a4-1c05-7d31-9a3e-5b1f0a6c2d10",
     "is_library_work": False,
@@ -14,7 +16,7 @@ _RUN: dict[str, Any] = {
     "state": "dead",
     "skip_reason": "",
     "attempt": 3,
-    "error_code": "worker_lost",
+    "error_code": "process_crashed",
     "error_detail": "The process died: signal 11 (SIGSEGV)",
     "exception": "",
     "frame": "",
@@ -25,7 +27,9 @@ _RUN: dict[str, Any] = {
     "discarded_by": None,
     "discard_reason": "",
 }
+_EXPLAINED = {name: str(getattr(explain("process_crashed"), name)) for name in ("meaning", "remedy")}
 _DETAIL = _RUN | {
+    **_EXPLAINED,
     "traceback": "",
     "subject": "",
     "queued_at": "2026-05-04T09:14:30.950000Z",
@@ -37,10 +41,11 @@ _DETAIL = _RUN | {
     "warnings": [],
 }
 _GROUP: dict[str, Any] = {
+    **_EXPLAINED,
     "fingerprint": "3f9a6c0b12de4477",
     "is_library_work": False,
     "work": "renditions",
-    "error_code": "worker_lost",
+    "error_code": "process_crashed",
     "exception": "",
     "frame": "",
     "count": 12,
@@ -101,6 +106,8 @@ _REOPENED = {
     "state": "pending",
     "attempt": 0,
     "error_code": "",
+    "meaning": "",
+    "remedy": "",
     "error_detail": "",
     "started_at": None,
     "finished_at": None,
@@ -112,8 +119,8 @@ def _answer(name: str, value: object) -> OpenApiExample:
     return OpenApiExample(name, value=value, response_only=True, status_codes=["200"])
 
 
-RUN = _answer("A process that was lost three times", _RUN)
-DETAIL = _answer("A process that was lost three times", _DETAIL)
+RUN = _answer("A process that crashed three times", _RUN)
+DETAIL = _answer("A process that crashed three times", _DETAIL)
 RETRIED = _answer("It starts over", _DETAIL | _REOPENED)
 DISCARDED = _answer("It has been given up", _DETAIL | _DISCARDED)
 GROUPS = _answer("Twelve runs that failed in one way", {"groups": [_GROUP]})

@@ -6,7 +6,8 @@ from rest_framework import serializers
 from accounts.models import Library, User
 from photos.models import Photo
 from processing import backlog
-from processing.dead_letters import fingerprint_of, subject_of
+from processing.dead_letters import DeadLetterGroup, fingerprint_of, subject_of
+from processing.error_codes import explain
 from processing.models import LibraryRun, RunState, StageRun
 from processing.services.dead_letters import REASON_MAX_LENGTH
 
@@ -90,6 +91,21 @@ class NamedUserSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
+class ExplainedSerializer(serializers.Serializer):
+    """Output: what the `error_code` of something means."""
+
+    meaning = serializers.SerializerMethodField(help_text="What the code means; empty for one of another release.")
+    remedy = serializers.SerializerMethodField(help_text="What a person can do about it.")
+
+    def get_meaning(self, failed: StageRun | LibraryRun | DeadLetterGroup) -> str:
+        """Say what the code means."""
+        return str(explain(failed.error_code).meaning)
+
+    def get_remedy(self, failed: StageRun | LibraryRun | DeadLetterGroup) -> str:
+        """Say what can be done."""
+        return str(explain(failed.error_code).remedy)
+
+
 class DeadLetterSerializer(serializers.Serializer):
     """Output: a run that is dead, was, or has been given up. Wants `processing.dead_letters.shown`."""
 
@@ -137,7 +153,7 @@ class DeadLetterSerializer(serializers.Serializer):
         return fingerprint_of(run)
 
 
-class DeadLetterDetailSerializer(DeadLetterSerializer):
+class DeadLetterDetailSerializer(ExplainedSerializer, DeadLetterSerializer):
     """Output: all that is known of a run."""
 
     traceback = serializers.CharField(help_text="Of the last error; empty where there was no exception.")
@@ -163,7 +179,7 @@ class DeadLetterDetailSerializer(DeadLetterSerializer):
         return [] if isinstance(run, LibraryRun) else run.warnings
 
 
-class DeadLetterGroupSerializer(serializers.Serializer):
+class DeadLetterGroupSerializer(ExplainedSerializer):
     """Output: dead runs that failed in the same way (`processing.dead_letters.DeadLetterGroup`)."""
 
     fingerprint = serializers.CharField(help_text=FINGERPRINT_HELP)

@@ -14,7 +14,7 @@ from rich.table import Table
 from photos.models import Photo
 from processing import estimates, outdated
 from processing.management.terminal import library_named, progress_bar
-from processing.models import LibraryRun
+from processing.models import LibraryRun, StagePause
 from processing.outdated import Choice, Survey
 from processing.services import reprocess
 from processing.stages import registry
@@ -61,7 +61,10 @@ class Command(BaseCommand):
             return
         console.print(_table(found))
         console.print(_estimate(found))
+        if paused := sorted(StagePause.objects.filter(work__in=found.runs).values_list("work", flat=True)):
+            console.print(f"Paused, and waits until it goes on: {', '.join(paused)}.")
         if options["dry_run"] or not (options["yes"] or _agrees(console)):
+            console.print("Nothing was changed.")
             return
         self._begin(console, photos=photos, total=found.photos, choice=choice, stage=stage, after=options["after"])
 
