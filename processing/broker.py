@@ -37,10 +37,10 @@ def refusal(client: Redis) -> str:
     return ""
 
 
-def is_writable() -> bool:
-    """Tell whether the broker takes messages at this moment."""
+def trouble() -> str:
+    """Say why the broker takes no messages at this moment; nothing if it takes them."""
     try:
         with hurried_client(settings.CELERY_BROKER_URL) as client:
-            return not refusal(client)
-    except RedisError:
-        return False
+            return refusal(client)
+    except RedisError as error:
+        return f"it does not answer: {str(error).rstrip('.')}"

@@ -156,7 +156,7 @@ def _object_sweeps() -> Iterator[Metric]:
 
 def _broker() -> Iterator[Metric]:
     writable = GaugeMetricFamily("darkroom_broker_writable", "Whether the broker takes messages: 1 or 0.")
-    writable.add_metric([], broker.is_writable())
+    writable.add_metric([], not broker.trouble())
     yield writable
 
 

@@ -17,6 +17,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "Darkroom",
     "SITE_SUBHEADER": _("Photo library"),
     "SITE_SYMBOL": "camera",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("gallery/favicon.svg")},
+    ],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": lambda _request: [ENVIRONMENT_LABEL, "info"] if ENVIRONMENT_LABEL else None,

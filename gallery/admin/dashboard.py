@@ -20,7 +20,7 @@ from gallery.admin.durations import duration
 from gallery.admin.pauses import condition_of_pause, condition_of_work
 from gallery.admin.visibility import visible_library_runs, visible_photos, visible_runs
 from photos.models import Photo
-from processing import attention, canaries
+from processing import attention, broker, canaries
 from processing.history import DeadLetters, ThroughputBin, dead_letters, throughput
 from processing.kinds import registry as kinds
 from processing.models import ModelSelection, RunState, StagePause, WorkerPresence
@@ -67,6 +67,7 @@ def dashboard_context(request: HttpRequest, context: dict[str, Any]) -> dict[str
             "stage_rows": [_stage_row(one, is_paused=one.name in paused) for one in pipeline.work],
             "run_states": [(state, state.value) for state in RunState],
             "notices": [
+                *_broker(user),
                 *_deaf(user),
                 *_paused(pauses, user),
                 *_dead(dead),
@@ -132,6 +133,19 @@ def _stage_row(work: WorkOverview, *, is_paused: bool) -> dict[str, Any]:
     }
 
 
+def _broker(user: User) -> Iterator[Notice]:
+    """Say that Redis is away, hangs or is full: nothing else does where no work waits yet."""
+    if trouble := broker.trouble():
+        yield Notice(
+            tone="danger",
+            icon="cloud_off",
+            title=_("Redis takes no messages"),
+            detail=_("%(trouble)s. Uploads are kept, and their work begins when Redis is back")
+            % {"trouble": trouble[:1].upper() + trouble[1:]},
+            url=_pipeline_url(user),
+        )
+
+
 def _deaf(user: User) -> Iterator[Notice]:
     """Say which queues' workers are there and take nothing."""
     for canary in canaries.late():
@@ -140,8 +154,12 @@ def _deaf(user: User) -> Iterator[Notice]:
             icon="hearing_disabled",
             title=_("The workers of %s take no messages") % canary.queue,
             detail=attention.deaf(canary),
-            url=reverse("admin:pipeline") if user.has_perm("processing.view_stagepause") else reverse("admin:index"),
+            url=_pipeline_url(user),
         )
+
+
+def _pipeline_url(user: User) -> str:
+    return reverse("admin:pipeline") if user.has_perm("processing.view_stagepause") else reverse("admin:index")
 
 
 def _paused(pauses: list[StagePause], user: User) -> Iterator[Notice]:

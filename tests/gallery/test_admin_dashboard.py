@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts.models import Library
 from processing.kinds import registry as kinds
@@ -46,6 +47,14 @@ def test_a_queue_whose_workers_take_no_messages_is_said(admin: Client) -> None:
     assert title == "The workers of ingest take no messages"
     assert detail.endswith("one sent 10 minutes ago was not answered")
     assert url == "/admin/pipeline/"
+
+
+def test_a_broker_that_is_away_is_said(admin: Client, settings: Settings) -> None:
+    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1/0"
+    [(title, detail, url)] = notices(admin)
+    assert (title, url) == ("Redis takes no messages", "/admin/pipeline/")
+    assert detail.startswith("It does not answer: Error 111 connecting to 127.0.0.1:1.")
+    assert detail.endswith("Uploads are kept, and their work begins when Redis is back")
 
 
 def test_photos_are_counted_by_state(admin: Client, library: Library) -> None:
