@@ -15,7 +15,7 @@ from processing import ledger
 from processing.consent import libraries_wanting_faces
 from processing.kinds.erase_faces import ERASE
 from processing.models import LibraryRun, RunState, StageRun
-from processing.models.ledger import Lane
+from processing.models.ledger import DISCARDED, Lane
 from processing.pipeline.advancing import hold_runs, reopen
 from processing.pipeline.planning import lock_plan_for_change, lock_plan_for_reading, plan
 from processing.prove.batches import Batch, RunRow
@@ -53,6 +53,14 @@ def run_again(*, photo_ids: Sequence[UUID], stage: str) -> int:
     count = reopen(StageRun.objects.filter(pk__in=[pk for pk, _ in found], state__in=[RunState.DONE, RunState.SKIPPED]))
     ring_on_commit(task=stage, queue=chosen.queue, ids=sorted({photo_id for _, photo_id in found}))
     return count
+
+
+def given_up(*, photo_ids: Sequence[UUID], stage: str) -> int:
+    """Count the photos that `run_again` leaves to a person, who retries dead letters and discarded ones."""
+    planned = StageRun.objects.filter(
+        photo_id__in=photo_ids, stage=stage, version__in=registry.get(stage).planned_versions()
+    )
+    return planned.filter(Q(state=RunState.DEAD) | Q(skip_reason=DISCARDED)).values("photo").distinct().count()
 
 
 @transaction.atomic

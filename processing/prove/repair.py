@@ -57,7 +57,10 @@ class RepairPlan:
         hours, incoming = (f"{one / timedelta(hours=1):g} h" for one in (grace, max(grace, INCOMING_AGE)))
         wanted = [
             (self.planned, "plan the missing runs of {}", "photo"),
-            *((count, f"run {stage} again for {{}}", "photo") for stage, count in sorted(self.again.items())),
+            *(
+                (count, f"run {stage} again for {{}}, unless it is dead there", "photo")
+                for stage, count in sorted(self.again.items())
+            ),
             (self.doubles, "keep one of each double of {}", "photo"),
             (self.released, "release {}", "stuck run"),
             (self.grouped, "ask for the grouping of {}", "library"),
@@ -77,10 +80,11 @@ class RepairPlan:
 
 @dataclass
 class Repaired:
-    """What a repair did. `busy` are the photos that were in hand, and were left alone."""
+    """What a repair did. `busy` are photos that were in hand and left alone; `given_up`, those whose run is dead."""
 
     runs_planned: int = 0
     runs_again: int = 0
+    photos_given_up: int = 0
     photos_undoubled: int = 0
     photos_busy: int = 0
     runs_moved: int = 0
@@ -95,6 +99,7 @@ class Repaired:
         said = [
             (self.runs_planned, "{} planned", "run"),
             (self.runs_again, "{} opened again", "run"),
+            (self.photos_given_up, "{} left: the run is dead or discarded, which a person retries", "photo"),
             (self.photos_undoubled, "doubles removed from {}", "photo"),
             (self.photos_busy, "{} in hand: repeat --repair for them", "photo"),
             (self.runs_moved, "{} taken back or planned anew", "run"),
@@ -154,6 +159,7 @@ def repair(findings: Findings, *, plan: RepairPlan, advance: Callable[[int], Non
             if vectors:
                 remedies.remove_vectors(embedding_ids=vectors)
             done.runs_again += remedies.run_again(photo_ids=_photos(some), stage=stage.name)
+            done.photos_given_up += remedies.given_up(photo_ids=_photos(some), stage=stage.name)
             advance(len(some))
     for some in _chunks(findings.all(remedy=Remedy.RELEASE)):
         done.runs_moved += remedies.release(photo_ids=_photos(some), stages={one.stage for one in some})

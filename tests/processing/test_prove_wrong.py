@@ -96,7 +96,10 @@ def test_renditions_that_are_not_their_rows_are_made_anew(library: Library) -> N
         ),
     }
     assert "thumb_600: 64 x 48 pixels, and its row says 599 x 48" in said.named("detail")
-    assert said.body["repair"] == {"plan": ["run renditions again for 3 photos"], "done": ["3 runs opened again"]}
+    assert said.body["repair"] == {
+        "plan": ["run renditions again for 3 photos, unless it is dead there"],
+        "done": ["3 runs opened again"],
+    }
     assert proving.prove().counts == proving.NOTHING
     assert photo_samples.written_rows()["Rendition"] == before
     assert photo_samples.run_of(sound, "renditions").attempt == 1
@@ -205,7 +208,7 @@ def test_chips_that_are_not_their_rows_are_cut_anew(face_library: Library) -> No
         ("chip_missing", str(photo.pk), f"renditions/{first.chip_key}"),
         ("chip_wrong", str(photo.pk), f"renditions/{second.chip_key}"),
     }
-    assert said.body["repair"]["plan"] == ["run face_detection again for 1 photo"]
+    assert said.body["repair"]["plan"] == ["run face_detection again for 1 photo, unless it is dead there"]
     assert proving.prove().counts == proving.NOTHING
     assert photo_samples.written_rows() == rows
     # of a chip stored before hashes were kept, its pixels tell
@@ -322,5 +325,5 @@ def test_a_dead_run_is_left_to_a_person(
     storage.delete_objects(alias=storage.RENDITIONS, keys=[preview.storage_key])
     said = proving.prove("--repair", "--yes")
     assert (said.offences, said.body["dead"]) == ({("rendition_missing", str(photo.pk))}, 1)
-    assert said.body["repair"]["done"] == ["nothing was done"]
+    assert said.body["repair"]["done"] == ["1 photo left: the run is dead or discarded, which a person retries"]
     assert photo_samples.run_of(photo, "renditions").state == "dead"
