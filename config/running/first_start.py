@@ -91,6 +91,7 @@ def _ensure_installed(name: str, *, tell: Tell) -> installation.InstalledModel |
         [sys.executable, manage, "models", "install", name], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
-        tell(done.stderr.strip() or done.stdout.strip())
+        said = (done.stderr.strip() or done.stdout.strip()).removeprefix("CommandError: ")
+        tell(f"{name} cannot be installed here: {said}")
         return None
     return installation.installed(name, settings.MODELS_DIR)

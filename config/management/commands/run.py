@@ -20,6 +20,7 @@ from config.running.processes import (
     only_run_of,
     require_free_port,
 )
+from processing import attention
 from processing.management.commands.import_photos import summary
 from processing.services import folder_import
 
@@ -94,6 +95,9 @@ class Command(BaseCommand):
         """Import the photos and wait for their runs; whether all of them came to an end."""
         root = Path(settings.RUN_PHOTOS) if settings.RUN_PHOTOS else sample_photos.make_samples(settings.VAR_DIR)
         paths = folder_import.files_below(root)
+        self.console.print(f"Taking in {len(paths):,} files of {root} ...")
+        for paused in attention.paused():
+            self.console.print(f"[yellow]{paused.sentence}")
         with progress.bars(self.console) as shown:
             files = folder_import.import_files(paths=paths, library=library, uploader=uploader)
             results = shown.import_files(files, total=len(paths))
