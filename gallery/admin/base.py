@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
@@ -88,6 +88,9 @@ class LargeListAdmin(ModelAdmin):
         """Show the list; a filter with a value that no row can have (NUL, the year 99999) shows it unfiltered."""
         try:
             return super().changelist_view(request, extra_context)
+        except ValidationError as error:
+            # a forged form: the list offers no such rows
+            raise BadRequest("The form chooses rows by what is no id.") from error
         except (ValueError, OverflowError):
             if not request.GET:
                 raise

@@ -1,6 +1,7 @@
 """Dead letters in the admin, one run and a choice of runs: the story, discarding, coming back, downloads."""
 
 import json
+from http import HTTPStatus
 
 import factories
 import pytest
@@ -167,6 +168,14 @@ def test_chosen_runs_are_discarded_after_a_question(admin: Client, library: Libr
     assert [str(message) for message in response.context["messages"]] == ["1 run is discarded."]
     assert (state_of(chosen), chosen.discard_reason) == ("skipped", REASON)
     assert [state_of(run) for run in (done, other)] == ["done", "dead"]
+
+
+@pytest.mark.parametrize("chosen", ["nonsense", "\x00", "1"])
+def test_what_is_no_id_is_refused(admin: Client, library: Library, chosen: str) -> None:
+    run = dead(library)
+    form = {"action": "retry", "_selected_action": [str(run.pk), chosen]}
+    assert admin.post(RUNS, form).status_code == HTTPStatus.BAD_REQUEST
+    assert state_of(run) == RunState.DEAD
 
 
 def test_all_runs_of_a_filtered_list_are_discarded(admin: Client, library: Library) -> None:
