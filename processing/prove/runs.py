@@ -22,7 +22,7 @@ PAUSED = "of a paused stage"
 WITHOUT_MODEL = "of a model that no worker has"
 IN_BACKLOG = "in a backlog that moves"
 INPUT_OPEN = "waiting for an input that is open itself"
-INPUT_DEAD = "waiting for an input that is dead"
+INPUT_DEAD = "waiting behind a dead run"
 INPUT_NEW = "waiting for an input that ended just now"
 OTHER_RELEASE = "of a stage that only another release knows"
 
@@ -124,8 +124,10 @@ def _judge_waiting(run: RunRow, runs: Sequence[RunRow], situation: Situation) ->
     needs = registry.get(run.stage).needs
     inputs = [one for one in runs if one.stage == needs]
     states = {one.state for one in inputs}
-    if states & set(OPEN_STATES):
-        return INPUT_OPEN, "", ""
+    if opened := [one for one in inputs if one.state in OPEN_STATES]:
+        waiting = [one for one in opened if one.state == RunState.WAITING]
+        is_behind_dead = any(_judge_waiting(one, runs, situation)[0] == INPUT_DEAD for one in waiting)
+        return INPUT_DEAD if is_behind_dead and waiting == opened else INPUT_OPEN, "", ""
     ended = max((one.finished_at for one in inputs), default=None)
     if RunState.DONE in states:
         if not situation.is_overdue(ended):

@@ -41,19 +41,22 @@ def test_a_sound_library_gives_five_zeros(face_library: Library, photo_store: Pa
     assert (said.status, said.counts, said.body["findings"]) == (0, proving.NOTHING, [])
     assert (said.body["photos"], said.body["runs"], said.body["objects"]) == (3, 12, len(files))
     assert said.body["bytes_read"] == size
-    # the damaged one: its face runs wait for a dead input
-    assert (said.body["dead"], said.body["explained"]) == (
-        1,
-        {
-            "waiting for an input that is dead": 1,
-            "waiting for an input that is open itself": 1,
-        },
-    )
+    # the damaged one: its face runs wait, one for the other, behind it
+    assert (said.body["dead"], said.body["explained"]) == (1, {"waiting behind a dead run": 2})
     without_bytes = proving.prove("--no-bytes")
     assert (without_bytes.status, without_bytes.counts) == (0, proving.NOTHING)
     assert without_bytes.body["bytes_read"] is None
     assert photo_samples.written_rows() == rows
     assert photo_samples.files_below(photo_store) == files
+
+
+def test_what_waits_for_work_in_hand_is_explained(face_library: Library) -> None:
+    photo_samples.take_in(face_library, photo_samples.picture())
+    said = proving.prove()
+    assert (said.counts, said.body["explained"]) == (
+        proving.NOTHING,
+        {"queued just now": 2, "waiting for an input that is open itself": 2},
+    )
 
 
 def work_on(library: Library) -> Photo:
