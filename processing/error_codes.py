@@ -29,8 +29,9 @@ _PROCESS_GONE = Explanation(
 _BYTES_GONE = Explanation(
     _("A stored object has other bytes than its row says, or is not there."),
     _(
-        "An original: upload the same file again, or restore the object, and retry. A preview: manage.py reprocess "
-        "--all --photo ID --stage renditions; a chip: --stage face_detection; or manage.py prove --repair."
+        "An original: restore the object, or upload the same file again where it is missing; retry. A preview: "
+        "manage.py reprocess --all --photo ID --stage renditions; a chip: --stage face_detection; or manage.py prove "
+        "--repair."
     ),
 )
 _MODELS_OF_HOST = Explanation(

@@ -45,7 +45,7 @@ SORTS: dict[str, Sort] = {
     "original_missing": Sort(
         Kind.LOST,
         "The original is not in its store.",
-        "Restore it from a backup under its key; nothing else can bring it back.",
+        "Restore it from a backup under its key, or upload the same file again.",
     ),
     "photo_missing": Sort(
         Kind.LOST, "An acknowledged photo has no row.", "Upload it again, or restore the database and the store."
@@ -96,7 +96,7 @@ SORTS: dict[str, Sort] = {
     "original_wrong": Sort(
         Kind.WRONG,
         "The original's bytes are not those that were uploaded.",
-        "It cannot be repaired: restore it from a backup under its key.",
+        "It cannot be repaired: restore it from a backup, or delete the object and upload the file again.",
     ),
     "original_unreadable": Sort(
         Kind.WRONG, "The store does not give the original.", "Look at the permissions and the disk."
