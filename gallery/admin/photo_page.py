@@ -19,13 +19,14 @@ from gallery.admin.files import chip_url, rendition_url
 from gallery.admin.visibility import visible_runs
 from photos.models import Face, Metadata, Photo, is_kept
 from photos.models.face import FaceQuerySet
+from processing.error_codes import explain
 from processing.models import RunState, StageRun
 from processing.overview import Obstacles
 from processing.stages import registry
 from processing.states import PhotoState
 
 Row = tuple[str, object]
-PREVIEW = "preview"
+PREVIEW, RENDITIONS = "preview", "renditions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class RunRow:
     work: str | None
     total: str | None
     obstacle: str
+    remedy: str
     warnings: list[str]
 
 
@@ -60,6 +62,7 @@ def photo_page(photo: Photo, *, user: User) -> dict[str, Any]:
     preview = next((one for one in renditions if one.kind == PREVIEW), renditions[0] if renditions else None)
     faces = _face_boxes(Face.objects.visible_to(user).filter(photo=photo))
     metadata = Metadata.objects.filter(pk=photo.pk).first()
+    runs = _run_rows(visible_runs(user).filter(photo=photo))
     return {
         "photo": photo,
         "photo_state": (PhotoState(photo.state).label, PHOTO_STATE_LABELS[photo.state]),
@@ -75,7 +78,9 @@ def photo_page(photo: Photo, *, user: User) -> dict[str, Any]:
         "warnings": [_warning(one) for one in metadata.warnings] if metadata else [],
         "tags": sorted(_flatten(metadata.tags)) if metadata else [],
         "renditions": [(one, rendition_url(one), filesizeformat(one.byte_size)) for one in renditions],
-        "runs": _run_rows(visible_runs(user).filter(photo=photo)),
+        "runs": runs,
+        # why there is no preview, if there is none
+        "dead_renditions": next((one for one in runs if one.run.stage == RENDITIONS and one.remedy), None),
     }
 
 
@@ -125,6 +130,7 @@ def _run_rows(runs: QuerySet[StageRun]) -> list[RunRow]:
             work=duration(run.work_seconds),
             total=duration(run.duration),
             obstacle=obstacles.of_run(run),
+            remedy=str(explain(run.error_code).remedy) if run.state == RunState.DEAD else "",
             warnings=[_warning(one) for one in run.warnings],
         )
         for run in in_order

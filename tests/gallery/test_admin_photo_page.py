@@ -157,6 +157,14 @@ def test_a_photo_that_nothing_is_known_of_has_a_page(admin: Client, library: Lib
     assert "Nothing is planned for this photo." in page
 
 
+def test_a_photo_whose_renditions_are_dead_says_why_and_what_to_do(admin: Client, library: Library) -> None:
+    photo = factories.make_photo(library)
+    factories.make_run(photo, "renditions", RunState.DEAD, error_code="damaged", error_detail="cut off")
+    response = admin.get(url(photo))
+    assert "There is no preview: damaged." in response.content.decode()
+    assert response.content.decode().count("Upload a whole copy and discard the run") == 2
+
+
 def test_renditions_are_served(admin: Client, library: Library, photo_store: Path) -> None:
     photo = factories.make_photo(library)
     data = factories.image_bytes()
