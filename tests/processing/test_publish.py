@@ -49,7 +49,7 @@ def test_a_broker_that_refuses_costs_no_time(publisher: publish._Publisher, sett
     assert time.monotonic() - started < 1
     started = time.monotonic()
     assert not publisher.send(task="exif", queue="ingest", kwargs={})
-    assert time.monotonic() - started < 0.01
+    assert time.monotonic() - started < 0.1
 
 
 def test_a_broker_that_does_not_answer_costs_little(
