@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import factories
@@ -79,7 +80,8 @@ def test_a_store_that_goes_away_pauses_its_stage_until_it_is_back(
         assert StageRun.objects.filter(state=RunState.PENDING, error_code="", attempt=0).count() == 3
 
         # one run is tried and fails, and nobody else tries meanwhile
-        StagePause.objects.update(probe_at=Now())
+        StagePause.objects.update(probe_at=Now() + timedelta(seconds=1))
+        time.sleep(1.2)
         for _ in range(3):
             sender.send_task("exif", queue="ingest")
         wait_until(lambda: failed.count() == 6, worker_log)
