@@ -54,6 +54,10 @@ EXPLANATIONS = {
         _("More than IMAGE_MAX_PIXELS, or a side of more than 65,535; dead at once."),
         _("Raise the setting and retry, or discard the run."),
     ),
+    "too_many_scans": Explanation(
+        _("A JPEG goes over its pixels more than 100 times, which keeps its decoder busy for long; dead at once."),
+        _("If the photo is honest, save it anew with a program and upload that. Else discard the run."),
+    ),
     "out_of_memory": Explanation(
         _("The process may have no more than DECODE_MEMORY_BYTES."),
         _("Raise the setting and retry."),

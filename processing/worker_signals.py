@@ -4,6 +4,7 @@ Connected by importing this module, before Django's apps are ready: whatever nee
 """
 
 import ctypes
+import gc
 import logging
 import os
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,9 @@ def remember_queues(sender: "WorkController", **_: object) -> None:
 
         # once for all children: one that takes the place of a child that crashed is at work at once
         imaging.load_decoders()
+        # what is here now stays: the pool collects garbage before each child that it forks, and a child in its own time
+        gc.collect()
+        gc.freeze()
 
 
 @signals.worker_ready.connect

@@ -32,7 +32,7 @@ IMAGE_MAX_PIXELS = env.int("IMAGE_MAX_PIXELS", default=100_000_000)
 
 # address space, not resident memory: libraries and threads' stacks reserve more than they touch
 DECODE_MEMORY_BYTES = env.int("DECODE_MEMORY_BYTES", default=4096 * MIB)
-# of the largest file that is allowed; a smaller one has less, the smallest a fifteenth. 100 megapixels take 1 to 5 s
+# of the largest file that is allowed; a smaller one has less, the smallest a twentieth. 100 megapixels take 1 to 5 s
 DECODE_CPU_SECONDS = env.float("DECODE_CPU_SECONDS", default=15)
 # the wall clock, without what the storage takes: more than the CPU time, because processes share their cores
 DECODE_WALL_SECONDS = env.float("DECODE_WALL_SECONDS", default=30)

@@ -43,6 +43,7 @@ CELERY_TASK_SOFT_TIME_LIMIT = 0.9 * MAINTENANCE_TASK_TIME_LIMIT
 
 # workers:
 
+CELERY_WORKER_POOL = "processing.prefork:TaskPool"
 # one message in hand and none hoarded: the others stay in sight of idle workers
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 # LOGGING below is the one place that says what is logged

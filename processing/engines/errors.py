@@ -32,6 +32,13 @@ class TooManyPixelsError(EngineError):
     permanent = True
 
 
+class TooManyScansError(EngineError):
+    """A JPEG goes over its pixels more often than any camera or program has reason to."""
+
+    code = "too_many_scans"
+    permanent = True
+
+
 class DamagedImageError(EngineError):
     """The file says what it is, but its pixels cannot be read (truncated, corrupt)."""
 

@@ -51,13 +51,14 @@ class RenditionsStage(Stage):
         for one in loaded:
             photo: Photo = one.data
             with open_original(photo) as file:
+                warnings = imaging.check_scans(file, image_format=photo.image_format)
                 found = imaging.render(
                     file,
                     sizes=settings.RENDITION_SIZES,
                     quality=settings.RENDITION_QUALITY,
                     max_pixels=settings.IMAGE_MAX_PIXELS,
                 )
-                made.append((found, imaging.pixel_warnings(file, image_format=photo.image_format)))
+                made.append((found, warnings))
         return made
 
     def store(self, loaded: Loaded, result: Rendered, *, version: str) -> StoredSet:

@@ -90,6 +90,7 @@ def _read_metadata(file: BinaryIO, header: imaging.ImageHeader) -> list[str]:
 
 def _render(file: BinaryIO, header: imaging.ImageHeader) -> list[str]:
     """Make all renditions, and open the preview as the processes that look for faces do."""
+    warnings = imaging.check_scans(file, image_format=header.format)
     made = imaging.render(
         file,
         sizes=settings.RENDITION_SIZES,
@@ -97,7 +98,7 @@ def _render(file: BinaryIO, header: imaging.ImageHeader) -> list[str]:
         max_pixels=settings.IMAGE_MAX_PIXELS,
     )
     imaging.decode_rgb(made.renditions[0].data)
-    return [warning.code for warning in imaging.pixel_warnings(file, image_format=header.format)]
+    return [warning.code for warning in warnings]
 
 
 def _named(error: Exception, state: str) -> Outcome:

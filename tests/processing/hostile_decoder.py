@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,14 @@ MARK = b"act out: "
 # its functions keep the interpreter's lock, as a decoder that hangs may
 C = ctypes.PyDLL(None)
 
+
+def linger(seconds: float) -> None:
+    """Die as the kernel has a process die on a busy host: its files are closed first, and it ends a moment later."""
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 ACTS: dict[bytes, Callable[[], object]] = {
     b"segfault": lambda: ctypes.string_at(1),
     b"abort": os.abort,
@@ -22,6 +31,7 @@ ACTS: dict[bytes, Callable[[], object]] = {
     # as the kernel does where memory is short
     b"killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
     b"exit": lambda: os._exit(3),
+    b"linger": lambda: linger(0.3),
 }
 
 

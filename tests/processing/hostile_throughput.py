@@ -10,6 +10,7 @@ import io
 import os
 import statistics
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import factories
 import hostile_files
 import photo_samples
 import pytest
+import redis
 from hostile_worker import Worker, ring_until_final, running_worker
 from PIL import Image
 from real_photos import REAL_PHOTOS
@@ -34,8 +36,11 @@ SIZE = (4000, 3000)
 KINDS: dict[str, Callable[[], bytes]] = {
     "crash": lambda: hostile_files.marked("segfault"),
     "loop": lambda: hostile_files.marked("spin"),
-    "many scans": lambda: hostile_files.many_scans_jpeg(scans=8000, size=(4000, 3000)),
     "hang": lambda: hostile_files.marked("sleep"),
+    "many scans": lambda: hostile_files.many_scans_jpeg(scans=8000, size=SIZE),
+    "memory bomb": hostile_files.memory_bomb,
+    "exif loop": hostile_files.exif_loop,
+    "many frames": lambda: hostile_files.many_frames_gif(100_000),
 }
 
 
@@ -96,7 +101,15 @@ def measure(
     ends = StageRun.objects.filter(photo__in=harmful, stage="renditions")
     say(f"  {seconds:6.1f} s; hostile: {list(ends.values_list('state', 'attempt', 'error_code'))}")
     ring_until_final(StageRun.objects.all(), worker, broker=broker, patience=300)
+    wait_for_silence(broker)
     return seconds
+
+
+def wait_for_silence(broker: str) -> None:
+    """Wait until no hint is left: one too many would begin the next round while its photos are still taken in."""
+    with redis.Redis.from_url(broker) as client:
+        while client.exists("ingest", "unacked"):
+            time.sleep(0.1)
 
 
 def take_in(library: factories.Library, data: bytes) -> Photo:

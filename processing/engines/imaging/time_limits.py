@@ -17,9 +17,9 @@ from typing import BinaryIO
 
 from processing.engines.cpus import usable_cpus
 
-# of the largest file's time, what the smallest one has: tens of times what a photo of one megapixel needs, and no more,
-# because everything else waits for a file that hangs
-LEAST_SHARE = 1 / 15
+# of the largest file's time, what the smallest one has: what a photo of one megapixel needs several times over, and no
+# more, because everything else waits for a file that hangs
+LEAST_SHARE = 1 / 20
 
 # up to so many processes that want to run for each core, a host is not called crowded
 FREE_LOAD_PER_CORE = 2

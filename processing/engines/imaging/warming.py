@@ -18,4 +18,4 @@ def load_decoders() -> None:
     picture = io.BytesIO()
     Image.linear_gradient("L").resize(_SIZE).convert("RGB").save(picture, "JPEG")
     render(picture, sizes={"preview": _SIZE[0]}, quality=_QUALITY, max_pixels=_SIZE[0] * _SIZE[1])
-    scan_check.pixel_warnings(picture, image_format="JPEG")
+    scan_check.check_scans(picture, image_format="JPEG")
