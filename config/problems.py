@@ -20,7 +20,8 @@ from rest_framework.settings import api_settings
 from rest_framework_simplejwt.exceptions import TokenError
 
 from accounts.api.problems import MEDIA_TYPE
-from photos.problems import ConflictError, DomainError, NotFoundError, NotPermittedError, RefusedFileError
+from accounts.problems import ConflictError, DomainError, NotFoundError, NotPermittedError
+from photos.problems import RefusedFileError
 from processing.failures import Fault, classify
 
 logger = logging.getLogger(__name__)

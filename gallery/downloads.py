@@ -9,8 +9,8 @@ from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
 from rest_framework.request import Request
 
+from accounts.problems import NotFoundError
 from photos import storage
-from photos.problems import NotFoundError
 
 logger = logging.getLogger(__name__)
 

@@ -1,18 +1,6 @@
-"""Errors of the domain. Each has a stable code; what HTTP makes of it is decided elsewhere."""
+"""Errors of photos; those of every domain are in `accounts.problems`."""
 
-
-class DomainError(Exception):
-    """Something that was asked for cannot be done; `code` is stable, `detail` is for a person.
-
-    `extra` holds JSON values that a client may need to act on the error.
-    """
-
-    code = "error"
-
-    def __init__(self, detail: str, **extra: object) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.extra = extra
+from accounts.problems import DomainError
 
 
 class RefusedFileError(DomainError):
@@ -21,30 +9,3 @@ class RefusedFileError(DomainError):
     def __init__(self, code: str, detail: str, **extra: object) -> None:
         super().__init__(detail, **extra)
         self.code = code
-
-
-class InvalidValueError(DomainError):
-    """A value that cannot be; `field` names it, as it is called where it was asked for."""
-
-    code = "invalid"
-
-    def __init__(self, detail: str, *, field: str) -> None:
-        super().__init__(detail, errors=[{"field": field, "code": "invalid", "detail": detail}])
-
-
-class NotPermittedError(DomainError):
-    """The caller sees the thing and may not do this to it."""
-
-    code = "permission_denied"
-
-
-class NotFoundError(DomainError):
-    """The thing is not there, or the caller may not know that it is."""
-
-    code = "not_found"
-
-
-class ConflictError(DomainError):
-    """The thing is in a state in which this cannot be done."""
-
-    code = "conflict"

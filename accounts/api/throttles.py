@@ -7,14 +7,17 @@ from rest_framework.request import Request
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from accounts.client_address import client_address
+
 logger = logging.getLogger(__name__)
 
 
 class LoginThrottle(ScopedRateThrottle):
-    """Limits the attempts of one address, on all web servers together: they are counted in the cache.
+    """Limits the attempts of one address, on all web servers together: they are counted in the cache."""
 
-    Who is behind how many proxies is NUM_PROXIES' to say.
-    """
+    def get_ident(self, request: Request) -> str:
+        """Name the client; those whose address is not known are one."""
+        return client_address(request) or ""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
         """Whether one more attempt is within the rate; nobody is locked out because the cache does not answer."""

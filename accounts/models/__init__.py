@@ -1,6 +1,8 @@
-"""Users, and the libraries that they are members of."""
+"""Users, the libraries that they are members of, their keys, and the trail of what was done."""
 
+from accounts.models.api_key import ApiKey
+from accounts.models.audit import AuditAction, AuditEvent
 from accounts.models.library import Library, Membership, Role
 from accounts.models.user import User
 
-__all__ = ["Library", "Membership", "Role", "User"]
+__all__ = ["ApiKey", "AuditAction", "AuditEvent", "Library", "Membership", "Role", "User"]

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import OuterRef, Q, Subquery, Value
+from django.db.models import Func, OuterRef, Q, Subquery, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -29,6 +29,13 @@ class Role(models.Model):
         return self.name
 
 
+class _Common(Func):
+    """The elements that two arrays have in common."""
+
+    template = "ARRAY(SELECT unnest(%(expressions)s) ORDER BY 1)"
+    arg_joiner = ") INTERSECT SELECT unnest("
+
+
 class LibraryQuerySet(models.QuerySet["Library"]):
     """Reads of libraries; every one that serves a user starts with `visible_to`."""
 
@@ -37,26 +44,35 @@ class LibraryQuerySet(models.QuerySet["Library"]):
         return self.permitting(user, Permission.VIEW_PHOTOS)
 
     def permitting(self, user: User | AnonymousUser, permission: str) -> Self:
-        """Libraries in which `user` holds `permission`. A superuser holds all, a deactivated account none."""
+        """Libraries in which `user` holds `permission`. A superuser holds all, a deactivated account none.
+
+        A key that the user acts with narrows both: to its scopes, and to its library if it has one.
+        """
         if not user.is_authenticated or not user.is_active:
             return self.none()
+        key = user.acting_key
+        if key is not None and permission not in key.scopes:
+            return self.none()
+        opened = self if key is None or key.library_id is None else self.filter(id=key.library_id)
         if user.is_superuser:
-            return self.all()
+            return opened.all()
         memberships = Membership.objects.filter(user=user, role__permissions__contains=[permission])
-        return self.filter(id__in=memberships.values("library_id"))
+        return opened.filter(id__in=memberships.values("library_id"))
 
     def with_own_role(self, user: User | AnonymousUser) -> Self:
         """Annotate each library with what `user` is and may do there: `own_role` (a name) and `own_permissions`.
 
-        A superuser holds all permissions, also where there is no membership and so no role.
+        A superuser holds all permissions, also where there is no membership and so no role. Of a key's owner the
+        permissions are those that the key leaves.
         """
         memberships = Membership.objects.filter(library=OuterRef("pk"), user=user.pk)
-        everything = Value(list(Permission), output_field=ArrayField(models.CharField()))
-        given = Subquery(memberships.values("role__permissions"))
-        return self.annotate(
-            own_role=Subquery(memberships.values("role__name")),
-            own_permissions=everything if user.is_superuser else given,
-        )
+        permissions = ArrayField(models.CharField())
+        everything = Value(list(Permission), output_field=permissions)
+        given = everything if user.is_superuser else Subquery(memberships.values("role__permissions"))
+        if user.acting_key is not None:
+            scopes = Value(list(user.acting_key.scopes), output_field=permissions)
+            given = _Common(given, scopes, output_field=permissions)
+        return self.annotate(own_role=Subquery(memberships.values("role__name")), own_permissions=given)
 
 
 class Library(models.Model):

@@ -1,3 +1,5 @@
+from typing import TYPE_CHECKING
+
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models import Q
@@ -5,6 +7,9 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
+
+if TYPE_CHECKING:
+    from accounts.models.api_key import ApiKey
 
 
 class UserManager(BaseUserManager["User"]):
@@ -30,7 +35,13 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person who logs in with an e-mail address. `is_superuser` runs the installation."""
+    """A person who logs in with an e-mail address. `is_superuser` runs the installation.
+
+    Where a program acts with a key of this user, `acting_key` is that key and narrows what the user may do; whoever
+    checked the key sets it, and it is no column.
+    """
+
+    acting_key: "ApiKey | None" = None
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField(_("e-mail address"), max_length=254, unique=True)
@@ -63,6 +74,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_short_name(self) -> str:
         """Give what to greet somebody with."""
         return self.name or self.email
+
+    @property
+    def runs_installation(self) -> bool:
+        """Whether this is somebody who may do everything, in person: no key opens the installation itself."""
+        return self.is_active and self.is_superuser and self.acting_key is None
 
     def clean(self) -> None:
         """Write the address in lower case, as it is kept."""

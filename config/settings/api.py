@@ -21,9 +21,6 @@ REST_FRAMEWORK: dict[str, Any] = {
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
     # attempts to log in, of one address; empty: as many as there are
     "DEFAULT_THROTTLE_RATES": {"token": env.str("TOKEN_THROTTLE", default="20/min") or None},
-    # whose address: 0, the connection's. Behind proxies, as many as add to X-Forwarded-For: with fewer every client has
-    # the address of a proxy, with more each gives itself the address that it likes
-    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 

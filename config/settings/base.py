@@ -1,5 +1,6 @@
 """What local, test and production share. Each of them adds its secrets and says who may connect."""
 
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -50,6 +51,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.origin.OriginMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
@@ -144,6 +146,10 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+# proxies that are believed when they say whose request it is (X-Forwarded-For): addresses or networks, with commas. Not
+# named, every client has the address of the proxy; a network too wide, and each gives itself the address that it likes
+TRUSTED_PROXIES = [ip_network(network) for network in env.list("TRUSTED_PROXIES", default=[])]
 
 # language and time:
 

@@ -19,7 +19,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import BaseDialogForm
 from unfold.views import ChangeList
 
-from photos.problems import DomainError
+from accounts.problems import DomainError
 from processing.models import RunState
 from processing.states import PhotoState
 

@@ -13,12 +13,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.models import Library
+from accounts.problems import NotFoundError
 from accounts.roles import Permission
 from gallery.admin.visibility import visible_photos
 from gallery.downloads import IMMUTABLE, REVALIDATE, object_response
 from photos import storage
 from photos.models import Face, Photo, Rendition
-from photos.problems import NotFoundError
 
 THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 72, 54
 CHIP_SIDE = 72

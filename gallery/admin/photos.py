@@ -20,6 +20,7 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from accounts.problems import DomainError
 from accounts.roles import Permission
 from gallery.admin import files, filters, run_actions
 from gallery.admin.base import PHOTO_STATE_LABELS, ReadOnlyAdmin, dialog, reload_page, say
@@ -27,7 +28,6 @@ from gallery.admin.photo_page import camera_name, photo_page, taken
 from gallery.admin.photo_search import matching
 from gallery.admin.visibility import visible_photos
 from photos.models import Face, Photo
-from photos.problems import DomainError
 from photos.services import trash
 from processing.models import StageRun
 from processing.services import reprocess

@@ -18,6 +18,7 @@ from rest_framework.viewsets import GenericViewSet
 from accounts.api.parsers import BoundedJSONParser
 from accounts.api.problems import problems
 from accounts.models import Library, User
+from accounts.problems import ConflictError
 from accounts.roles import Permission
 from gallery.api.access import require
 from gallery.api.filters import PhotoFilter
@@ -31,7 +32,6 @@ from gallery.api.serializers.photos import (
 from gallery.api.upload import StreamedUploadMixin, require_length
 from gallery.stage_reports import stage_reports
 from photos.models import Face, Photo, Rendition
-from photos.problems import ConflictError
 from processing import ingest
 from processing.models import StageRun
 from processing.services import dead_letters

@@ -9,8 +9,8 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from uuid_utils.compat import uuid7
 
+from accounts.problems import ConflictError, NotFoundError
 from photos.models import Face, FaceEmbedding, GroupLoss, Person, is_kept
-from photos.problems import ConflictError, NotFoundError
 
 ROWS_PER_UPDATE = 500
 

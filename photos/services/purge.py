@@ -11,9 +11,9 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
+from accounts.problems import ConflictError
 from photos import storage
 from photos.models import Face, ObjectSweep, Photo
-from photos.problems import ConflictError
 from photos.services import faces, object_sweeps
 
 logger = logging.getLogger(__name__)

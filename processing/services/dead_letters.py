@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from accounts.models import User
-from photos.problems import ConflictError, InvalidValueError, NotFoundError
+from accounts.problems import ConflictError, InvalidValueError, NotFoundError
 from processing.backlog import queues
 from processing.consent import ERASE_FACES
 from processing.dead_letters import DeadLetterGroup, alike, find, groups

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from photos.problems import NotFoundError
+from accounts.problems import NotFoundError
 from processing import backlog
 from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
 from processing.task_policy import ring_for, ring_for_many

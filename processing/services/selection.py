@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from photos.problems import ConflictError
+from accounts.problems import ConflictError
 from processing.engines import catalogue
 from processing.engines.installation import InstalledModel
 from processing.kinds.plan import PLAN

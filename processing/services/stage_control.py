@@ -10,7 +10,7 @@ from django.db.models import Count, F
 from django.db.models.functions import Now
 
 from accounts.models import User
-from photos.problems import InvalidValueError, NotFoundError
+from accounts.problems import InvalidValueError, NotFoundError
 from processing import backlog, history
 from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
 from processing.models.worker import ALIVE_FOR

@@ -15,8 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.problems import ConflictError, DomainError, NotFoundError, NotPermittedError
 from config.problems import bad_request, page_not_found, server_error
-from photos.problems import ConflictError, DomainError, NotFoundError, NotPermittedError, RefusedFileError
+from photos.problems import RefusedFileError
 
 
 class OuterSerializer(serializers.Serializer):

@@ -13,7 +13,7 @@ BUSY = "busy"
 def main() -> None:
     """Purge what is asked for, until nobody asks any more."""
     django.setup()
-    from photos.problems import ConflictError
+    from accounts.problems import ConflictError
     from processing.services import trash
 
     sys.stdout.write("ready\n")

@@ -12,8 +12,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Library
+from accounts.problems import NotFoundError
 from photos.models import Face, Person
-from photos.problems import NotFoundError
 from photos.services import people, trash
 
 pytestmark = pytest.mark.django_db

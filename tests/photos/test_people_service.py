@@ -9,8 +9,8 @@ from django.db import transaction
 from pytest_django import Settings
 
 from accounts.models import Library
+from accounts.problems import ConflictError, NotFoundError
 from photos.models import Face, FaceEmbedding, GroupLoss, Person
-from photos.problems import ConflictError, NotFoundError
 from photos.services import faces, people
 
 MODEL = "m"

@@ -14,9 +14,9 @@ from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
 
 from accounts.models import Library
+from accounts.problems import InvalidValueError, NotFoundError
 from photos import storage
 from photos.models import Photo
-from photos.problems import InvalidValueError, NotFoundError
 from processing import overview, reconciler
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import Lane

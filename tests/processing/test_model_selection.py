@@ -10,8 +10,8 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from accounts.models import Library
+from accounts.problems import ConflictError
 from photos.models import FaceEmbedding, Photo
-from photos.problems import ConflictError
 from processing import overview, reconciler
 from processing.engines.installation import InstalledModel
 from processing.model_overview import models_overview

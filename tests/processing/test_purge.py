@@ -17,9 +17,9 @@ from face_samples import MODEL, add_face, vector
 from pytest_django import Settings
 
 from accounts.models import Library
+from accounts.problems import ConflictError
 from photos import storage
 from photos.models import Face, FaceEmbedding, GroupLoss, Metadata, ObjectSweep, Person, Photo, Rendition
-from photos.problems import ConflictError
 from photos.services import purge as photo_purge
 from photos.services import trash as photo_trash
 from processing import ledger, reconciler

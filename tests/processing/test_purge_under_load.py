@@ -16,9 +16,9 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from accounts.models import Library
+from accounts.problems import ConflictError
 from photos import storage
 from photos.models import Face, ObjectSweep, Photo, Rendition
-from photos.problems import ConflictError
 from photos.services import trash as photo_trash
 from processing import ingest, reconciler
 from processing.models import RunState, StageRun

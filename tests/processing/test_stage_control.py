@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from photos.problems import InvalidValueError, NotFoundError
+from accounts.problems import InvalidValueError, NotFoundError
 from processing import ledger
 from processing.models import LibraryRun, ModelSelection, RunState, StagePause, StageRun, WorkerPresence
 from processing.services import stage_control

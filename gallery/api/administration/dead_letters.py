@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.problems import problems
+from accounts.problems import NotFoundError
 from gallery.api.administration import examples
 from gallery.api.administration.ledgers import RunsOfBothLedgers
 from gallery.api.administration.permissions import RunsInstallation
@@ -26,7 +27,6 @@ from gallery.api.serializers.dead_letters import (
     DiscardSerializer,
 )
 from gallery.api.serializers.photos import RetriedSerializer
-from photos.problems import NotFoundError
 from processing.dead_letters import find, groups, listing, shown
 from processing.models import StageRun
 from processing.services import dead_letters

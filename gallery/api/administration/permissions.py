@@ -16,4 +16,4 @@ class RunsInstallation(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002 - the framework's signature
         """Whether the caller runs the installation; refused before anything is looked up."""
-        return bool(request.user and request.user.is_superuser)
+        return bool(request.user.is_authenticated and request.user.runs_installation)

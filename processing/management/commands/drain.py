@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
-from photos.problems import NotFoundError
+from accounts.problems import NotFoundError
 from processing.services import draining
 
 LOOK_EVERY_SECONDS = 0.5

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 from rich.table import Table
 
-from photos.problems import ConflictError
+from accounts.problems import ConflictError
 from processing.engines import catalogue, installation
 from processing.engines.errors import EngineError
 from processing.models import ModelSelection

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from photos.problems import DomainError
+from accounts.problems import DomainError
 from processing.services import stage_control
 
 

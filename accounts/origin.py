@@ -1,0 +1,38 @@
+"""Where what is being done comes from, for the audit trail: services are told who acts, and this is the rest."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from django.http import HttpRequest, HttpResponse
+
+from accounts.client_address import client_address
+
+_address: ContextVar[str | None] = ContextVar("origin_address", default=None)
+
+
+def address() -> str | None:
+    """Give the IP address of the request that is being answered; None outside of one."""
+    return _address.get()
+
+
+@contextmanager
+def coming_from(where: str | None) -> Iterator[None]:
+    """Let everything inside the block come from an address."""
+    before = _address.set(where)
+    try:
+        yield
+    finally:
+        _address.reset(before)
+
+
+class OriginMiddleware:
+    """Remembers the address of the request while it is answered."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer the request."""
+        with coming_from(client_address(request)):
+            return self.get_response(request)
