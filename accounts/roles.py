@@ -20,6 +20,7 @@ class Permission(models.TextChoices):
     RETRY_PROCESSING = "processing.retry", _("retry dead stage runs")
     SWITCH_FACE_ANALYSIS = "face_analysis.switch", _("switch face analysis on and off")
     MANAGE_MEMBERS = "members.manage", _("invite, change and remove members")
+    VIEW_AUDIT = "audit.view", _("see who did what in the library")
     EDIT_LIBRARY = "library.edit", _("change the library's name and settings")
 
 

@@ -7,6 +7,7 @@ message says, so every task takes whatever keywords a newer sender may add.
 from celery import Task
 from django.conf import settings
 
+from accounts.services import audit
 from processing import sweeps
 from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
@@ -83,6 +84,14 @@ def empty_trash(_self: Task, **_hint: object) -> None:
     """Delete for good what has been in the trash for too long."""
     if sweeps.begin("empty_trash", every=HOUR_SECONDS):
         trash.purge_expired()
+
+
+@maintenance_task(name="seal_audit")
+def seal_audit(_self: Task, **_hint: object) -> None:
+    """Chain what was written into the audit trail."""
+    if sweeps.begin("seal_audit", every=settings.AUDIT_SEAL_SECONDS):
+        while audit.seal() == audit.SEAL_AT_ONCE:
+            pass
 
 
 @maintenance_task(name="tend")

@@ -2,8 +2,30 @@
 
 from rest_framework import serializers
 
-from accounts.models import Library, User
+from accounts.models import AuditEvent, Library, User
 from accounts.roles import Permission
+
+
+class AuditEventSerializer(serializers.ModelSerializer):
+    """Output: an event of the audit trail. People, keys and subjects are named by id; what they were may be gone."""
+
+    class Meta:
+        model = AuditEvent
+        fields = (
+            "id",
+            "at",
+            "action",
+            "actor_id",
+            "key_id",
+            "library_id",
+            "subject_type",
+            "subject_id",
+            "address",
+            "details",
+            "sequence",
+            "hash",
+        )
+        read_only_fields = fields
 
 
 class RefreshSerializer(serializers.Serializer):

@@ -3,11 +3,13 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from accounts.api.audit import AuditViewSet
 from accounts.api.libraries import LibraryViewSet
 from accounts.api.me import OwnAccountView
 from accounts.api.tokens import TokenRefreshView, TokenView
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
+router.register("audit", AuditViewSet, basename="audit-event")
 router.register("libraries", LibraryViewSet, basename="library")
 
 urlpatterns = [

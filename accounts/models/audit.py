@@ -1,10 +1,15 @@
 from typing import Self
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length, Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
+
+from accounts.models.library import Library
+from accounts.models.user import User
+from accounts.roles import Permission
 
 models.CharField.register_lookup(Length)
 
@@ -41,6 +46,12 @@ class AuditAction(models.TextChoices):
 
 class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
     """Reads of the trail."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Events of the libraries in which `user` may see them; whoever runs the installation sees all."""
+        if user.is_authenticated and user.runs_installation:
+            return self.all()
+        return self.filter(library_id__in=Library.objects.permitting(user, Permission.VIEW_AUDIT).values("id"))
 
     def sealed(self) -> Self:
         """Events that are in the chain."""

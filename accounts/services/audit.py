@@ -42,6 +42,14 @@ class Verification:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the chain at some time: the number and the hash of its last event."""
+
+    number: int
+    digest: str
+
+
 def record(
     *,
     action: AuditAction,
@@ -87,8 +95,11 @@ def seal(*, limit: int = SEAL_AT_ONCE) -> int:
     return len(events)
 
 
-def verify() -> Verification:
-    """Read the whole chain, in batches. What is committed meanwhile is not looked at."""
+def verify(*, known: Head | None = None) -> Verification:
+    """Read the whole chain, in batches. `known` is a head of an earlier time: the chain has to lead through it.
+
+    What is committed meanwhile is not looked at.
+    """
     with transaction.atomic():
         unsealed = AuditEvent.objects.unsealed().count()
         number, previous = 0, NO_HASH
@@ -98,7 +109,11 @@ def verify() -> Verification:
                 return Verification(number - 1, unsealed, previous, number, "missing")
             if event.previous_hash != previous or event.hash != digest(event):
                 return Verification(number - 1, unsealed, previous, number, "altered")
+            if known is not None and number == known.number and event.hash != known.digest:
+                return Verification(number - 1, unsealed, previous, number, "forked")
             previous = event.hash
+    if known is not None and number < known.number:
+        return Verification(number, unsealed, previous, number + 1, "missing")
     return Verification(number, unsealed, previous)
 
 

@@ -128,6 +128,11 @@ UPLOAD_SWEEP_SECONDS = env.int("UPLOAD_SWEEP_SECONDS", default=3600)
 # then, which its lease and its time limit see to
 OBJECT_SWEEP_AGAIN_SECONDS = 2 * (LEDGER_LEASE_SECONDS + STAGE_TASK_TIME_LIMIT)
 
+# the audit trail:
+
+# how often events that were committed are chained
+AUDIT_SEAL_SECONDS = env.int("AUDIT_SEAL_SECONDS", default=60)
+
 # observation:
 
 # a queue whose live workers do not answer a message for so long is said to be deaf

@@ -4,6 +4,7 @@ from celery.schedules import crontab
 from kombu import Queue
 
 from config.settings.darkroom import (
+    AUDIT_SEAL_SECONDS,
     LEDGER_SWEEP_SECONDS,
     LEDGER_TEND_SECONDS,
     LIBRARY_TASK_TIME_LIMIT,
@@ -84,6 +85,7 @@ _MAINTENANCE = {"queue": "maintenance"}
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "reconcile", "schedule": LEDGER_SWEEP_SECONDS, "options": _MAINTENANCE},
     "tend": {"task": "tend", "schedule": LEDGER_TEND_SECONDS, "options": _MAINTENANCE},
+    "seal_audit": {"task": "seal_audit", "schedule": AUDIT_SEAL_SECONDS, "options": _MAINTENANCE},
     "empty_trash": {"task": "empty_trash", "schedule": crontab(minute="17"), "options": _MAINTENANCE},
     "sweep_incoming": {"task": "sweep_incoming", "schedule": crontab(minute="47"), "options": _MAINTENANCE},
 }

@@ -37,6 +37,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _("Access"),
             _list(request, _("Users"), "person", "accounts.user"),
             _list(request, _("Roles"), "badge", "accounts.role"),
+            _list(request, _("Audit trail"), "history", "accounts.auditevent"),
             _list(request, _("Staff groups"), "group", "auth.group"),
         ),
     ]

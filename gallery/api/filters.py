@@ -1,20 +1,16 @@
 """What lists are narrowed by. A value that cannot be is an error that names the parameter."""
 
-from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
 from django.db.models import Exists, OuterRef, QuerySet
 from django_filters import rest_framework as filters
-from django_filters.fields import IsoDateTimeField
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
+from accounts.api.filters import MomentFilter
 from photos.models import Face, Person, Photo
 from processing.states import PhotoState, in_state
-
-LARGEST_OFFSET = timedelta(hours=14)
 
 
 @extend_schema_field(OpenApiTypes.BOOL)
@@ -24,23 +20,6 @@ class StrictBooleanFilter(filters.TypedChoiceFilter):
     def __init__(self, **kwargs: object) -> None:
         choices = (("true", "true"), ("false", "false"))
         super().__init__(choices=choices, coerce=lambda value: value == "true", **kwargs)
-
-
-class MomentField(IsoDateTimeField):
-    """A time as some clock on Earth may show it: the database takes no offset that is much larger."""
-
-    def clean(self, value: object) -> datetime | None:
-        """Give the time."""
-        moment = super().clean(value)
-        if moment is not None and abs(moment.utcoffset() or timedelta()) > LARGEST_OFFSET:
-            raise ValidationError(self.error_messages["invalid"], code="invalid")
-        return moment
-
-
-class MomentFilter(filters.IsoDateTimeFilter):
-    """A point in time, in ISO 8601."""
-
-    field_class = MomentField
 
 
 class PhotoFilter(filters.FilterSet):

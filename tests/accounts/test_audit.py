@@ -1,10 +1,13 @@
 """The audit trail: in the transaction that it tells of, append-only, chained, and anybody can see that it is whole."""
 
+import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import factories
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 
@@ -136,3 +139,60 @@ def test_the_address_is_that_of_the_request(client: Client) -> None:
     with origin.coming_from("192.0.2.1"):
         client.get("/live", REMOTE_ADDR="192.0.2.7")
         assert origin.address() == "192.0.2.1"
+
+
+@pytest.mark.parametrize("known", [1, 3])
+def test_a_chain_that_was_made_anew_does_not_lead_through_the_head_of_before(user: User, known: int) -> None:
+    record(3, actor=user)
+    audit.seal()
+    heads = {event.sequence: audit.Head(event.sequence, event.hash) for event in AuditEvent.objects.all()}
+    assert audit.verify(known=heads[known]).broken_at is None
+    forge("UPDATE accounts_auditevent SET action = 'erased', sequence = NULL, previous_hash = '', hash = ''")
+    audit.seal()
+    assert audit.verify().broken_at is None
+    found = audit.verify(known=heads[known])
+    assert (found.broken_at, found.reason) == (known, "forked")
+
+
+def verify(*arguments: str) -> str:
+    said = io.StringIO()
+    call_command("audit", "verify", *arguments, stdout=said)
+    return said.getvalue()
+
+
+def test_the_command_says_whether_the_trail_is_whole(user: User) -> None:
+    record(3, actor=user)
+    audit.seal(limit=2)
+    head = AuditEvent.objects.get(sequence=2).hash
+    assert verify() == f"2 events, none altered, none missing; 1 are not chained yet.\nHead: 2:{head}\n"
+    assert verify("--head", f"2:{head}") == verify()
+    with pytest.raises(CommandError, match=r"^Event 3 is missing; those before it are whole\.$"):
+        verify("--head", f"4:{head}")
+    with pytest.raises(CommandError, match=r"^Event 2 is not the one of the head that was given"):
+        verify("--head", f"2:{'0' * 64}")
+    with pytest.raises(CommandError, match=r"as `audit verify` prints it"):
+        verify("--head", "2:abc")
+    forge("UPDATE accounts_auditevent SET action = 'erased' WHERE sequence = 1")
+    with pytest.raises(CommandError, match=r"^Event 1 was altered; those before it are whole\.$"):
+        verify()
+
+
+def test_who_answers_for_a_library_reads_its_trail() -> None:
+    library, other = factories.make_library(), factories.make_library()
+    admin, visitor = factories.make_member(library, "admin"), factories.make_member(library, "visitor")
+    record(actor=visitor, library_id=library.pk)
+    record(actor=visitor, library_id=other.pk)
+    record(actor=visitor)
+    assert [event["library_id"] for event in trail_of(admin)] == [str(library.pk)]
+    assert factories.client_of(visitor).get("/api/v1/audit").status_code == 403
+    assert len(trail_of(factories.make_user(is_superuser=True))) == 3
+    [event] = trail_of(admin, actor=visitor.pk, action="login.failed", after="2026-01-01T00:00:00Z")
+    assert (event["actor_id"], event["action"], event["sequence"]) == (str(visitor.pk), "login.failed", None)
+    assert trail_of(admin, before="2026-01-01T00:00:00Z") == []
+    assert trail_of(admin, library=other.pk) == []
+    response = factories.client_of(admin).get("/api/v1/audit", {"after": "2026-01-01T00:00:00+23:59"})
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "after")
+
+
+def trail_of(user: User, **query: object) -> list[dict[str, Any]]:
+    return factories.client_of(user).get("/api/v1/audit", query).json()["results"]

@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import get_resolver
 from rest_framework.test import APIClient
 
-from accounts.models import Library, User
+from accounts.models import AuditAction, AuditEvent, Library, User
+from accounts.services import audit
 from photos.models import Face, Person, Photo
 from processing.models import RunState, StageRun
 
@@ -27,6 +28,8 @@ class World:
         self.run: StageRun = factories.make_run(self.photo, "exif", RunState.DEAD)
         self.person: Person = factories.make_person(self.library)
         self.face: Face = factories.make_face(self.photo, person=self.person, chip=b"chip")
+        audit.record(action=AuditAction.MEMBER_ADDED, library_id=self.library.pk)
+        self.event = AuditEvent.objects.get(library_id=self.library.pk)
 
     def client(self, who: str) -> Client:
         if who == "anonymous":
@@ -68,6 +71,7 @@ ADMINISTRATION: dict[str, Callable[[Client, World], Any]] = {
 # status by who knocks, in the order of WHO
 MATRIX: dict[str, tuple[Callable[[Client, World], Any], tuple[int, ...]]] = {
     "auth/me": (lambda c, w: c.get("/api/v1/auth/me"), (401, 401, 200, 200, 200, 200, 200)),
+    "audit": (lambda c, w: c.get("/api/v1/audit"), (401, 401, 200, 403, 403, 200, 200)),
     "libraries": (lambda c, w: c.get("/api/v1/libraries"), (401, 401, 200, 200, 200, 200, 200)),
     "libraries/{id}": (
         lambda c, w: c.get(f"/api/v1/libraries/{w.library.pk}"),
@@ -135,7 +139,7 @@ def test_everybody_gets_what_the_role_allows(operation: str) -> None:
             assert response["Content-Type"] == "application/problem+json"
         elif response.content and "results" in response.json():
             seen = {row["id"] for row in response.json()["results"]}
-            mine = {str(row.pk) for row in (world.library, world.photo, world.person, world.run)}
+            mine = {str(row.pk) for row in (world.library, world.photo, world.person, world.run, world.event)}
             assert bool(seen & mine) == (who != "stranger")
 
     assert statuses == dict(zip(WHO, expected, strict=True))

@@ -1,0 +1,34 @@
+"""The audit trail, for those who answer for a library."""
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.mixins import ListModelMixin
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.api.filters import AuditFilter
+from accounts.api.permissions import SeesAudit
+from accounts.api.problems import problems
+from accounts.api.serializers import AuditEventSerializer
+from accounts.models import AuditEvent
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="Read who did what, newest first",
+        description="Events of the libraries in which you hold `audit.view`; a superuser sees all. An event has its "
+        "`sequence` and `hash` once it is in the chain, which `manage.py audit verify` checks.",
+        tags=["audit"],
+        responses={200: AuditEventSerializer(many=True), **problems(400, 403)},
+    ),
+)
+class AuditViewSet(ListModelMixin, GenericViewSet):
+    """Events that the caller may see."""
+
+    permission_classes = (IsAuthenticated, SeesAudit)
+    serializer_class = AuditEventSerializer
+    filterset_class = AuditFilter
+
+    def get_queryset(self) -> QuerySet[AuditEvent]:
+        """Give what the caller may see."""
+        return AuditEvent.objects.visible_to(self.request.user)

@@ -1,0 +1,43 @@
+"""What lists are narrowed by. A value that cannot be is an error that names the parameter."""
+
+from datetime import datetime, timedelta
+
+from django.core.exceptions import ValidationError
+from django_filters import rest_framework as filters
+from django_filters.fields import IsoDateTimeField
+
+from accounts.models import AuditAction, AuditEvent
+
+LARGEST_OFFSET = timedelta(hours=14)
+
+
+class MomentField(IsoDateTimeField):
+    """A time as some clock on Earth may show it: the database takes no offset that is much larger."""
+
+    def clean(self, value: object) -> datetime | None:
+        """Give the time."""
+        moment = super().clean(value)
+        if moment is not None and abs(moment.utcoffset() or timedelta()) > LARGEST_OFFSET:
+            raise ValidationError(self.error_messages["invalid"], code="invalid")
+        return moment
+
+
+class MomentFilter(filters.IsoDateTimeFilter):
+    """A point in time, in ISO 8601."""
+
+    field_class = MomentField
+
+
+class AuditFilter(filters.FilterSet):
+    """Narrows the audit trail."""
+
+    library = filters.UUIDFilter(field_name="library_id", help_text="In this library.")
+    actor = filters.UUIDFilter(field_name="actor_id", help_text="By this user.")
+    action = filters.ChoiceFilter(choices=AuditAction.choices, help_text="Of this kind.")
+    subject = filters.CharFilter(field_name="subject_id", help_text="About the thing with this id.")
+    after = MomentFilter(field_name="at", lookup_expr="gte", help_text="At this time or later (ISO 8601).")
+    before = MomentFilter(field_name="at", lookup_expr="lt", help_text="Before this time (ISO 8601).")
+
+    class Meta:
+        model = AuditEvent
+        fields = ()

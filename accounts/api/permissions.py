@@ -1,0 +1,22 @@
+"""Who may come in before anything is looked up."""
+
+from typing import Any
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+
+from accounts.models import Library
+from accounts.roles import Permission
+
+
+class SeesAudit(BasePermission):
+    """Lets those in who may see who did what, in any library."""
+
+    message = f"This needs the permission {Permission.VIEW_AUDIT.value} in a library."
+
+    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002 - the framework's signature
+        """Whether the caller holds the permission anywhere."""
+        user = request.user
+        if not user.is_authenticated:
+            return False
+        return user.runs_installation or Library.objects.permitting(user, Permission.VIEW_AUDIT).exists()
