@@ -170,7 +170,7 @@ def test_what_an_address_takes_can_be_asked(operation: str) -> None:
         ),
     )
 
-    response = world.client("editor").options(address)
+    response = world.client("admin").options(address)
 
     assert response.status_code == 200
     assert "OPTIONS" in response["Allow"]

@@ -1,0 +1,74 @@
+"""The audit trail in the admin: looked at, searched, narrowed, and never changed."""
+
+import factories
+import pytest
+from dead_letter_rows import staff
+from django.test import Client
+
+from accounts import origin
+from accounts.models import AuditAction, AuditEvent
+from accounts.services import audit
+
+pytestmark = pytest.mark.django_db
+
+TRAIL = "/admin/accounts/auditevent/"
+
+
+def ids(client: Client, query: str = "") -> set[str]:
+    return {str(event.pk) for event in client.get(f"{TRAIL}{query}").context["cl"].result_list}
+
+
+def test_the_trail_names_people_and_libraries_while_they_are_there(admin_client: Client) -> None:
+    library = factories.make_library(name="Archive")
+    user = factories.make_user(email="ada@example.org")
+    with origin.coming_from("192.0.2.7"):
+        audit.record(
+            action=AuditAction.MEMBER_ADDED, actor=user, library_id=library.pk, subject=user, details={"role": "editor"}
+        )
+    audit.seal()
+    event = AuditEvent.objects.get()
+    listed = admin_client.get(TRAIL).content.decode()
+    shown = admin_client.get(f"{TRAIL}{event.pk}/change/").content.decode()
+    for page in (listed, shown):
+        for text in ("ada@example.org", "Archive", "added a member", "192.0.2.7"):
+            assert text in page
+    assert "editor" in shown
+    assert event.hash in shown
+    user.delete()
+    assert str(event.actor_id) in admin_client.get(TRAIL).content.decode()
+
+
+def test_it_is_searched_by_ids_and_addresses(admin_client: Client) -> None:
+    user, library = factories.make_user(), factories.make_library()
+    for values in ({"actor": user}, {"library_id": library.pk}, {"subject": library}):
+        audit.record(action=AuditAction.ERASED, **values)
+    with origin.coming_from("192.0.2.7"):
+        audit.record(action=AuditAction.LOGIN_FAILED)
+    by_user, by_library, by_subject, by_address = (
+        str(event.pk) for event in AuditEvent.objects.exclude(action="login.succeeded").order_by("id")
+    )
+    assert ids(admin_client, f"?q={user.pk}") == {by_user}
+    assert ids(admin_client, f"?q={library.pk}") == {by_library, by_subject}
+    assert ids(admin_client, "?q=192.0.2.7") == {by_address}
+    assert ids(admin_client, "?q=nothing") == set()
+    assert ids(admin_client, "?action__exact=login.failed") == {by_address}
+
+
+def test_staff_see_the_trail_of_their_libraries_alone(client: Client) -> None:
+    library, other = factories.make_library(), factories.make_library()
+    for one in (library, other):
+        audit.record(action=AuditAction.MEMBER_ADDED, library_id=one.pk)
+    mine, foreign = AuditEvent.objects.order_by("id")
+    client.force_login(staff(library, "admin", "view_auditevent"))
+    assert ids(client) == {str(mine.pk)}
+    assert client.get(f"{TRAIL}{foreign.pk}/change/").status_code == 302
+
+
+def test_nobody_changes_it_there(admin_client: Client) -> None:
+    audit.record(action=AuditAction.ERASED)
+    before = list(AuditEvent.objects.values())
+    event = AuditEvent.objects.get(action=AuditAction.ERASED)
+    assert admin_client.get(f"{TRAIL}add/").status_code == 403
+    assert admin_client.post(f"{TRAIL}{event.pk}/change/", {"action": "login.failed"}).status_code == 403
+    assert admin_client.post(f"{TRAIL}{event.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert list(AuditEvent.objects.values()) == before
