@@ -55,6 +55,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
+    # last: it runs the admin's views itself
+    "accounts.admin_audit.AdminAuditMiddleware",
 ]
 
 TEMPLATES = [

@@ -1,0 +1,62 @@
+"""What staff change in the admin is in the audit trail, whichever page they change it on."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+from accounts.models import AuditAction
+from accounts.services import audit
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+# these tell the trail of themselves
+OF_THEIR_OWN = frozenset({"login", "logout"})
+
+
+class AdminAuditMiddleware:
+    """Runs each change of the admin in one transaction with the event that tells of it.
+
+    The last of the middlewares: what others have to refuse, they have refused before.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer the request."""
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponseBase], args: Any, kwargs: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        """Answer a request that may change something; leave others alone."""
+        match = request.resolver_match
+        if request.method in READING or match.app_name != "admin" or match.url_name in OF_THEIR_OWN:
+            return None
+        if not admin.site.has_permission(request):
+            return None  # led to the login
+        with transaction.atomic():
+            response = view(request, *args, **kwargs)
+            if has_acted(response):
+                details = {"page": match.url_name, "action": request.POST.get("action", ""), "id": _id(kwargs)}
+                audit.record(
+                    action=AuditAction.ADMIN_CHANGED,
+                    actor=request.user,
+                    details={name: value for name, value in details.items() if value},
+                )
+        return response
+
+
+def has_acted(response: HttpResponseBase) -> bool:
+    """Tell whether the admin did what was asked: it leads away then, or has the page load again.
+
+    A form with mistakes and a dialog that asks first are shown again instead.
+    """
+    return response.status_code == 302 or "HX-Refresh" in response
+
+
+def _id(kwargs: dict[str, Any]) -> str:
+    return str(kwargs.get("object_id", ""))[:64]

@@ -1,0 +1,73 @@
+"""What staff change in the admin is in the trail: with what was changed, or not at all."""
+
+import factories
+import pytest
+from django.test import Client
+
+from accounts.models import AuditEvent, Role, User
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def role() -> Role:
+    return Role.objects.create(name="archivist", permissions=["photos.view"])
+
+
+def changes() -> list[tuple[str, dict[str, str]]]:
+    events = AuditEvent.objects.filter(action="admin.changed").order_by("id")
+    return [(str(event.actor_id), event.details) for event in events]
+
+
+def test_a_form_and_an_action(admin_client: Client, admin_user: User, role: Role) -> None:
+    address = f"/admin/accounts/role/{role.pk}/change/"
+    assert admin_client.post(address, {"name": "keeper", "permissions": ["photos.view"]}).status_code == 302
+    chosen = {"action": "delete_selected", "_selected_action": [role.pk], "post": "yes"}
+    assert admin_client.post("/admin/accounts/role/", chosen).status_code == 302
+    assert not Role.objects.filter(pk=role.pk).exists()
+    assert changes() == [
+        (str(admin_user.pk), {"page": "accounts_role_change", "id": str(role.pk)}),
+        (str(admin_user.pk), {"page": "accounts_role_changelist", "action": "delete_selected"}),
+    ]
+
+
+def test_what_was_only_looked_at_refused_or_wrong_is_not_in_it(admin_client: Client, role: Role) -> None:
+    address = f"/admin/accounts/role/{role.pk}/change/"
+    assert admin_client.get(address).status_code == 200
+    assert admin_client.post(address, {"name": ""}).status_code == 200
+    # asked whether it is meant
+    asked = admin_client.post("/admin/accounts/role/", {"action": "delete_selected", "_selected_action": [role.pk]})
+    assert asked.status_code == 200
+    assert admin_client.post("/admin/accounts/auditevent/add/").status_code == 403
+    assert changes() == []
+
+
+def test_a_change_that_fails_is_not_in_it(admin_client: Client, monkeypatch: pytest.MonkeyPatch, role: Role) -> None:
+    def fail(self: Role, *_args: object, **_options: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Role, "save", fail)
+    with pytest.raises(RuntimeError):
+        admin_client.post(f"/admin/accounts/role/{role.pk}/change/", {"name": "keeper", "permissions": ["photos.view"]})
+    assert changes() == []
+
+
+def test_a_change_that_cannot_be_told_of_is_not_made(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch, role: Role
+) -> None:
+    def fail(**_values: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(AuditEvent.objects, "create", fail)
+    with pytest.raises(RuntimeError):
+        admin_client.post(f"/admin/accounts/role/{role.pk}/change/", {"name": "keeper", "permissions": ["photos.view"]})
+    assert Role.objects.get(pk=role.pk).name == "archivist"
+
+
+def test_whoever_may_not_enter_leaves_nothing(client: Client, role: Role) -> None:
+    client.force_login(factories.make_user())
+    address = f"/admin/accounts/role/{role.pk}/change/"
+    response = client.post(address, {"name": "keeper", "permissions": ["photos.view"]})
+    assert (response.status_code, response["Location"]) == (302, f"/admin/login/?next={address}")
+    assert Role.objects.get(pk=role.pk).name == "archivist"
+    assert changes() == []
