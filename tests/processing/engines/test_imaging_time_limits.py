@@ -39,7 +39,7 @@ def run(program: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("pixels", "allowance"),
-    [(0, (1, 2)), (50_000_000, (8, 16)), (100_000_000, (15, 30)), (10**12, (15, 30))],
+    [(0, (0.75, 1.5)), (50_000_000, (7.875, 15.75)), (100_000_000, (15, 30)), (10**12, (15, 30))],
 )
 def test_the_allowance_grows_with_the_file(pixels: int, allowance: tuple[float, float]) -> None:
     found = time_allowance(pixels=pixels, max_pixels=100_000_000, cpu_seconds=15, wall_seconds=30)
