@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'audit event',
-                'verbose_name_plural': 'audit trail',
+                'verbose_name_plural': 'audit events',
                 'indexes': [models.Index(fields=['library_id', '-id'], name='audit_event_library'), models.Index(fields=['actor_id', '-id'], name='audit_event_actor'), models.Index(condition=models.Q(('sequence__isnull', True)), fields=['id'], name='audit_event_unsealed')],
                 'constraints': [models.CheckConstraint(condition=models.Q(models.Q(('hash', ''), ('previous_hash', ''), ('sequence__isnull', True)), models.Q(('hash__length', 64), ('previous_hash__length', 64), ('sequence__gte', 1)), _connector='OR'), name='audit_event_sealed_whole')],
             },

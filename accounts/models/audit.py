@@ -89,7 +89,7 @@ class AuditEvent(models.Model):
 
     class Meta:
         verbose_name = _("audit event")
-        verbose_name_plural = _("audit trail")
+        verbose_name_plural = _("audit events")
         indexes = [
             models.Index(fields=["library_id", "-id"], name="audit_event_library"),
             models.Index(fields=["actor_id", "-id"], name="audit_event_actor"),

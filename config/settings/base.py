@@ -14,6 +14,7 @@ from config.settings.darkroom import *
 from config.settings.environment import BASE_DIR, VAR_DIR, env
 from config.settings.logs import *
 from config.settings.queue import *
+from config.settings.security import *
 from config.settings.storage import *
 
 DEBUG = False
@@ -35,6 +36,7 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "csp",
     "django_prometheus",
     "accounts",
     "photos",
@@ -46,6 +48,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "config.content_security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -15,9 +15,18 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from accounts.models import ApiKey, AuditEvent, Library, User
+from accounts.models import ApiKey, AuditAction, AuditEvent, Library, User
 from gallery.admin import filters
 from gallery.admin.base import ReadOnlyAdmin
+
+ALARMING = {
+    AuditAction.LOGIN_FAILED: "warning",
+    AuditAction.LOGIN_LOCKED: "danger",
+    AuditAction.TOKEN_REUSED: "danger",
+    AuditAction.ERASED: "danger",
+}
+# the theme shows the code of those that it is given no colour for
+LABELS = dict.fromkeys(AuditAction, "default") | ALARMING
 
 
 @admin.register(AuditEvent)
@@ -30,8 +39,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_filter_submit = True
     search_fields = ("=actor_id", "=library_id", "=subject_id", "=address")
     search_help_text = _("Id of a user, a library or a subject, or an address")
-    fields = ("at", "what", "who", "key", "library", "subject", "address", "said", "number", "hash", "previous_hash")
-    readonly_fields = ("what", "who", "key", "library", "subject", "said", "number")
+    fields = ("at", "action", "who", "key", "library", "subject", "address", "said", "number", "hash", "previous_hash")
+    readonly_fields = ("who", "key", "library", "subject", "said", "number")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
         """Events that the user may see, with the names of those who are still there."""
@@ -54,7 +63,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
                 wanted |= Q(**{column: str(parse(term))})
         return queryset.filter(wanted), False
 
-    @display(description=_("what"), label={"login.failed": "warning", "login.locked": "danger", "erased": "danger"})
+    @display(description=_("what"), label=LABELS)
     def what(self, event: AuditEvent) -> tuple[str, str]:
         """What was done."""
         return event.action, event.get_action_display()
@@ -88,7 +97,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     @display(description=_("number"))
     def number(self, event: AuditEvent) -> Any:
         """Its place in the chain."""
-        return event.sequence if event.sequence is not None else _("not chained yet")
+        return event.sequence if event.sequence is not None else _("waiting")
 
 
 def _named(name: str | None, key: object) -> str | None:
