@@ -4,6 +4,8 @@ The tests of this module share one installation and run in the order in which th
 """
 
 import io
+import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -141,6 +143,36 @@ def test_the_ways_to_look_are_there(installation: Installation, client: requests
     assert requests.get(f"{installation.url}/metrics", timeout=10).status_code in {401, 403, 404}
     summary = client.get(f"{installation.url}/api/v1/processing/summary", timeout=10).json()
     assert {work["name"] for work in summary["work"]} == STAGES | {"people", "plan", "erase_faces"}
+
+
+def test_no_log_line_tells_a_secret_a_place_or_a_face(installation: Installation, client: requests.Session) -> None:
+    wrong = "a password that somebody mistyped"
+    token = f"{installation.url}/api/v1/auth/token"
+    answer = requests.post(token, json={"email": "admin@example.com", "password": wrong}, timeout=10)
+    assert answer.status_code == 401
+    pair = requests.post(token, json={"email": "admin@example.com", "password": PASSWORD}, timeout=10).json()
+    for forged in (f"{pair['access']}x", pair["refresh"]):
+        headers = {"Authorization": f"Bearer {forged}"}
+        assert requests.get(f"{installation.url}/api/v1/auth/me", headers=headers, timeout=10).status_code == 401
+    secret = [
+        PASSWORD,
+        wrong,
+        *pair.values(),
+        client.headers["Authorization"].removeprefix("Bearer "),
+        *json.loads((installation.var_dir / "secrets.json").read_text()).values(),
+        *(one for (one,) in installation.query("SELECT password FROM accounts_user")),
+    ]
+    places = installation.query("SELECT latitude, longitude FROM photos_metadata WHERE latitude IS NOT NULL")
+    vectors = installation.query("SELECT vector::text FROM photos_faceembedding")
+    assert len(places) >= 5
+    assert len(vectors) >= 20
+    # whole degrees are in every log, as seconds
+    secret += [f"{abs(degrees):.5f}"[:-1] for place in places for degrees in place if degrees % 1]
+    secret += [between.join(vector[1:-1].split(",")[:3]) for (vector,) in vectors for between in (",", ", ", " ")]
+    logs = [installation.output, *installation.var_dir.rglob("*.log"), *installation.var_dir.rglob("log/*")]
+    written = "\n".join(log.read_text(errors="replace") for log in set(logs) if log.is_file())
+    assert {"gunicorn", "celery.app.trace"} <= set(re.findall(r"gunicorn|celery\.app\.trace", written))
+    assert [one for one in secret if one in written] == []
 
 
 def test_ctrl_c_stops_every_process(installation: Installation) -> None:
