@@ -7,6 +7,8 @@ from config.settings.environment import env
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        # first: a key that is sent is never overlooked for something else
+        "accounts.api.authentication.ApiKeyAuthentication",
         "rest_framework_simplejwt.authentication.JWTAuthentication",
         # somebody who is logged in to the admin may try the API in its documentation
         "rest_framework.authentication.SessionAuthentication",
@@ -44,8 +46,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
-    # both are fields named `state`
+    # both are fields named `state`; permissions are those of a member and of a key
     "ENUM_NAME_OVERRIDES": {
+        "PermissionEnum": "accounts.roles.Permission",
         "PhotoStateEnum": "processing.states.PhotoState",
         "RunStateEnum": "processing.models.RunState",
     },
