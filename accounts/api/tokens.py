@@ -25,7 +25,7 @@ class TokenView(TokenObtainPairView):
         summary="Log in with e-mail address and password",
         tags=TAGS,
         auth=[],
-        responses={200: TokenPairSerializer, **problems(400, 429)},
+        responses={200: TokenPairSerializer, **problems(400)},
     )
     def post(self, request: Request, *args: object, **kwargs: object) -> Response:
         """Give an access token, to be sent as `Authorization: Bearer`, and a refresh token."""

@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import get_resolver
 from rest_framework.test import APIClient
 
-from accounts.models import Library, User
+from accounts.models import ApiKey, Library, User
+from accounts.services import api_keys
 from photos.models import Face, Person, Photo
 from processing.models import RunState, StageRun
 
@@ -26,6 +27,8 @@ class World:
         factories.make_rendition(self.photo, "preview", data=b"picture")
         self.run: StageRun = factories.make_run(self.photo, "exif", RunState.DEAD)
         self.person: Person = factories.make_person(self.library)
+        owner = factories.make_member(self.library, "admin")
+        self.key: ApiKey = api_keys.create(owner=owner, name="camera", scopes=["photos.view"]).key
         self.face: Face = factories.make_face(self.photo, person=self.person, chip=b"chip")
 
     def client(self, who: str) -> Client:
@@ -68,6 +71,14 @@ ADMINISTRATION: dict[str, Callable[[Client, World], Any]] = {
 # status by who knocks, in the order of WHO
 MATRIX: dict[str, tuple[Callable[[Client, World], Any], tuple[int, ...]]] = {
     "auth/me": (lambda c, w: c.get("/api/v1/auth/me"), (401, 401, 200, 200, 200, 200, 200)),
+    "keys": (lambda c, w: c.get("/api/v1/keys"), (401, 401, 200, 200, 200, 200, 200)),
+    "keys, POST": (
+        lambda c, w: c.post("/api/v1/keys", {"name": "camera", "scopes": ["photos.view"]}),
+        (401, 401, 201, 201, 201, 201, 201),
+    ),
+    # somebody else's, whoever asks
+    "keys/{id}": (lambda c, w: c.get(f"/api/v1/keys/{w.key.pk}"), (401, 401, 404, 404, 404, 404, 404)),
+    "keys/{id}, DELETE": (lambda c, w: c.delete(f"/api/v1/keys/{w.key.pk}"), (401, 401, 404, 404, 404, 404, 404)),
     "libraries": (lambda c, w: c.get("/api/v1/libraries"), (401, 401, 200, 200, 200, 200, 200)),
     "libraries/{id}": (
         lambda c, w: c.get(f"/api/v1/libraries/{w.library.pk}"),
@@ -135,8 +146,9 @@ def test_everybody_gets_what_the_role_allows(operation: str) -> None:
             assert response["Content-Type"] == "application/problem+json"
         elif response.content and "results" in response.json():
             seen = {row["id"] for row in response.json()["results"]}
-            mine = {str(row.pk) for row in (world.library, world.photo, world.person, world.run)}
-            assert bool(seen & mine) == (who != "stranger")
+            mine = {str(row.pk) for row in (world.library, world.photo, world.person, world.run, world.key)}
+            # the key is another's
+            assert bool(seen & mine) == (who != "stranger" and operation != "keys")
 
     assert statuses == dict(zip(WHO, expected, strict=True))
 
@@ -160,7 +172,7 @@ def test_what_an_address_takes_can_be_asked(operation: str) -> None:
     address = "/api/v1/" + operation.replace("{kind}", "preview").replace(
         "{id}",
         str(
-            {"photos": world.photo, "people": world.person, "faces": world.face}.get(
+            {"keys": world.key, "photos": world.photo, "people": world.person, "faces": world.face}.get(
                 operation.split("/", maxsplit=1)[0], world.library
             ).pk
         ),
