@@ -128,5 +128,6 @@ class ApiKeyViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     )
     def destroy(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
         """End a key; it stays in the list."""
-        api_keys.revoke(key=self.get_object(), actor=request.user)
+        key = self.get_object()
+        api_keys.revoke(keys=self.get_queryset().filter(pk=key.pk), actor=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)

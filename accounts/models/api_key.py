@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -16,6 +16,15 @@ from accounts.roles import Permission
 SHA256 = "^[0-9a-f]{64}$"
 
 
+class KeyState(models.TextChoices):
+    """Whether a key opens anything now, and if not, why."""
+
+    USABLE = "usable", _("usable")
+    REVOKED = "revoked", _("revoked")
+    EXPIRED = "expired", _("expired")
+    OWNER_INACTIVE = "owner_inactive", _("owner deactivated")
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     """Reads of API keys."""
 
@@ -25,8 +34,19 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 
     def usable(self) -> Self:
         """Keys that open something now, by the database's clock: neither revoked nor expired, of an active owner."""
-        lasting = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
-        return self.filter(lasting, revoked_at__isnull=True, owner__is_active=True)
+        return self.with_state().filter(state=KeyState.USABLE)
+
+    def with_state(self) -> Self:
+        """Annotate each key with its `state`, a KeyState, by the database's clock."""
+        return self.annotate(
+            state=Case(
+                When(revoked_at__isnull=False, then=Value(KeyState.REVOKED)),
+                When(expires_at__lte=Now(), then=Value(KeyState.EXPIRED)),
+                When(owner__is_active=False, then=Value(KeyState.OWNER_INACTIVE)),
+                default=Value(KeyState.USABLE),
+                output_field=models.CharField(),
+            )
+        )
 
 
 class ApiKey(models.Model):

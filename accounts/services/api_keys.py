@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
-from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
@@ -98,17 +98,21 @@ def create(
 
 
 @transaction.atomic
-def revoke(*, key: ApiKey, actor: User) -> bool:
-    """End a key for good; tells whether it had not been ended before. Its owner may, and whoever runs the installation.
+def revoke(*, keys: QuerySet[ApiKey], actor: User) -> int:
+    """End keys for good; gives how many had not been ended before. Owners may, and whoever runs the installation.
 
-    Raises NotPermittedError for anybody else, and where a key acts.
+    Raises NotPermittedError, and ends none, if one of them is somebody else's, and where a key acts.
     """
-    if actor.acting_key is not None or not actor.is_active or not (actor.is_superuser or actor.pk == key.owner_id):
+    # in one order, so that two people who revoke the same keys do not wait for each other
+    found = list(ApiKey.objects.filter(pk__in=keys.values("pk")).select_for_update(no_key=True).order_by("pk"))
+    is_owner = actor.is_active and actor.acting_key is None and all(key.owner_id == actor.pk for key in found)
+    if not is_owner and not actor.runs_installation:
         raise NotPermittedError("Keys are revoked by their owner, in person.")
-    is_first = bool(ApiKey.objects.filter(pk=key.pk, revoked_at__isnull=True).update(revoked_at=Now()))
-    if is_first:
+    open_keys = [key for key in found if key.revoked_at is None]
+    ApiKey.objects.filter(pk__in=[key.pk for key in open_keys]).update(revoked_at=Now())
+    for key in open_keys:
         audit.record(action=AuditAction.KEY_REVOKED, actor=actor, library_id=key.library_id, subject=key)
-    return is_first
+    return len(open_keys)
 
 
 @sensitive_variables("text")

@@ -37,6 +37,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _("Access"),
             _list(request, _("Users"), "person", "accounts.user"),
             _list(request, _("Roles"), "badge", "accounts.role"),
+            _entry(_("API keys"), "key", "admin:accounts_apikey_changelist", user.runs_installation),
             _list(request, _("Staff groups"), "group", "auth.group"),
         ),
     ]
