@@ -3,7 +3,20 @@
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+
+from accounts.rate_limits import parse
 from config.settings.environment import env
+
+
+def rate(name: str, default: str) -> str | None:
+    """Read a rate such as 20/min; None for an empty one, which is no limit. Raises ImproperlyConfigured."""
+    value = env.str(name, default=default).strip()
+    try:
+        return value if value and parse(value) else None
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
+
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -21,8 +34,21 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
-    # attempts to log in, of one address; empty: as many as there are
-    "DEFAULT_THROTTLE_RATES": {"token": env.str("TOKEN_THROTTLE", default="20/min") or None},
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.api.throttles.RateLimit"],
+    # each counted in windows, for all web servers together; empty: no limit
+    "DEFAULT_THROTTLE_RATES": {
+        # attempts to log in, of one address
+        "token": rate("TOKEN_THROTTLE", "20/min"),
+        # of one address that shows no credentials, or none that are good
+        "anonymous": rate("RATE_LIMIT_ANONYMOUS", "60/min"),
+        # of one person, and of one API key
+        "user": rate("RATE_LIMIT_USER", "1200/min"),
+        "key": rate("RATE_LIMIT_KEY", "1200/min"),
+        # these are counted apart from everything else: importers send photo after photo, and a page of a hundred
+        # thumbnails is a hundred requests
+        "upload": rate("RATE_LIMIT_UPLOADS", "6000/min"),
+        "media": rate("RATE_LIMIT_MEDIA", "12000/min"),
+    },
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 

@@ -47,7 +47,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Let nobody but those who run the installation see everybody's keys."""
-        return bool(request.user.runs_installation)
+        return request.user.is_authenticated and request.user.runs_installation
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """As for seeing them."""

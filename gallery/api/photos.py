@@ -82,6 +82,11 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
     parser_classes = (MultiPartParser,)
     lookup_value_converter = "uuid"
 
+    @property
+    def throttle_scope(self) -> str | None:
+        """Uploads have a rate of their own."""
+        return "upload" if self.action == "create" else None
+
     def get_queryset(self) -> QuerySet[Photo]:
         """Give what the caller may see."""
         return listed(Photo.objects.visible_to(self.request.user))

@@ -1,0 +1,49 @@
+"""Rate limits on answers: each of the API says where its client stands, and none is given that nothing has counted."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from accounts.api.problems import MEDIA_TYPE
+from accounts.api.throttles import RateLimit, identify, standing_of
+from config.problems import API_PREFIX, problem
+
+DETAIL = "Too many requests."
+
+
+class RateLimitMiddleware:
+    """Adds the headers, and counts what was refused before the view's own limit was asked.
+
+    That is a wrong token, a missing permission, an address that is none: who sends these for ever is told to wait too.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer the request."""
+        response = self.get_response(request)
+        if not request.path.startswith(API_PREFIX):
+            return response
+        standing = standing_of(request)
+        if standing is None and response.status_code >= 400 and _is_limited(request):
+            kind, who = identify(request)
+            standing = RateLimit.count(request, policy=kind, who=who)
+            if standing is not None and not standing.is_within:
+                response = _too_many(standing.seconds_left)
+        if standing is not None:
+            for name, value in standing.headers.items():
+                response[name] = value
+        return response
+
+
+def _is_limited(request: HttpRequest) -> bool:
+    """Tell whether the view has a limit; an address without a view has that of all."""
+    match = request.resolver_match
+    view = getattr(match.func, "cls", None) if match else None
+    return view is None or bool(view.throttle_classes)
+
+
+def _too_many(seconds: int) -> HttpResponse:
+    answer = problem(429, code="throttled", detail=f"{DETAIL} Try again in {seconds} s.")
+    return JsonResponse(answer, status=429, content_type=MEDIA_TYPE, headers={"Retry-After": str(seconds)})
