@@ -95,5 +95,7 @@ def logging_config(*, level: str, form: str) -> dict[str, Any]:
             # their own handlers would write everything twice
             name: {"handlers": [], "propagate": True}
             for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")
-        },
+        }
+        # it tells of every step of counting, four lines for a wrong password
+        | {"axes": {"level": "WARNING"}},
     }

@@ -12,6 +12,7 @@ from config.settings.admin import *
 from config.settings.api import *
 from config.settings.darkroom import *
 from config.settings.environment import BASE_DIR, VAR_DIR, env
+from config.settings.lockout import *
 from config.settings.logs import *
 from config.settings.queue import *
 from config.settings.storage import *
@@ -35,6 +36,7 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "axes",
     "django_prometheus",
     "accounts",
     "photos",
@@ -55,6 +57,7 @@ MIDDLEWARE = [
     "config.rate_limits.RateLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 
@@ -135,6 +138,12 @@ CACHES = {
 # who logs in:
 
 AUTH_USER_MODEL = "accounts.User"
+
+AUTHENTICATION_BACKENDS = [
+    # first: who is locked out is refused before any password is looked at
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
 
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
