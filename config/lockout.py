@@ -1,5 +1,6 @@
 """What somebody is told who is locked out: a problem where a program asks, a page where a person does."""
 
+import math
 from typing import Any
 
 from django.contrib import admin
@@ -20,12 +21,22 @@ def locked_out(
     credentials: dict[str, Any] | None = None,  # noqa: ARG001
 ) -> HttpResponse:
     """Answer a login that was locked, or has just been."""
-    headers = {"Retry-After": str(locked_seconds()), "Cache-Control": "no-store"}
-    if request.path.startswith(API_PREFIX):
-        answer = problem(STATUS, code=LoginLockedError.code, detail=DETAIL)
-        return JsonResponse(answer, status=STATUS, content_type=MEDIA_TYPE, headers=headers)
-    context = {**admin.site.each_context(request), "title": _("Locked"), "minutes": -(-locked_seconds() // 60)}
+    if not request.path.startswith(API_PREFIX):
+        return page(request, seconds=locked_seconds(), reason=_("There were too many wrong passwords."))
+    answer = problem(STATUS, code=LoginLockedError.code, detail=DETAIL)
+    headers = {"Retry-After": str(locked_seconds())}
+    return JsonResponse(answer, status=STATUS, content_type=MEDIA_TYPE, headers=headers)
+
+
+def page(request: HttpRequest, *, seconds: int, reason: str) -> HttpResponse:
+    """Tell a person when to try again to log in, and why not now."""
+    context = {
+        **admin.site.each_context(request),
+        "title": _("Locked for a while"),
+        "reason": reason,
+        "minutes": math.ceil(seconds / 60),
+    }
     response = render(request, "admin/locked_out.html", context, status=STATUS)
-    for name, value in headers.items():
-        response[name] = value
+    response["Retry-After"] = str(seconds)
+    response["Cache-Control"] = "no-store"
     return response

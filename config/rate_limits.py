@@ -3,9 +3,12 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.utils.translation import gettext
 
 from accounts.api.problems import MEDIA_TYPE
-from accounts.api.throttles import RateLimit, identify, standing_of
+from accounts.api.throttles import LoginThrottle, RateLimit, identify, standing_of
+from config import lockout
 from config.problems import API_PREFIX, problem
 
 DETAIL = "Too many requests."
@@ -15,6 +18,7 @@ class RateLimitMiddleware:
     """Adds the headers, and counts what was refused before the view's own limit was asked.
 
     That is a wrong token, a missing permission, an address that is none: who sends these for ever is told to wait too.
+    Attempts to log in to the admin count together with those at the API.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -22,6 +26,11 @@ class RateLimitMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request."""
+        if request.method == "POST" and request.path == reverse("admin:login"):
+            attempts = LoginThrottle.attempt(request)
+            if attempts is not None and not attempts.is_within:
+                reason = gettext("There were too many attempts to log in from where you are.")
+                return lockout.page(request, seconds=attempts.seconds_left, reason=reason)
         response = self.get_response(request)
         if not request.path.startswith(API_PREFIX):
             return response

@@ -51,6 +51,11 @@ class LoginThrottle(RateLimit):
         """Name the client's network; those whose address is not known are one."""
         return "anonymous", _address(request)
 
+    @classmethod
+    def attempt(cls, request: HttpRequest) -> Standing | None:
+        """Count an attempt to log in outside of the API, together with those in it."""
+        return cls.count(request, policy="token", who=_address(request))
+
 
 def identify(request: Request | HttpRequest) -> tuple[str, str]:
     """Give the kind of whoever asks (`key`, `user` or `anonymous`), and who it is."""

@@ -35,7 +35,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     search_fields = ("name", "prefix", "owner__email")
     search_help_text = _("Name, beginning of the key after dk_, or the owner's address.")
     fields = (
-        "name", "beginning", "owner", "library_or_all", "permissions", "shown_state", "created_at", "last_used_at",
+        "name", "beginning", "owner", "library_or_all", "permissions", "state_in_words", "created_at", "last_used_at",
         "expires_at", "revoked_at",
     )  # fmt: skip
     actions = ("revoke",)
@@ -97,7 +97,12 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     @display(description=_("state"), label=STATE_LABELS)
     def shown_state(self, key: ApiKey) -> tuple[str, str]:
         """Whether it opens anything now."""
-        return key.state, str(KeyState(key.state).label)
+        return key.state, self.state_in_words(key)
+
+    @display(description=_("state"))
+    def state_in_words(self, key: ApiKey) -> str:
+        """Whether it opens anything now."""
+        return str(KeyState(key.state).label)
 
     @display(description=_("permissions"))
     def permissions(self, key: ApiKey) -> str:

@@ -240,6 +240,15 @@ def test_a_key_without_the_scope_sees_nothing(owner: User, library: Library) -> 
     assert Photo.objects.count() == 1
 
 
+def test_a_key_that_may_not_look_brings_nothing_back_from_the_trash(owner: User, library: Library) -> None:
+    photo = factories.make_photo(library, trashed_at=timezone.now())
+    for scopes, status in (([Permission.TRASH_PHOTOS], 404), ([*VIEW, Permission.TRASH_PHOTOS], 200)):
+        assert Photo.objects.get().trashed_at is not None
+        client = sending(make_key(owner, scopes).text)
+        assert client.post(f"{PHOTOS}/{photo.pk}/restore").status_code == status
+    assert Photo.objects.get().trashed_at is None
+
+
 def test_a_superusers_key_is_narrowed_and_opens_no_page_of_the_installation(library: Library) -> None:
     other = factories.make_photo(factories.make_library())
     photo = factories.make_photo(library)

@@ -159,6 +159,25 @@ def test_probes_and_pages_are_not_counted() -> None:
             assert "RateLimit" not in answer
 
 
+def test_logging_in_to_the_admin_has_the_rate_of_logging_in() -> None:
+    """One address tries one password on many accounts, which locks none of them."""
+
+    def post(number: int, **headers: str) -> HttpResponse:
+        form = {"username": f"user{number}@example.org", "password": "a wrong password"}
+        return APIClient().post("/admin/login/", form, format="multipart", **headers)
+
+    assert [post(number).status_code for number in range(3)] == [200, 200, 200]
+    body = {"email": "user3@example.org", "password": "a wrong password"}
+    assert APIClient().post("/api/v1/auth/token", body).status_code == 401
+    refused = post(4)
+    assert (refused.status_code, refused["Content-Type"]) == (429, "text/html; charset=utf-8")
+    assert 50 <= int(refused["Retry-After"]) <= 60
+    assert "too many attempts" in refused.content.decode()
+    assert "1 minute at most" in refused.content.decode()
+    assert APIClient().get("/admin/login/").status_code == 200
+    assert post(5, REMOTE_ADDR="192.0.2.7").status_code == 200
+
+
 def test_where_there_is_no_rate_nothing_is_counted(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RateLimit, "THROTTLE_RATES", dict.fromkeys(RATES))
     answers = [factories.client_of(user).get(LIBRARIES), APIClient().get(LIBRARIES)]

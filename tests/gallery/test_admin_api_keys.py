@@ -39,6 +39,7 @@ def test_the_pages_tell_everything_but_the_key(admin: Client) -> None:
         assert made.text.rpartition("_")[2] not in page
         assert made.key.secret_sha256 not in page
     assert "upload photos" in pages[1]
+    assert "(&#x27;usable" not in pages[1]  # a word, not Python's tuple
     assert admin.get(f"{KEYS}add/").status_code == 403
     assert admin.post(f"{KEYS}{made.key.pk}/change/", {"name": "another"}).status_code == 403
     assert admin.post(f"{KEYS}{made.key.pk}/delete/", {"post": "yes"}).status_code == 403

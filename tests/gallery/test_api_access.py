@@ -10,8 +10,10 @@ from django.test import Client
 from django.urls import get_resolver
 from rest_framework.test import APIClient
 
-from accounts.models import ApiKey, Library, User
+from accounts.models import ApiKey, Library, Membership, User
+from accounts.roles import Permission
 from accounts.services import api_keys
+from accounts.services.libraries import add_member
 from photos.models import Face, Person, Photo
 from processing.models import RunState, StageRun
 
@@ -151,6 +153,42 @@ def test_everybody_gets_what_the_role_allows(operation: str) -> None:
             assert bool(seen & mine) == (who != "stranger" and operation != "keys")
 
     assert statuses == dict(zip(WHO, expected, strict=True))
+
+
+@pytest.mark.parametrize("key", ["without the scope", "of another library"])
+@pytest.mark.parametrize("operation", MATRIX)
+def test_a_key_that_opens_something_else_opens_nothing(operation: str, key: str) -> None:
+    """Its owner is an admin of the library; the key makes a stranger of them, and is told so where only people go."""
+    call, expected = MATRIX[operation]
+    world = World()
+    owner = factories.make_member(world.library, "admin")
+    other = factories.make_library()
+    add_member(library=other, user=owner, role="admin")
+    if key == "without the scope":
+        made = api_keys.create(owner=owner, name="camera", scopes=[Permission.EDIT_LIBRARY])
+    else:
+        made = api_keys.create(owner=owner, name="camera", scopes=list(Permission), library_id=other.pk)
+    client = APIClient()
+    client.credentials(HTTP_X_API_KEY=made.text)
+
+    def rows() -> list[Any]:
+        tables = (Library, Membership, Photo, Person, Face, StageRun)
+        return [ApiKey.objects.count(), *(list(table.objects.order_by("pk").values()) for table in tables)]
+
+    before = rows()
+
+    response = call(client, world)
+
+    wanted = expected[WHO.index("stranger")]
+    if operation == "processing/summary" and key == "without the scope":
+        wanted = 403
+    if response.status_code == 403 and response.json()["code"] == "person_required":
+        wanted = 403
+    assert response.status_code == wanted
+    if response.status_code == 200 and "results" in response.json():
+        ids = {str(row.pk) for row in (world.library, world.photo, world.person, world.run, world.key)}
+        assert not ids & {row["id"] for row in response.json()["results"]}
+    assert rows() == before
 
 
 def test_the_matrix_knows_every_operation() -> None:
