@@ -1,9 +1,9 @@
 """Rate limits on answers: each of the API says where its client stands, and none is given that nothing has counted."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import reverse
 from django.utils.translation import gettext
 
 from accounts.api.problems import MEDIA_TYPE
@@ -26,11 +26,6 @@ class RateLimitMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer the request."""
-        if request.method == "POST" and request.path == reverse("admin:login"):
-            attempts = LoginThrottle.attempt(request)
-            if attempts is not None and not attempts.is_within:
-                reason = gettext("There were too many attempts to log in from where you are.")
-                return lockout.page(request, seconds=attempts.seconds_left, reason=reason)
         response = self.get_response(request)
         if not request.path.startswith(API_PREFIX):
             return response
@@ -44,6 +39,17 @@ class RateLimitMiddleware:
             for name, value in standing.headers.items():
                 response[name] = value
         return response
+
+    def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
+        """Refuse an attempt too many to log in to the admin, before its password is looked at."""
+        match = request.resolver_match
+        if request.method != "POST" or match is None or match.view_name != "admin:login":
+            return None
+        standing = LoginThrottle.attempt(request)
+        if standing is None or standing.is_within:
+            return None
+        reason = gettext("There were too many attempts to log in from where you are.")
+        return lockout.page(request, seconds=standing.seconds_left, reason=reason)
 
 
 def _is_limited(request: HttpRequest) -> bool:
