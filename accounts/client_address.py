@@ -1,11 +1,12 @@
 """The address that a request comes from, believed from none but the proxies that the settings name."""
 
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest
 
 FORWARDED = "HTTP_X_FORWARDED_FOR"
+UNKNOWN = IPv4Address(0)
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -22,6 +23,17 @@ def client_address(request: HttpRequest) -> str | None:
             break
         address = before
     return None if address is None else str(address)
+
+
+def client_network(request: HttpRequest) -> str:
+    """Name what limits by address count as one client: an IPv4 address, or an IPv6 network of 64 bits.
+
+    Whoever has one IPv6 address has 2^64 of them. Clients without an address are all one, 0.0.0.0.
+    """
+    address = _parsed(client_address(request) or "") or UNKNOWN
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, 64), strict=False).network_address)
+    return str(address)
 
 
 def is_trusted(address: IPv4Address | IPv6Address) -> bool:

@@ -14,12 +14,14 @@ HIDDEN = "***"
 _SECRETS = (
     # redis://user:password@host
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # an API key, wherever it stands: its prefix tells which one it is
+    (re.compile(r"(dk_[0-9a-f]{1,12}_)[0-9a-f]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     # Authorization: Bearer ...
-    (re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(r"(\b(?:bearer|basic|api-key)\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
     # password=..., "secret_key": "...", ?X-Amz-Signature=...
     (
         re.compile(
-            r"""((?:password|passwd|secret|token|api_?key|secret_?key|access_?key|signing_?key|signature|credential)"""
+            r"""((?:password|passwd|secret|token|api[_-]?key|secret_?key|access_?key|signing_?key|signature|credential)"""
             r"""["']?\s*[=:]\s*["']?)[^\s"'&,;)}\]]+""",
             re.IGNORECASE,
         ),
@@ -93,5 +95,7 @@ def logging_config(*, level: str, form: str) -> dict[str, Any]:
             # their own handlers would write everything twice
             name: {"handlers": [], "propagate": True}
             for name in ("django", "django.server", "gunicorn.error", "gunicorn.access")
-        },
+        }
+        # it tells of every step of counting, four lines for a wrong password
+        | {"axes": {"level": "WARNING"}},
     }

@@ -5,6 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.permissions import IsPerson
 from accounts.api.problems import problems
 from accounts.api.serializers import OwnAccountSerializer
 
@@ -12,11 +13,13 @@ from accounts.api.serializers import OwnAccountSerializer
 class OwnAccountView(APIView):
     """The account that asks."""
 
+    permission_classes = (IsPerson,)
+
     @extend_schema(
         operation_id="auth_me",
         summary="Read your own account",
         tags=["auth"],
-        responses={200: OwnAccountSerializer, **problems()},
+        responses={200: OwnAccountSerializer, **problems(403)},
     )
     def get(self, request: Request) -> Response:
         """Give the account that the credentials belong to."""

@@ -20,3 +20,14 @@ class SeesAudit(BasePermission):
         if not user.is_authenticated:
             return False
         return user.runs_installation or Library.objects.permitting(user, Permission.VIEW_AUDIT).exists()
+
+
+class IsPerson(BasePermission):
+    """Lets people in, and no programs: a stolen key makes no other keys, and learns nothing of its owner's account."""
+
+    message = "This is for people who log in, not for API keys."
+    code = "person_required"
+
+    def has_permission(self, request: Request, view: Any) -> bool:  # noqa: ARG002 - the framework's signature
+        """Whether somebody is logged in, in person."""
+        return bool(request.user.is_authenticated and request.user.acting_key is None)

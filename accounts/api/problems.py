@@ -18,8 +18,8 @@ _DESCRIPTIONS = {
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The file is not an image of a known format (`unsupported_format`), "
     "or the body is not of the type that is asked for (`unsupported_media_type`).",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`).",
-    HTTPStatus.TOO_MANY_REQUESTS: "Too many attempts (`throttled`); `Retry-After` says in how many seconds another may "
-    "be made.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests (`throttled`), or, while logging in, too many wrong passwords "
+    "(`login_locked`); `Retry-After` says in how many seconds another may be made.",
 }
 
 
@@ -43,8 +43,8 @@ class ProblemSerializer(serializers.Serializer):
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
-    """Document the ways in which an operation may fail; 401 is always among them."""
+    """Document the ways in which an operation may fail; 401 and 429 are always among them."""
     return {
         (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, _DESCRIPTIONS[HTTPStatus(status)])
-        for status in sorted({*statuses, int(HTTPStatus.UNAUTHORIZED)})
+        for status in sorted({*statuses, int(HTTPStatus.UNAUTHORIZED), int(HTTPStatus.TOO_MANY_REQUESTS)})
     }

@@ -2,10 +2,12 @@
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework_simplejwt.views import TokenObtainPairView
 
+from accounts import lockout
 from accounts.api.problems import problems
 from accounts.api.serializers import RefreshSerializer, TokenPairSerializer
 from accounts.api.throttles import LoginThrottle
@@ -25,11 +27,18 @@ class TokenView(TokenObtainPairView):
         summary="Log in with e-mail address and password",
         tags=TAGS,
         auth=[],
-        responses={200: TokenPairSerializer, **problems(400, 429)},
+        responses={200: TokenPairSerializer, **problems(400)},
     )
-    def post(self, request: Request, *args: object, **kwargs: object) -> Response:
+    def post(self, request: Request) -> Response:
         """Give an access token, to be sent as `Authorization: Bearer`, and a refresh token."""
-        return super().post(request, *args, **kwargs)
+        given = self.get_serializer(data=request.data)
+        try:
+            given.is_valid(raise_exception=True)
+        except AuthenticationFailed:
+            lockout.refuse_if_locked(request)
+            raise
+        lockout.forgive(request, user=given.user)
+        return Response(given.validated_data)
 
 
 class TokenRefreshView(generics.GenericAPIView):

@@ -26,6 +26,8 @@ class HealthView(APIView):
     # anybody may ask; who may see more is found out without refusing those who may not
     authentication_classes: ClassVar = []
     permission_classes: ClassVar = [AllowAny]
+    # probes ask as often as they like, and are told no lie about it
+    throttle_classes: ClassVar = []
 
     @extend_schema(auth=[{}, {"jwtAuth": []}], responses={200: HealthSerializer, 503: HealthSerializer})
     def get(self, request: Request) -> Response:

@@ -3,10 +3,25 @@
 from datetime import timedelta
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
+
+from accounts.rate_limits import parse
 from config.settings.environment import env
+
+
+def rate(name: str, default: str) -> str | None:
+    """Read a rate such as 20/min; None for an empty one, which is no limit. Raises ImproperlyConfigured."""
+    value = env.str(name, default=default).strip()
+    try:
+        return value if value and parse(value) else None
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from error
+
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        # first: a key that is sent is never overlooked for something else
+        "accounts.api.authentication.ApiKeyAuthentication",
         "rest_framework_simplejwt.authentication.JWTAuthentication",
         # somebody who is logged in to the admin may try the API in its documentation
         "rest_framework.authentication.SessionAuthentication",
@@ -19,8 +34,21 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
-    # attempts to log in, of one address; empty: as many as there are
-    "DEFAULT_THROTTLE_RATES": {"token": env.str("TOKEN_THROTTLE", default="20/min") or None},
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.api.throttles.RateLimit"],
+    # each counted in windows, for all web servers together; empty: no limit
+    "DEFAULT_THROTTLE_RATES": {
+        # attempts to log in, of one address
+        "token": rate("TOKEN_THROTTLE", "20/min"),
+        # of one address that shows no credentials, or none that are good
+        "anonymous": rate("RATE_LIMIT_ANONYMOUS", "60/min"),
+        # of one person, and of one API key
+        "user": rate("RATE_LIMIT_USER", "1200/min"),
+        "key": rate("RATE_LIMIT_KEY", "1200/min"),
+        # these are counted apart from everything else: importers send photo after photo, and a page of a hundred
+        # thumbnails is a hundred requests
+        "upload": rate("RATE_LIMIT_UPLOADS", "6000/min"),
+        "media": rate("RATE_LIMIT_MEDIA", "12000/min"),
+    },
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
@@ -39,13 +67,16 @@ SIMPLE_JWT: dict[str, Any] = {
 
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Darkroom",
-    "DESCRIPTION": "A photo library: upload photos, follow their processing, read what was found.",
+    "DESCRIPTION": "A photo library: upload photos, follow their processing, read what was found.\n\n"
+    "Every answer has `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): "
+    '`"user";q=1200;w=60` is 1200 requests within 60 s, `"user";r=1187;t=42` is 1187 left of them, for 42 s.',
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
-    # both are fields named `state`
+    # both are fields named `state`; permissions are those of a member and of a key
     "ENUM_NAME_OVERRIDES": {
+        "PermissionEnum": "accounts.roles.Permission",
         "PhotoStateEnum": "processing.states.PhotoState",
         "RunStateEnum": "processing.models.RunState",
     },

@@ -12,6 +12,7 @@ from config.settings.admin import *
 from config.settings.api import *
 from config.settings.darkroom import *
 from config.settings.environment import BASE_DIR, VAR_DIR, env
+from config.settings.lockout import *
 from config.settings.logs import *
 from config.settings.queue import *
 from config.settings.security import *
@@ -37,6 +38,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
+    "axes",
     "django_prometheus",
     "accounts",
     "photos",
@@ -55,8 +57,10 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.origin.OriginMiddleware",
+    "config.rate_limits.RateLimitMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
     # last: it runs the admin's views itself
     "accounts.admin_audit.AdminAuditMiddleware",
@@ -139,6 +143,12 @@ CACHES = {
 # who logs in:
 
 AUTH_USER_MODEL = "accounts.User"
+
+AUTHENTICATION_BACKENDS = [
+    # first: who is locked out is refused before any password is looked at
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
 
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter, RadioFilter, RangeDateFilter
 from unfold.utils import parse_date_str
 
+from accounts.models import KeyState
 from photos.models import Face
 from photos.models.face import FaceQuerySet
 from processing.dead_letters import failed_alike
@@ -54,6 +55,22 @@ class TrashFilter(RadioFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep one side of the trash's lid."""
         return queryset.filter(trashed_at__isnull=self.value() != "1")
+
+
+class KeyStateFilter(RadioFilter):
+    """API keys in one state."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        """Offer every state."""
+        return list(KeyState.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep the keys in the chosen state."""
+        value = self.value()
+        return queryset.filter(state=value) if value in KeyState.values else queryset
 
 
 class FormatFilter(DropdownFilter):

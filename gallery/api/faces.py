@@ -23,6 +23,7 @@ class FaceViewSet(GenericViewSet):
     """Faces that the caller may see."""
 
     content_negotiation_class = AnyAccepted
+    throttle_scope = "media"
     lookup_value_converter = "uuid"
     pagination_class = None
     filter_backends = ()

@@ -31,6 +31,7 @@ class PhotoFileViewSet(GenericViewSet):
     """The bytes of photos that the caller may see."""
 
     content_negotiation_class = AnyAccepted
+    throttle_scope = "media"
     lookup_value_converter = "uuid"
     pagination_class = None
     filter_backends = ()

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import F, Prefetch, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
@@ -26,6 +26,7 @@ from gallery.api.photo_trash import TrashMixin
 from gallery.api.serializers.photos import (
     PhotoDetailSerializer,
     PhotoSerializer,
+    ReceiptSerializer,
     RetriedSerializer,
     UploadSerializer,
 )
@@ -38,6 +39,9 @@ from processing.services import dead_letters
 from processing.states import with_state
 
 TAGS = ["photos"]
+TAKEN_IN = PolymorphicProxySerializer(
+    "PhotoTakenIn", serializers=[PhotoDetailSerializer, ReceiptSerializer], resource_type_field_name=None
+)
 
 
 def listed(photos: QuerySet[Photo]) -> QuerySet[Photo]:
@@ -78,6 +82,11 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
     parser_classes = (MultiPartParser,)
     lookup_value_converter = "uuid"
 
+    @property
+    def throttle_scope(self) -> str | None:
+        """Uploads have a rate of their own."""
+        return "upload" if self.action == "create" else None
+
     def get_queryset(self) -> QuerySet[Photo]:
         """Give what the caller may see."""
         return listed(Photo.objects.visible_to(self.request.user))
@@ -85,13 +94,15 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
     @extend_schema(
         summary="Upload a photo",
         description="The same bytes again in the same library give the photo that is there, with 200. A refused file "
-        "leaves nothing behind. Codes: `unsupported_format`, `empty_file`, `damaged`, `incomplete_upload`, "
-        "`too_many_files`, `too_large`, `too_many_pixels`, `length_required`.",
+        "leaves nothing behind. Whoever may upload and not look around, as a camera's key with `photos.upload` alone, "
+        "is told no more of the photo than id, library, hash, size and state. Codes: `unsupported_format`, "
+        "`empty_file`, `damaged`, `incomplete_upload`, `too_many_files`, `too_large`, `too_many_pixels`, "
+        "`length_required`.",
         tags=TAGS,
         request={"multipart/form-data": UploadSerializer},
         responses={
-            201: PhotoDetailSerializer,
-            200: PhotoDetailSerializer,
+            201: TAKEN_IN,
+            200: TAKEN_IN,
             **problems(400, 403, 404, 409, 411, 413, 415, 422),
         },
     )
@@ -100,7 +111,11 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         require_length(request)
         given = UploadSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        library = get_object_or_404(Library.objects.visible_to(request.user), pk=given.validated_data["library"])
+        # who may upload need not be allowed to look, as a camera's key is not
+        known = Library.objects.visible_to(request.user) | Library.objects.permitting(
+            request.user, Permission.UPLOAD_PHOTOS
+        )
+        library = get_object_or_404(known, pk=given.validated_data["library"])
         require(request.user, Permission.UPLOAD_PHOTOS, library_id=library.pk)
         received = given.validated_data["file"]
         taken = ingest.take_in(
@@ -112,7 +127,7 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         )
         try:
             # whoever trashed it meanwhile makes the upload no failure
-            response = self._detail(taken.photo.pk, among=Photo.objects.filter(library=library))
+            response = self._taken_in(taken.photo.pk, library=library)
         except Http404 as error:
             raise ConflictError("Somebody deleted this photo for good while it was taken in. Send it again.") from error
         if taken.is_new:
@@ -142,6 +157,13 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         require(request.user, Permission.RETRY_PROCESSING, library_id=photo.library_id)
         retried = dead_letters.retry(runs=StageRun.objects.filter(photo=photo))
         return Response(RetriedSerializer({"retried": retried}).data)
+
+    def _taken_in(self, pk: UUID, *, library: Library) -> Response:
+        photos = Photo.objects.filter(library=library)
+        if Library.objects.visible_to(self.request.user).filter(pk=library.pk).exists():
+            return self._detail(pk, among=photos)
+        photo = get_object_or_404(with_state(photos), pk=pk)
+        return Response(ReceiptSerializer(photo).data)
 
     def _detail(self, pk: UUID, *, among: QuerySet[Photo] | None = None) -> Response:
         user = self.request.user

@@ -22,8 +22,8 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
         return self.present().filter(library__in=Library.objects.visible_to(user))
 
     def in_trash_of(self, user: User | AnonymousUser) -> Self:
-        """Photos in the trash of the libraries in which `user` may bring them back."""
-        libraries = Library.objects.permitting(user, Permission.TRASH_PHOTOS)
+        """Photos in the trash of the libraries in which `user` may bring them back, and see them then."""
+        libraries = Library.objects.permitting(user, Permission.TRASH_PHOTOS) & Library.objects.visible_to(user)
         return self.filter(trashed_at__isnull=False, library__in=libraries)
 
     def present(self) -> Self:

@@ -10,8 +10,10 @@ from django.test import Client
 from django.urls import get_resolver
 from rest_framework.test import APIClient
 
-from accounts.models import AuditAction, AuditEvent, Library, User
-from accounts.services import audit
+from accounts.models import ApiKey, AuditAction, AuditEvent, Library, Membership, User
+from accounts.roles import Permission
+from accounts.services import api_keys, audit
+from accounts.services.libraries import add_member
 from photos.models import Face, Person, Photo
 from processing.models import RunState, StageRun
 
@@ -27,6 +29,8 @@ class World:
         factories.make_rendition(self.photo, "preview", data=b"picture")
         self.run: StageRun = factories.make_run(self.photo, "exif", RunState.DEAD)
         self.person: Person = factories.make_person(self.library)
+        owner = factories.make_member(self.library, "admin")
+        self.key: ApiKey = api_keys.create(owner=owner, name="camera", scopes=["photos.view"]).key
         self.face: Face = factories.make_face(self.photo, person=self.person, chip=b"chip")
         audit.record(action=AuditAction.MEMBER_ADDED, library_id=self.library.pk)
         self.event = AuditEvent.objects.get(library_id=self.library.pk)
@@ -72,6 +76,14 @@ ADMINISTRATION: dict[str, Callable[[Client, World], Any]] = {
 MATRIX: dict[str, tuple[Callable[[Client, World], Any], tuple[int, ...]]] = {
     "auth/me": (lambda c, w: c.get("/api/v1/auth/me"), (401, 401, 200, 200, 200, 200, 200)),
     "audit": (lambda c, w: c.get("/api/v1/audit"), (401, 401, 200, 403, 403, 200, 200)),
+    "keys": (lambda c, w: c.get("/api/v1/keys"), (401, 401, 200, 200, 200, 200, 200)),
+    "keys, POST": (
+        lambda c, w: c.post("/api/v1/keys", {"name": "camera", "scopes": ["photos.view"]}),
+        (401, 401, 201, 201, 201, 201, 201),
+    ),
+    # somebody else's, whoever asks
+    "keys/{id}": (lambda c, w: c.get(f"/api/v1/keys/{w.key.pk}"), (401, 401, 404, 404, 404, 404, 404)),
+    "keys/{id}, DELETE": (lambda c, w: c.delete(f"/api/v1/keys/{w.key.pk}"), (401, 401, 404, 404, 404, 404, 404)),
     "libraries": (lambda c, w: c.get("/api/v1/libraries"), (401, 401, 200, 200, 200, 200, 200)),
     "libraries/{id}": (
         lambda c, w: c.get(f"/api/v1/libraries/{w.library.pk}"),
@@ -139,10 +151,48 @@ def test_everybody_gets_what_the_role_allows(operation: str) -> None:
             assert response["Content-Type"] == "application/problem+json"
         elif response.content and "results" in response.json():
             seen = {row["id"] for row in response.json()["results"]}
-            mine = {str(row.pk) for row in (world.library, world.photo, world.person, world.run, world.event)}
-            assert bool(seen & mine) == (who != "stranger")
+            rows = (world.library, world.photo, world.person, world.run, world.event, world.key)
+            mine = {str(row.pk) for row in rows}
+            # the key is another's
+            assert bool(seen & mine) == (who != "stranger" and operation != "keys")
 
     assert statuses == dict(zip(WHO, expected, strict=True))
+
+
+@pytest.mark.parametrize("key", ["without the scope", "of another library"])
+@pytest.mark.parametrize("operation", MATRIX)
+def test_a_key_that_opens_something_else_opens_nothing(operation: str, key: str) -> None:
+    """Its owner is an admin of the library; the key makes a stranger of them, and is told so where only people go."""
+    call, expected = MATRIX[operation]
+    world = World()
+    owner = factories.make_member(world.library, "admin")
+    other = factories.make_library()
+    add_member(library=other, user=owner, role="admin")
+    if key == "without the scope":
+        made = api_keys.create(owner=owner, name="camera", scopes=[Permission.EDIT_LIBRARY])
+    else:
+        made = api_keys.create(owner=owner, name="camera", scopes=list(Permission), library_id=other.pk)
+    client = APIClient()
+    client.credentials(HTTP_X_API_KEY=made.text)
+
+    def rows() -> list[Any]:
+        tables = (Library, Membership, Photo, Person, Face, StageRun)
+        return [ApiKey.objects.count(), *(list(table.objects.order_by("pk").values()) for table in tables)]
+
+    before = rows()
+
+    response = call(client, world)
+
+    wanted = expected[WHO.index("stranger")]
+    if operation in {"audit", "processing/summary"} and key == "without the scope":
+        wanted = 403
+    if response.status_code == 403 and response.json()["code"] == "person_required":
+        wanted = 403
+    assert response.status_code == wanted
+    if response.status_code == 200 and "results" in response.json():
+        ids = {str(row.pk) for row in (world.library, world.photo, world.person, world.run, world.event, world.key)}
+        assert not ids & {row["id"] for row in response.json()["results"]}
+    assert rows() == before
 
 
 def test_the_matrix_knows_every_operation() -> None:
@@ -164,7 +214,7 @@ def test_what_an_address_takes_can_be_asked(operation: str) -> None:
     address = "/api/v1/" + operation.replace("{kind}", "preview").replace(
         "{id}",
         str(
-            {"photos": world.photo, "people": world.person, "faces": world.face}.get(
+            {"keys": world.key, "photos": world.photo, "people": world.person, "faces": world.face}.get(
                 operation.split("/", maxsplit=1)[0], world.library
             ).pk
         ),

@@ -115,6 +115,20 @@ class PhotoDetailSerializer(PhotoSerializer):
         return original_url(photo.pk, request=self.context.get("request"))
 
 
+class ReceiptSerializer(serializers.ModelSerializer):
+    """Output: that a photo was taken in, for somebody who may not look at it. Wants `with_state`.
+
+    Nothing in it is another's: the same bytes may have been there before, with a name and a date of their own.
+    """
+
+    state = serializers.ChoiceField(choices=PhotoState.choices, read_only=True)
+
+    class Meta:
+        model = Photo
+        fields = ("id", "library", "sha256", "byte_size", "state")
+        read_only_fields = fields
+
+
 class RetriedSerializer(serializers.Serializer):
     """Output: what a retry did."""
 
