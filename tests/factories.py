@@ -10,10 +10,10 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 from PIL import Image
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.models import Library, Role, User
 from accounts.roles import BUILT_IN_ROLES
+from accounts.services import tokens
 from accounts.services.libraries import add_member
 from photos import storage
 from photos.models import Face, Metadata, Person, Photo, Rendition
@@ -51,7 +51,7 @@ def make_member(library: Library, role: str) -> User:
 def client_of(user: User) -> APIClient:
     """Make an API client that sends an access token of the user."""
     client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.begin(user=user).access}")
     return client
 
 

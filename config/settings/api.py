@@ -7,7 +7,7 @@ from config.settings.environment import env
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "accounts.api.bearer.TokenAuthentication",
         # somebody who is logged in to the admin may try the API in its documentation
         "rest_framework.authentication.SessionAuthentication",
     ],
