@@ -16,6 +16,7 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from accounts.admin_activation import ActivationActions
 from accounts.models import Library, Membership, Role, User
 from accounts.roles import Permission
 
@@ -67,8 +68,8 @@ def _may_manage_members(request: HttpRequest, obj: Model | None) -> bool:
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
-    """People who log in with an e-mail address."""
+class UserAdmin(ActivationActions, DjangoUserAdmin, ModelAdmin):
+    """People who log in with an e-mail address. Whether an account opens anything is no field: that ends tokens too."""
 
     form = UserChangeForm
     add_form = UserCreationForm
@@ -79,7 +80,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     ordering = ("email",)
     autocomplete_fields = ("groups",)
     filter_horizontal = ("user_permissions",)
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("is_active", "last_login", "date_joined")
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),

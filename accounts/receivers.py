@@ -28,6 +28,12 @@ def record_failure(
     audit.record(action=AuditAction.LOGIN_FAILED, subject=account, details={"way": _way(request)})
 
 
+def record_logout(*, user: User | None, request: HttpRequest | None = None, **_signal: object) -> None:
+    """Write into the trail that somebody has ended their session."""
+    if user is not None:
+        audit.record(action=AuditAction.TOKEN_REVOKED, actor=user, details={"way": _way(request)})
+
+
 def _way(request: HttpRequest | Request | None) -> str:
     """Say what was asked for: tokens by the API, a session by a page, or nothing by a request."""
     if request is None:

@@ -103,7 +103,9 @@ def revoke(*, refresh: str) -> None:
     family = families.filter(**_family_of(given)).first()
     if family is not None:
         _end(family)
-        audit.record(action=AuditAction.TOKEN_REVOKED, actor=family.user, details={"family": str(family.pk)})
+        audit.record(
+            action=AuditAction.TOKEN_REVOKED, actor=family.user, details={"way": "token", "family": str(family.pk)}
+        )
 
 
 def revoke_all(*, user: User) -> int:
