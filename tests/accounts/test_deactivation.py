@@ -17,6 +17,7 @@ pytestmark = pytest.mark.django_db
 
 ME = "/api/v1/auth/me"
 REFRESH = "/api/v1/auth/token/refresh"
+SUBMITTED = {"_form_submitted": "True"}
 
 
 @pytest.fixture
@@ -192,7 +193,7 @@ def test_a_superuser_closes_and_opens_an_account_on_its_page(admin: Client, supe
         asked = admin.get(page(user, what))
         assert asked.status_code == 200
         assert User.objects.get(pk=user.pk).is_active is not is_active
-        answer = admin.post(page(user, what), {"form_submitted": "on"})
+        answer = admin.post(page(user, what), SUBMITTED)
         assert (answer.status_code, answer.headers["HX-Refresh"]) == (200, "true")
         assert User.objects.get(pk=user.pk).is_active is is_active
     assert given.works() == NONE
@@ -206,7 +207,7 @@ def test_ones_own_page_offers_neither(admin: Client, superuser: User) -> None:
     content = admin.get(page(superuser)).content.decode()
     assert "/deactivate" not in content
     assert "/reactivate" not in content
-    admin.post(page(superuser, "deactivate"), {"form_submitted": "on"})
+    admin.post(page(superuser, "deactivate"), SUBMITTED)
     assert User.objects.get(pk=superuser.pk).is_active
 
 
@@ -218,7 +219,7 @@ def test_other_staff_may_not(user: User) -> None:
     client.force_login(staff)
     content = client.get(page(target)).content.decode()
     assert "/deactivate" not in content
-    assert client.post(page(target, "deactivate"), {"form_submitted": "on"}).status_code == 403
+    assert client.post(page(target, "deactivate"), SUBMITTED).status_code == 403
     assert User.objects.get(pk=target.pk).is_active
     assert trail() == []
 
@@ -235,6 +236,6 @@ def test_the_form_closes_and_opens_nothing(admin: Client, user: User) -> None:
 
 def test_an_account_that_is_not_there(admin: Client) -> None:
     gone = User(email="gone@example.org")
-    assert admin.post(page(gone, "deactivate"), {"form_submitted": "on"}).status_code == 404
+    assert admin.post(page(gone, "deactivate"), SUBMITTED).status_code == 404
     assert trail() == []
     assert TokenFamily.objects.count() == 0
