@@ -99,6 +99,19 @@ def confirm_reset(*, token: str, password: str) -> None:
     audit.record(action=AuditAction.PASSWORD_CHANGED, actor=user, subject=user, details={"way": "reset"})
 
 
+@transaction.atomic
+def assign(*, user: User, password: str | None) -> User:
+    """Set the password of somebody else, or none: no password opens the account then. Ends sessions and tokens.
+
+    Gives the account as it is then. The caller has looked at who may do so and at the password, and tells the trail
+    who it was.
+    """
+    locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    _write(locked, password)
+    audit.record(action=AuditAction.PASSWORD_CHANGED, subject=locked, details={"way": "assigned"})
+    return locked
+
+
 def check_new(*, password: str, user: User, field: str) -> None:
     """Raise ValidationError, under the name of `field`, unless the password is good enough for `user`."""
     try:
@@ -110,6 +123,10 @@ def check_new(*, password: str, user: User, field: str) -> None:
 def _replace(user: User, password: str, *, field: str) -> None:
     """Set the password of a user whose row is locked, and end what was given out before."""
     check_new(password=password, user=user, field=field)
+    _write(user, password)
+
+
+def _write(user: User, password: str | None) -> None:
     user.set_password(password)
     user.token_generation += 1
     user.full_clean()

@@ -4,7 +4,7 @@ from typing import Any
 
 import factories
 import pytest
-from concurrency import in_a_thread
+from concurrency import in_a_thread, wait_until_blocked
 from django.contrib.auth.models import Permission
 from django.test import Client
 from rest_framework.test import APIClient
@@ -17,6 +17,7 @@ pytestmark = pytest.mark.django_db
 
 ME = "/api/v1/auth/me"
 REFRESH = "/api/v1/auth/token/refresh"
+NEW = "another long passphrase"
 SUBMITTED = {"_form_submitted": "True"}
 
 
@@ -239,3 +240,47 @@ def test_an_account_that_is_not_there(admin: Client) -> None:
     assert admin.post(page(gone, "deactivate"), SUBMITTED).status_code == 404
     assert trail() == []
     assert TokenFamily.objects.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("own", [True, False])
+def test_a_form_of_the_admin_does_not_open_an_account_that_is_closed_meanwhile(
+    superuser: User, user: User, own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is being closed changes the password again and again; whoever helps saves the form."""
+    set_password = User.set_password
+    closing = []
+
+    def while_somebody_closes_it(changed: User, password: str | None) -> None:
+        if not closing:
+            closing.append(in_a_thread(users.deactivate, user=user, actor=superuser))
+            wait_until_blocked()
+        set_password(changed, password)
+
+    client = Client()
+    client.force_login(user if own else superuser)
+    monkeypatch.setattr(User, "set_password", while_somebody_closes_it)
+    if own:
+        address, form = "/admin/password_change/", {"old_password": factories.PASSWORD}
+        form |= {"new_password1": NEW, "new_password2": NEW}
+    else:
+        address, form = page(user, "password"), {"usable_password": "true", "password1": NEW, "password2": NEW}
+    assert client.post(address, form).status_code == 302
+    assert closing[0].exception(30) is None
+    user.refresh_from_db()
+    assert (user.is_active, user.check_password(NEW)) == (False, True)
+    assert user.token_generation == (1 if own else 2)
+
+
+def test_the_form_writes_what_was_changed_alone(admin: Client, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = User.save
+
+    def after_somebody_closed_it(changed: User, *arguments: Any, **options: Any) -> None:
+        User.objects.filter(pk=user.pk).update(is_active=False, token_generation=1)
+        save(changed, *arguments, **options)
+
+    monkeypatch.setattr(User, "save", after_somebody_closed_it)
+    form = {"email": user.email, "name": "Grace", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    assert admin.post(page(user), form).status_code == 302
+    user = User.objects.get(pk=user.pk)
+    assert (user.name, user.is_active, user.token_generation) == ("Grace", False, 1)

@@ -165,6 +165,22 @@ def test_a_password_that_a_superuser_sets_ends_them_too(user: User, admin_client
     assert password_of(user) == NEW
     assert session.get("/admin/").status_code == 302
     assert get_me(pair.access) == 401
+    assert ("password.changed", "assigned") in trail()
+    assert AuditEvent.objects.get(action="password.changed").subject_id == str(user.pk)
+
+
+def test_a_superuser_takes_a_password_away(user: User, admin_client: Client) -> None:
+    pair = tokens.begin(user=user)
+    form = {"usable_password": "false", "unset-password": "1"}
+    assert admin_client.post(f"/admin/accounts/user/{user.pk}/password/", form).status_code == 302
+    assert not User.objects.get(pk=user.pk).has_usable_password()
+    assert get_me(pair.access) == 401
+
+
+def test_a_superuser_who_sets_their_own_stays(admin_client: Client, admin_user: User) -> None:
+    form = {"usable_password": "true", "password1": NEW, "password2": NEW}
+    assert admin_client.post(f"/admin/accounts/user/{admin_user.pk}/password/", form).status_code == 302
+    assert admin_client.get("/admin/").status_code == 200
 
 
 def test_a_reset_sets_a_new_password_once_and_ends_everything(user: User, settings: Settings) -> None:
