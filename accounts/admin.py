@@ -7,8 +7,9 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.admin import ModelAdmin, TabularInline
@@ -16,8 +17,10 @@ from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
+from accounts.admin_activation import ActivationActions
 from accounts.models import Library, Membership, Role, User
 from accounts.roles import Permission
+from accounts.services import passwords
 
 STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -26,6 +29,22 @@ for token in (BlacklistedToken, OutstandingToken):
     admin.site.unregister(token)
 # wears the old look
 admin.site.unregister(Group)
+
+_theme_password_change = admin.site.password_change
+
+
+def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    """Show the theme's page. Its form writes the whole account: read here, so that one that is closed stays closed."""
+    if request.method == "POST":
+        # until the end of the transaction that each change of the admin runs in
+        user = User.objects.select_for_update(no_key=True).filter(pk=request.user.pk, is_active=True).first()
+        if user is None:
+            raise PermissionDenied
+        request.user = user
+    return _theme_password_change(request, extra_context)
+
+
+admin.site.password_change = change_own_password
 
 
 class MembershipInline(TabularInline):
@@ -66,20 +85,31 @@ def _may_manage_members(request: HttpRequest, obj: Model | None) -> bool:
     return isinstance(obj, Library) and libraries.filter(pk=obj.pk).exists()
 
 
+class PasswordForm(AdminPasswordChangeForm):
+    """The password of somebody else."""
+
+    def save(self, commit: bool = True) -> User:
+        """Set it, or none."""
+        password = self.cleaned_data["password1"] if self.cleaned_data["set_usable_password"] else None
+        # whoever sets their own goes on with the session that they are in
+        self.user = passwords.assign(user=self.user, password=password)
+        return self.user
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
-    """People who log in with an e-mail address."""
+class UserAdmin(ActivationActions, DjangoUserAdmin, ModelAdmin):
+    """People who log in with an e-mail address. Whether an account opens anything is no field: that ends tokens too."""
 
     form = UserChangeForm
     add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
+    change_password_form = PasswordForm
     list_display = ("email", "name", "is_active", "is_staff", "is_superuser", "last_login", "date_joined")
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_fields = ("email", "name")
     ordering = ("email",)
     autocomplete_fields = ("groups",)
     filter_horizontal = ("user_permissions",)
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("is_active", "last_login", "date_joined")
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
@@ -95,6 +125,14 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Leave it to superusers who is staff and what staff may do."""
         return self.readonly_fields if request.user.is_superuser else (*self.readonly_fields, *STAFF_FIELDS)
+
+    def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm, change: bool) -> None:
+        """Write what was changed alone: an account that was closed since it was read stays closed."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        columns = {field.name for field in User._meta.concrete_fields}
+        obj.save(update_fields=[name for name in form.changed_data if name in columns])
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Let nobody change those who may do more, their passwords above all."""

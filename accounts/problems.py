@@ -40,3 +40,9 @@ class ConflictError(DomainError):
     """The thing is in a state in which this cannot be done."""
 
     code = "conflict"
+
+
+class NotAuthenticatedError(DomainError):
+    """Whoever asks has not shown who they are, or not well enough."""
+
+    code = "not_authenticated"

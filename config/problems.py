@@ -20,7 +20,7 @@ from rest_framework.settings import api_settings
 from rest_framework_simplejwt.exceptions import TokenError
 
 from accounts.api.problems import MEDIA_TYPE
-from accounts.problems import ConflictError, DomainError, NotFoundError, NotPermittedError
+from accounts.problems import ConflictError, DomainError, NotAuthenticatedError, NotFoundError, NotPermittedError
 from photos.problems import RefusedFileError
 from processing.failures import Fault, classify
 
@@ -37,6 +37,7 @@ STATUS_BY_CODE = {
 }
 STATUS_BY_ERROR = {
     RefusedFileError: HTTPStatus.BAD_REQUEST,
+    NotAuthenticatedError: HTTPStatus.UNAUTHORIZED,
     NotPermittedError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
@@ -157,7 +158,7 @@ def _model_errors(error: ValidationError) -> Iterator[dict[str, str]]:
 
 
 def _headers(error: Exception) -> dict[str, str]:
-    if isinstance(error, TokenError):
+    if isinstance(error, TokenError | NotAuthenticatedError):
         return {"WWW-Authenticate": 'Bearer realm="api"'}
     headers = {}
     if getattr(error, "auth_header", None):

@@ -5,9 +5,13 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from accounts.pages import InvitationPage, PasswordResetPage
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("config.health_urls")),
+    path("invitation", InvitationPage.as_view(), name="invitation"),
+    path("password-reset", PasswordResetPage.as_view(), name="password-reset"),
     path("admin/", admin.site.urls),
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("gallery.api.urls")),

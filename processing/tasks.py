@@ -7,7 +7,7 @@ message says, so every task takes whatever keywords a newer sender may add.
 from celery import Task
 from django.conf import settings
 
-from accounts.services import audit
+from accounts.services import audit, tokens
 from processing import sweeps
 from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
@@ -92,6 +92,13 @@ def seal_audit(_self: Task, **_hint: object) -> None:
     if sweeps.begin("seal_audit", every=settings.AUDIT_SEAL_SECONDS):
         while audit.seal() == audit.SEAL_AT_ONCE:
             pass
+
+
+@maintenance_task(name="flush_tokens")
+def flush_tokens(_self: Task, **_hint: object) -> None:
+    """Delete the rows of login tokens that ran out."""
+    if sweeps.begin("flush_tokens", every=HOUR_SECONDS):
+        tokens.flush_expired()
 
 
 @maintenance_task(name="tend")

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import itertools
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +11,10 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 from PIL import Image
 from rest_framework.test import APIClient
-from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.models import Library, Role, User
+from accounts.models import Invitation, Library, Role, User
 from accounts.roles import BUILT_IN_ROLES
+from accounts.services import tokens
 from accounts.services.libraries import add_member
 from photos import storage
 from photos.models import Face, Metadata, Person, Photo, Rendition
@@ -48,10 +49,30 @@ def make_member(library: Library, role: str) -> User:
     return user
 
 
+def make_invitation(library: Library, *, token: str = "", role: str = "visitor", **values: Any) -> Invitation:
+    """Make an open invitation by a superuser, with this token or another one each time."""
+    number = next(_numbers)
+    # made by a migration, and gone after a test whose transactions were real
+    given, _ = Role.objects.get_or_create(
+        name=role, defaults={"permissions": BUILT_IN_ROLES[role], "is_built_in": True}
+    )
+    return Invitation.objects.create(
+        **{
+            "email": f"guest{number}@example.org",
+            "library": library,
+            "role": given,
+            "invited_by": values.pop("invited_by", None) or make_user(is_superuser=True),
+            "token_sha256": hashlib.sha256((token or f"token {number}").encode()).hexdigest(),
+            "expires_at": timezone.now() + timedelta(days=7),
+            **values,
+        }
+    )
+
+
 def client_of(user: User) -> APIClient:
     """Make an API client that sends an access token of the user."""
     client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {AccessToken.for_user(user)}")
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {tokens.begin(user=user).access}")
     return client
 
 

@@ -7,7 +7,8 @@ from rest_framework.views import APIView
 
 from accounts.api.permissions import IsPerson
 from accounts.api.problems import problems
-from accounts.api.serializers import OwnAccountSerializer
+from accounts.api.serializers import OwnAccountSerializer, OwnNameSerializer
+from accounts.services import users
 
 
 class OwnAccountView(APIView):
@@ -24,3 +25,16 @@ class OwnAccountView(APIView):
     def get(self, request: Request) -> Response:
         """Give the account that the credentials belong to."""
         return Response(OwnAccountSerializer(request.user).data)
+
+    @extend_schema(
+        operation_id="auth_me_change",
+        summary="Change your own name",
+        tags=["auth"],
+        request=OwnNameSerializer,
+        responses={200: OwnAccountSerializer, **problems(400, 403)},
+    )
+    def patch(self, request: Request) -> Response:
+        """Give the account as it is then."""
+        given = OwnNameSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        return Response(OwnAccountSerializer(users.rename(user=request.user, **given.validated_data)).data)

@@ -2,8 +2,25 @@
 
 from rest_framework import serializers
 
-from accounts.models import AuditEvent, Library, User
-from accounts.roles import Permission
+from accounts.models import AuditEvent, Invitation, Library, Membership, User
+from accounts.roles import BuiltInRole, Permission
+
+# hashing takes time by its length
+PASSWORD_MAX_LENGTH = 1024
+
+
+class PasswordField(serializers.CharField):
+    """A password as it was typed, blanks at its ends too."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(trim_whitespace=False, style={"input_type": "password"}, **options)
+
+
+class CredentialsSerializer(serializers.Serializer):
+    """Input: what somebody logs in with."""
+
+    email = serializers.CharField()
+    password = PasswordField()
 
 
 class AuditEventSerializer(serializers.ModelSerializer):
@@ -47,6 +64,81 @@ class OwnAccountSerializer(serializers.ModelSerializer):
     class Meta:
         model = User
         fields = ("id", "email", "name", "is_staff", "is_superuser", "date_joined")
+        read_only_fields = fields
+
+
+class OwnNameSerializer(serializers.ModelSerializer):
+    """Input: what somebody wants to be called."""
+
+    name = serializers.CharField(max_length=150, allow_blank=True)
+
+    class Meta:
+        model = User
+        fields = ("name",)
+
+
+class PasswordChangeSerializer(serializers.Serializer):
+    """Input: the password that is, and the one that shall be."""
+
+    old_password = PasswordField()
+    new_password = PasswordField(max_length=PASSWORD_MAX_LENGTH)
+
+
+class PasswordResetSerializer(serializers.Serializer):
+    """Input: the address of an account whose password was forgotten."""
+
+    email = serializers.EmailField(max_length=254)
+
+
+class PasswordResetConfirmSerializer(serializers.Serializer):
+    """Input: a token from a mail, and a new password."""
+
+    token = serializers.CharField()
+    password = PasswordField(max_length=PASSWORD_MAX_LENGTH)
+
+
+class InviteSerializer(serializers.Serializer):
+    """Input: whom to invite, and as what."""
+
+    email = serializers.EmailField(max_length=254)
+    role = serializers.CharField(max_length=64, default=BuiltInRole.VISITOR.value, help_text="Name of a role.")
+
+
+class InvitationSerializer(serializers.ModelSerializer):
+    """Output: an invitation. Its token is in the mail alone."""
+
+    role = serializers.CharField(source="role.name")
+    invited_by = serializers.CharField(source="invited_by.email", help_text="Address of whoever invited.")
+
+    class Meta:
+        model = Invitation
+        fields = ("id", "email", "role", "invited_by", "created_at", "expires_at")
+        read_only_fields = fields
+
+
+class SentInvitationSerializer(serializers.Serializer):
+    """Output: an invitation, and what came of its mail."""
+
+    invitation = InvitationSerializer()
+    mail_sent = serializers.BooleanField(help_text="Whether the mail server has taken the mail by now.")
+
+
+class AcceptInvitationSerializer(serializers.Serializer):
+    """Input: a token from a mail; for a new account its name and password, too."""
+
+    token = serializers.CharField()
+    name = serializers.CharField(max_length=150, default="", allow_blank=True)
+    password = PasswordField(max_length=PASSWORD_MAX_LENGTH, default="", allow_blank=True)
+
+
+class AcceptedInvitationSerializer(serializers.ModelSerializer):
+    """Output: what was joined."""
+
+    role = serializers.CharField(source="role.name")
+
+    class Meta:
+        model = Membership
+        fields = ("library", "role")
         read_only_fields = fields
 
 

@@ -1,26 +1,27 @@
-"""Logging in."""
+"""Logging in and out."""
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
-from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework_simplejwt.views import TokenObtainPairView
 
-from accounts import lockout
 from accounts.api.problems import problems
-from accounts.api.serializers import RefreshSerializer, TokenPairSerializer
+from accounts.api.serializers import CredentialsSerializer, RefreshSerializer, TokenPairSerializer
 from accounts.api.throttles import LoginThrottle
 from accounts.services import tokens
+from accounts.services.logins import log_in
 
 TAGS = ["auth"]
 
 
-class TokenView(TokenObtainPairView):
+class TokenView(generics.GenericAPIView):
     """Log in."""
 
+    authentication_classes = ()
+    permission_classes = ()
     throttle_classes = (LoginThrottle,)
     throttle_scope = "token"
+    serializer_class = CredentialsSerializer
 
     @extend_schema(
         operation_id="auth_token",
@@ -32,13 +33,8 @@ class TokenView(TokenObtainPairView):
     def post(self, request: Request) -> Response:
         """Give an access token, to be sent as `Authorization: Bearer`, and a refresh token."""
         given = self.get_serializer(data=request.data)
-        try:
-            given.is_valid(raise_exception=True)
-        except AuthenticationFailed:
-            lockout.refuse_if_locked(request)
-            raise
-        lockout.forgive(request, user=given.user)
-        return Response(given.validated_data)
+        given.is_valid(raise_exception=True)
+        return Response(TokenPairSerializer(log_in(request=request, **given.validated_data)).data)
 
 
 class TokenRefreshView(generics.GenericAPIView):
@@ -51,6 +47,8 @@ class TokenRefreshView(generics.GenericAPIView):
     @extend_schema(
         operation_id="auth_token_refresh",
         summary="Change a refresh token for a new pair",
+        description="A refresh token works once. Used again, by whomever, it ends every token of the login that it "
+        "comes from, also if both requests are one client's: refresh one at a time.",
         tags=TAGS,
         auth=[],
         responses={200: TokenPairSerializer, **problems(400)},
@@ -61,3 +59,27 @@ class TokenRefreshView(generics.GenericAPIView):
         given.is_valid(raise_exception=True)
         pair = tokens.rotate(refresh=given.validated_data["refresh"])
         return Response(TokenPairSerializer(pair).data)
+
+
+class TokenRevokeView(generics.GenericAPIView):
+    """Log out."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    serializer_class = RefreshSerializer
+
+    @extend_schema(
+        operation_id="auth_token_revoke",
+        summary="Log out",
+        description="Ends every token of the login that the refresh token comes from, access tokens too, at once. May "
+        "be repeated.",
+        tags=TAGS,
+        auth=[],
+        responses={204: OpenApiResponse(description="They are worth nothing any more."), **problems(400)},
+    )
+    def post(self, request: Request) -> Response:
+        """End the login."""
+        given = self.get_serializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        tokens.revoke(refresh=given.validated_data["refresh"])
+        return Response(status=204)

@@ -24,6 +24,7 @@ class AuditAction(models.TextChoices):
     TOKEN_REVOKED = "token.revoked", _("logged out")
     PASSWORD_CHANGED = "password.changed", _("changed the password")
     USER_INVITED = "user.invited", _("invited somebody")
+    INVITATION_REVOKED = "invitation.revoked", _("revoked an invitation")
     USER_JOINED = "user.joined", _("accepted an invitation")
     USER_DEACTIVATED = "user.deactivated", _("deactivated an account")
     USER_REACTIVATED = "user.reactivated", _("reactivated an account")

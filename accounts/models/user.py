@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
@@ -49,6 +50,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField(_("may enter the admin"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
     date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
+    # raised to end whatever was given out before: tokens, sessions and links that set a new password
+    token_generation = models.PositiveIntegerField(default=0, db_default=0, editable=False)
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -79,6 +82,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def runs_installation(self) -> bool:
         """Whether this is somebody who may do everything, in person: no key opens the installation itself."""
         return self.is_active and self.is_superuser and self.acting_key is None
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Bind sessions to the generation of tokens beside the password: reactivating an account revives none."""
+        value = f"{self.password}:{self.token_generation}"
+        return salted_hmac("accounts.models.User.session", value, secret=secret, algorithm="sha256").hexdigest()
 
     def clean(self) -> None:
         """Write the address in lower case, as it is kept."""

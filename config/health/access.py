@@ -4,8 +4,8 @@ from django.contrib.auth import get_user
 from django.db import DatabaseError
 from django.http import HttpRequest
 from rest_framework.exceptions import APIException
-from rest_framework_simplejwt.authentication import JWTAuthentication
 
+from accounts.api.bearer import TokenAuthentication
 from accounts.internal_token import carries_internal_token
 from accounts.models import User
 
@@ -24,7 +24,7 @@ def is_insider(request: HttpRequest) -> bool:
 def _token_user(request: HttpRequest) -> User | None:
     """Give the user of the request's token; none for a token that is missing, wrong or expired."""
     try:
-        found = JWTAuthentication().authenticate(request)
+        found = TokenAuthentication().authenticate(request)
     except APIException:
         return None
     return None if found is None else found[0]

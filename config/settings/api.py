@@ -22,7 +22,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         # first: a key that is sent is never overlooked for something else
         "accounts.api.authentication.ApiKeyAuthentication",
-        "rest_framework_simplejwt.authentication.JWTAuthentication",
+        "accounts.api.bearer.TokenAuthentication",
         # somebody who is logged in to the admin may try the API in its documentation
         "rest_framework.authentication.SessionAuthentication",
     ],

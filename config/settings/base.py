@@ -14,6 +14,7 @@ from config.settings.darkroom import *
 from config.settings.environment import BASE_DIR, VAR_DIR, env
 from config.settings.lockout import *
 from config.settings.logs import *
+from config.settings.mail import *
 from config.settings.queue import *
 from config.settings.security import *
 from config.settings.storage import *
@@ -161,6 +162,11 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+# a token that sets a new password, sent by mail; seconds
+PASSWORD_RESET_TIMEOUT = 3600
+# an invitation into a library
+INVITATION_DAYS = env.int("INVITATION_DAYS", default=7)
 
 # proxies that are believed when they say whose request it is (X-Forwarded-For): addresses or networks, with commas. Not
 # named, every client has the address of the proxy; a network too wide, and each gives itself the address that it likes

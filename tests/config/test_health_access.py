@@ -7,9 +7,9 @@ import pytest
 from django.db import connections
 from django.test import Client
 from pytest_django import Settings
-from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.models import User
+from accounts.services import tokens
 from config.health import checks
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store")]
@@ -31,7 +31,7 @@ def with_session(user: User) -> Client:
 
 
 def with_token(user: User) -> Client:
-    return Client(headers={"Authorization": f"Bearer {AccessToken.for_user(user)}"})
+    return Client(headers={"Authorization": f"Bearer {tokens.begin(user=user).access}"})
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -81,3 +81,23 @@ def test_a_relative_var_dir_starts_at_the_repository(tmp_path: Path) -> None:
         str(tmp_path / "var"),
         str(tmp_path / "var" / "models"),
     ]
+
+
+MAIL = ("EMAIL_BACKEND", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_HOST_USER", "EMAIL_USE_TLS", "EMAIL_USE_SSL", "PUBLIC_URL")
+
+
+def test_mail_is_printed_unless_a_server_is_named(tmp_path: Path) -> None:
+    values = load_local(tmp_path, {}, *MAIL)
+
+    console = "django.core.mail.backends.console.EmailBackend"
+    assert values == [console, "localhost", 25, "", False, False, "http://localhost:8000"]
+
+
+def test_a_mail_server_is_named_by_an_address(tmp_path: Path) -> None:
+    given = {"EMAIL_URL": "smtp+tls://ada:a%2Fsecret@mail.example.org:587", "PUBLIC_URL": "https://photos.example.org/"}
+
+    values = load_local(tmp_path, given, *MAIL, "EMAIL_HOST_PASSWORD", "EMAIL_TIMEOUT")
+
+    smtp = "django.core.mail.backends.smtp.EmailBackend"
+    expected = [smtp, "mail.example.org", 587, "ada", True, False, "https://photos.example.org", "a/secret", 5]
+    assert values == expected

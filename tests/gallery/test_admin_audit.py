@@ -26,7 +26,7 @@ def test_the_trail_names_people_and_libraries_while_they_are_there(admin_client:
             action=AuditAction.MEMBER_ADDED, actor=user, library_id=library.pk, subject=user, details={"role": "editor"}
         )
     audit.seal()
-    event = AuditEvent.objects.get()
+    event = AuditEvent.objects.get(action=AuditAction.MEMBER_ADDED)
     listed = admin_client.get(TRAIL).content.decode()
     shown = admin_client.get(f"{TRAIL}{event.pk}/change/").content.decode()
     for page in (listed, shown):

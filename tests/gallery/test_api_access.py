@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import get_resolver
 from rest_framework.test import APIClient
 
-from accounts.models import ApiKey, AuditAction, AuditEvent, Library, Membership, User
+from accounts.models import ApiKey, AuditAction, AuditEvent, Invitation, Library, Membership, User
 from accounts.roles import Permission
 from accounts.services import api_keys, audit
 from accounts.services.libraries import add_member
@@ -31,9 +31,13 @@ class World:
         self.person: Person = factories.make_person(self.library)
         owner = factories.make_member(self.library, "admin")
         self.key: ApiKey = api_keys.create(owner=owner, name="camera", scopes=["photos.view"]).key
+        self.invitation: Invitation = factories.make_invitation(self.library)
         self.face: Face = factories.make_face(self.photo, person=self.person, chip=b"chip")
         audit.record(action=AuditAction.MEMBER_ADDED, library_id=self.library.pk)
         self.event = AuditEvent.objects.get(library_id=self.library.pk)
+
+    def rows(self) -> tuple[Any, ...]:
+        return (self.library, self.photo, self.person, self.run, self.event, self.invitation, self.key)
 
     def client(self, who: str) -> Client:
         if who == "anonymous":
@@ -72,6 +76,8 @@ ADMINISTRATION: dict[str, Callable[[Client, World], Any]] = {
     "admin/workers": lambda c, w: c.get("/api/v1/admin/workers"),
 }
 
+NEW_PASSWORD = {"old_password": factories.PASSWORD, "new_password": "another long passphrase"}
+
 # status by who knocks, in the order of WHO
 MATRIX: dict[str, tuple[Callable[[Client, World], Any], tuple[int, ...]]] = {
     "auth/me": (lambda c, w: c.get("/api/v1/auth/me"), (401, 401, 200, 200, 200, 200, 200)),
@@ -84,6 +90,24 @@ MATRIX: dict[str, tuple[Callable[[Client, World], Any], tuple[int, ...]]] = {
     # somebody else's, whoever asks
     "keys/{id}": (lambda c, w: c.get(f"/api/v1/keys/{w.key.pk}"), (401, 401, 404, 404, 404, 404, 404)),
     "keys/{id}, DELETE": (lambda c, w: c.delete(f"/api/v1/keys/{w.key.pk}"), (401, 401, 404, 404, 404, 404, 404)),
+    "auth/me, PATCH": (lambda c, w: c.patch("/api/v1/auth/me", {"name": "Me"}), (401, 401, 200, 200, 200, 200, 200)),
+    "auth/password/change": (
+        lambda c, w: c.post("/api/v1/auth/password/change", NEW_PASSWORD),
+        (401, 401, 200, 200, 200, 200, 200),
+    ),
+    "libraries/{id}/invitations": (
+        lambda c, w: c.get(f"/api/v1/libraries/{w.library.pk}/invitations"),
+        (401, 401, 404, 403, 403, 200, 200),
+    ),
+    "libraries/{id}/invitations, POST": (
+        lambda c, w: c.post(f"/api/v1/libraries/{w.library.pk}/invitations", {"email": "new@example.org"}),
+        (401, 401, 404, 403, 403, 201, 201),
+    ),
+    "invitations/{id}, DELETE": (
+        lambda c, w: c.delete(f"/api/v1/invitations/{w.invitation.pk}"),
+        # whoever does not manage the members sees no invitation
+        (401, 401, 404, 404, 404, 204, 204),
+    ),
     "libraries": (lambda c, w: c.get("/api/v1/libraries"), (401, 401, 200, 200, 200, 200, 200)),
     "libraries/{id}": (
         lambda c, w: c.get(f"/api/v1/libraries/{w.library.pk}"),
@@ -151,8 +175,7 @@ def test_everybody_gets_what_the_role_allows(operation: str) -> None:
             assert response["Content-Type"] == "application/problem+json"
         elif response.content and "results" in response.json():
             seen = {row["id"] for row in response.json()["results"]}
-            rows = (world.library, world.photo, world.person, world.run, world.event, world.key)
-            mine = {str(row.pk) for row in rows}
+            mine = {str(row.pk) for row in world.rows()}
             # the key is another's
             assert bool(seen & mine) == (who != "stranger" and operation != "keys")
 
@@ -197,7 +220,10 @@ def test_a_key_that_opens_something_else_opens_nothing(operation: str, key: str)
 
 def test_the_matrix_knows_every_operation() -> None:
     """A new address below /api/v1 has to be put into the matrix, or named here as open to everybody."""
-    open_to_all = {"auth/token", "auth/token/refresh", "health"}
+    open_to_all = {
+        "auth/token", "auth/token/refresh", "auth/token/revoke", "auth/password/reset", "auth/password/reset/confirm",
+        "auth/invitations/accept", "health",
+    }  # fmt: skip
     names = set()
     for route in get_resolver().reverse_dict.values():
         for pattern, _parameters in route[0]:

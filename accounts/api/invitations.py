@@ -1,0 +1,123 @@
+"""Inviting people into a library, and accepting."""
+
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import generics
+from rest_framework.mixins import ListModelMixin
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.api.problems import problems
+from accounts.api.serializers import (
+    AcceptedInvitationSerializer,
+    AcceptInvitationSerializer,
+    InvitationSerializer,
+    InviteSerializer,
+    SentInvitationSerializer,
+)
+from accounts.api.throttles import LoginThrottle
+from accounts.models import Invitation, Library
+from accounts.problems import NotPermittedError
+from accounts.roles import Permission
+from accounts.services import invitations
+
+TAGS = ["members"]
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="List the invitations into a library that were not answered",
+        description="Newest first, those that have run out too.",
+        tags=TAGS,
+        responses={200: InvitationSerializer(many=True), **problems(400, 403, 404)},
+    ),
+)
+class LibraryInvitationViewSet(ListModelMixin, GenericViewSet):
+    """Invitations into one library, for those who manage its members."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = InvitationSerializer
+    queryset = Invitation.objects.none()
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        """Give what was not answered yet; raises NotPermittedError for a library whose members others manage."""
+        library = self._library()
+        if not Library.objects.permitting(self.request.user, Permission.MANAGE_MEMBERS).filter(pk=library.pk).exists():
+            needed = Permission.MANAGE_MEMBERS.value
+            raise NotPermittedError(f"This needs the permission {needed} in the library.", permission=needed)
+        rows = Invitation.objects.manageable_by(self.request.user).unanswered().filter(library=library)
+        return rows.select_related("role", "invited_by")
+
+    @extend_schema(
+        summary="Invite somebody into a library",
+        description="Sends a mail with a token that works once. An earlier invitation of this address that was not "
+        "answered is replaced. Nobody gives a role that may do more than they may themselves. `mail_sent` says whether "
+        "the mail server has taken the mail; if not, invite once more.",
+        tags=TAGS,
+        request=InviteSerializer,
+        responses={201: SentInvitationSerializer, **problems(400, 403, 404, 409)},
+    )
+    def create(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
+        """Give the invitation, without its token: that is in the mail alone."""
+        library = self._library()
+        given = InviteSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        sent = invitations.invite(actor=request.user, library=library, **given.validated_data)
+        return Response(SentInvitationSerializer(sent).data, status=201)
+
+    def _library(self) -> Library:
+        return get_object_or_404(Library.objects.visible_to(self.request.user), pk=self.kwargs["pk"])
+
+
+class InvitationViewSet(GenericViewSet):
+    """Invitations into the libraries whose members the caller manages."""
+
+    permission_classes = (IsAuthenticated,)
+    serializer_class = InvitationSerializer
+    lookup_value_converter = "uuid"
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        """Give what the caller may see."""
+        return Invitation.objects.manageable_by(self.request.user)
+
+    @extend_schema(
+        summary="Take an invitation back",
+        description="May be repeated. One that was accepted is a 409.",
+        tags=TAGS,
+        responses={204: OpenApiResponse(description="It is worth nothing any more."), **problems(404, 409)},
+    )
+    def destroy(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
+        """Revoke it."""
+        invitations.revoke(actor=request.user, invitation=self.get_object())
+        return Response(status=204)
+
+
+class AcceptInvitationView(generics.GenericAPIView):
+    """Join a library."""
+
+    # those who have no account yet, and those who are logged in
+    permission_classes = (AllowAny,)
+    throttle_classes = (LoginThrottle,)
+    throttle_scope = "token"
+    serializer_class = AcceptInvitationSerializer
+
+    @extend_schema(
+        operation_id="auth_invitations_accept",
+        summary="Accept an invitation",
+        description="Makes an account of the invited address, with `name` and `password`; log in with it then. Whoever "
+        "has that account already (409, `account_exists`) logs in and sends the token alone. A token that is wrong, "
+        "was used, revoked or replaced, or has run out is a 400, `invitation_not_valid`.",
+        tags=["auth"],
+        responses={200: AcceptedInvitationSerializer, **problems(400, 403, 409, 429)},
+    )
+    def post(self, request: Request) -> Response:
+        """Give the library that was joined, and the role."""
+        given = self.get_serializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        membership = invitations.accept(user=request.user, **given.validated_data)
+        return Response(AcceptedInvitationSerializer(membership).data)

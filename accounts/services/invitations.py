@@ -1,0 +1,201 @@
+"""Invitations into a library, by mail: made by those who manage its members, accepted once."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts import mail
+from accounts.models import AuditAction, Invitation, Library, Membership, Role, User
+from accounts.problems import ConflictError, DomainError, InvalidValueError, NotPermittedError
+from accounts.roles import BuiltInRole, Permission
+from accounts.services import audit
+from accounts.services.passwords import check_new
+
+SUBJECT = "An invitation to a photo library"
+TEXT = """\
+{inviter} invites you to the photo library "{library}" at {address}.
+
+Accept here:
+
+    {address}/invitation#{token}
+
+or give this code to the program that you use:
+
+    {token}
+
+It works once, until {expires:%d %B %Y, %H:%M} UTC. If you know nothing of this, there is nothing to do.
+"""
+_TOKEN_BYTES = 32
+
+
+class InvitationNotValidError(DomainError):
+    """An invitation's token is wrong, was used, revoked or replaced, or has run out."""
+
+    code = "invitation_not_valid"
+
+    def __init__(self) -> None:
+        super().__init__("This invitation is wrong, was used, revoked or replaced, or has run out: ask for another.")
+
+
+class AccountExistsError(ConflictError):
+    """The address that was invited has an account already: whoever it belongs to logs in and accepts then."""
+
+    code = "account_exists"
+
+    def __init__(self) -> None:
+        super().__init__("This address has an account already: log in as it, and accept then.")
+
+
+@dataclass(frozen=True, slots=True)
+class SentInvitation:
+    """An invitation, and whether the mail server has taken it by now; one that was not sent is made again."""
+
+    invitation: Invitation
+    mail_sent: bool
+
+
+def invite(*, actor: User, library: Library, email: str, role: str = BuiltInRole.VISITOR) -> SentInvitation:
+    """Invite an address into a library with the role of that name, in place of an invitation that it has not answered.
+
+    Call it outside of transactions: the mail follows the commit, and a mail server that is down undoes nothing. Raises
+    NotPermittedError unless `actor` manages the library's members and may do there all that the role may,
+    InvalidValueError for a role that there is not, ConflictError for a member.
+    """
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    invitation = _create(actor=actor, library=library, email=email.lower(), role=role, token=token)
+    text = TEXT.format(
+        inviter=actor.email,
+        library=" ".join(library.name.split()),
+        address=settings.PUBLIC_URL,
+        token=token,
+        expires=invitation.expires_at,
+    )
+    return SentInvitation(invitation, mail.send_and_wait(to=invitation.email, subject=SUBJECT, text=text))
+
+
+@transaction.atomic(durable=True)
+def _create(*, actor: User, library: Library, email: str, role: str, token: str) -> Invitation:
+    # one invitation at a time into a library: two for one address do not meet in the constraint
+    library = Library.objects.select_for_update(no_key=True).get(pk=library.pk)
+    given = Role.objects.filter(name=role).first()
+    if given is None:
+        raise InvalidValueError("There is no role of this name.", field="role")
+    _require(actor, library_id=library.pk, role=given)
+    if Membership.objects.filter(library=library, user__email=email).exists():
+        raise ConflictError("Whoever has this address is a member already.")
+    replaced = Invitation.objects.unanswered().filter(library=library, email=email).update(revoked_at=Now())
+    invitation = Invitation(
+        email=email,
+        library=library,
+        role=given,
+        invited_by=actor,
+        token_sha256=_digest(token),
+        expires_at=timezone.now() + timedelta(days=settings.INVITATION_DAYS),
+    )
+    invitation.full_clean()
+    invitation.save()
+    details = {"role": given.name, "replaced": bool(replaced)}
+    audit.record(
+        action=AuditAction.USER_INVITED, actor=actor, library_id=library.pk, subject=invitation, details=details
+    )
+    return invitation
+
+
+@transaction.atomic
+def revoke(*, actor: User, invitation: Invitation) -> None:
+    """Take an invitation back. One that was taken back or has run out stays as it is.
+
+    Raises NotPermittedError unless `actor` manages the library's members, ConflictError for one that was accepted.
+    """
+    locked = Invitation.objects.select_for_update().get(pk=invitation.pk)
+    _require(actor, library_id=locked.library_id)
+    if locked.accepted_at is not None:
+        raise ConflictError("This invitation was accepted: remove the member.")
+    if locked.revoked_at is not None:
+        return
+    locked.revoked_at = Now()
+    locked.save(update_fields=["revoked_at"])
+    audit.record(action=AuditAction.INVITATION_REVOKED, actor=actor, library_id=locked.library_id, subject=locked)
+
+
+@transaction.atomic
+def accept(*, token: str, user: User | AnonymousUser, name: str = "", password: str = "") -> Membership:
+    """Join a library, once: as `user` if that is the account of the invited address, else with a new account.
+
+    `name` and `password` are those of the new account, which nobody is logged in to by this. Somebody who has become a
+    member meanwhile keeps the role. Raises InvitationNotValidError, AccountExistsError where the owner of the account
+    is not logged in, NotPermittedError for somebody else's, ValidationError for a password that is not good enough.
+    """
+    invitation = Invitation.objects.open().select_for_update().filter(token_sha256=_digest(token)).first()
+    if invitation is None or not _still_stands(invitation):
+        raise InvitationNotValidError
+    if isinstance(user, User):
+        member = _confirmed(user, invitation)
+    else:
+        member = _new_account(invitation.email, name=name, password=password)
+    invitation.accepted_at = Now()
+    invitation.save(update_fields=["accepted_at"])
+    membership, is_new = Membership.objects.get_or_create(
+        library_id=invitation.library_id, user=member, defaults={"role": invitation.role}
+    )
+    audit.record(
+        action=AuditAction.USER_JOINED,
+        actor=member,
+        library_id=invitation.library_id,
+        subject=invitation,
+        details={"role": membership.role.name, "new_account": member is not user, "was_member": not is_new},
+    )
+    return membership
+
+
+def _confirmed(user: User, invitation: Invitation) -> User:
+    if user.acting_key is not None:
+        raise NotPermittedError("An API key does not accept invitations.")
+    if user.email != invitation.email:
+        raise NotPermittedError("This invitation is for another address than that of your account.")
+    return user
+
+
+def _new_account(email: str, *, name: str, password: str) -> User:
+    if User.objects.filter(email=email).exists():
+        raise AccountExistsError
+    check_new(password=password, user=User(email=email, name=name), field="password")
+    try:
+        with transaction.atomic():
+            return User.objects.create_user(email, password, name=name)
+    except IntegrityError as error:  # by an invitation to another library, at the same moment
+        raise AccountExistsError from error
+
+
+def _still_stands(invitation: Invitation) -> bool:
+    """Tell whether whoever invited could still do so: what somebody may not do any more, nobody does in their name."""
+    try:
+        _require(invitation.invited_by, library_id=invitation.library_id, role=invitation.role)
+    except NotPermittedError:
+        return False
+    return True
+
+
+def _require(user: User, *, library_id: UUID, role: Role | None = None) -> None:
+    """Raise NotPermittedError unless `user` manages the members of a library, and may do all that `role` may."""
+    managed = Library.objects.permitting(user, Permission.MANAGE_MEMBERS).with_own_role(user)
+    library = managed.filter(pk=library_id).first()
+    if library is None:
+        needed = Permission.MANAGE_MEMBERS.value
+        raise NotPermittedError(f"This needs the permission {needed} in the library.", permission=needed)
+    missing = sorted(set(role.permissions if role else ()) - set(library.own_permissions))
+    if missing:
+        detail = f"You may not give what you do not have yourself: {', '.join(missing)}."
+        raise NotPermittedError(detail, permission=missing[0])
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

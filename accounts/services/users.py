@@ -1,0 +1,73 @@
+"""Accounts of people: their names, and whether they open anything."""
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from accounts.models import AuditAction, User
+from accounts.problems import ConflictError, NotFoundError, NotPermittedError
+from accounts.services import audit, tokens
+
+
+@transaction.atomic
+def rename(*, user: User, name: str) -> User:
+    """Change what somebody is called, by themselves; gives the account as it is now."""
+    if user.acting_key is not None:
+        raise NotPermittedError("An API key does not change its owner's account.")
+    locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    locked.name = name
+    locked.full_clean()
+    locked.save(update_fields=["name"])
+    return locked
+
+
+@transaction.atomic
+def deactivate(*, user: User, actor: User) -> None:
+    """Close an account: its sessions, tokens, links and API keys are worth nothing from the commit on, for ever.
+
+    Its memberships stay, so that reactivating it gives them back. One that is closed stays as it is. Raises
+    NotPermittedError unless `actor` runs the installation, ConflictError for one's own account.
+    """
+    locked = _locked(user=user, actor=actor)
+    if locked.pk == actor.pk:
+        raise ConflictError("Nobody deactivates their own account: another superuser does.")
+    if not locked.is_active:
+        return
+    locked.is_active = False
+    locked.token_generation += 1
+    locked.full_clean()
+    locked.save(update_fields=["is_active", "token_generation"])
+    families = tokens.revoke_all(user=locked)
+    # revoked, not only closed for now: reactivating the account would bring them back
+    keys = locked.api_keys.filter(revoked_at__isnull=True).update(revoked_at=Now())
+    details = {"logins": families, "keys": keys}
+    audit.record(action=AuditAction.USER_DEACTIVATED, actor=actor, subject=locked, details=details)
+
+
+@transaction.atomic
+def reactivate(*, user: User, actor: User) -> None:
+    """Open an account again. Whoever it belongs to logs in anew. One that is open stays as it is.
+
+    Raises NotPermittedError unless `actor` runs the installation.
+    """
+    locked = _locked(user=user, actor=actor)
+    if locked.is_active:
+        return
+    locked.is_active = True
+    locked.full_clean()
+    locked.save(update_fields=["is_active"])
+    audit.record(action=AuditAction.USER_REACTIVATED, actor=actor, subject=locked)
+
+
+def _locked(*, user: User, actor: User) -> User:
+    """Lock both accounts, in the order of their keys, and give the one that is changed.
+
+    Of two superusers who deactivate each other at the same moment, the second is none any more.
+    """
+    rows = User.objects.select_for_update(no_key=True).filter(pk__in=[user.pk, actor.pk]).order_by("pk")
+    locked = {row.pk: row for row in rows}
+    acting = locked.get(actor.pk)
+    if actor.acting_key is not None or acting is None or not acting.runs_installation:
+        raise NotPermittedError("Accounts are opened and closed by superusers, in person.")
+    if user.pk not in locked:
+        raise NotFoundError("This account is gone.")
+    return locked[user.pk]

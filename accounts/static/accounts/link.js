@@ -1,0 +1,71 @@
+"use strict";
+
+// The token of the mail, which stands behind the # and is taken out of the address and of the browser's history.
+const token = decodeURIComponent(location.hash.slice(1));
+history.replaceState(null, "", location.pathname);
+
+const said = document.getElementById("said");
+const [first, withAccount] = document.querySelectorAll("form");
+
+function say(words, isWrong = false) {
+  said.textContent = words;
+  said.classList.toggle("wrong", isWrong);
+  said.hidden = false;
+}
+
+/** What a problem (RFC 9457) says, with what it says of each field. */
+function words(problem) {
+  const errors = (problem.errors || []).map((error) => error.detail);
+  return errors.length ? errors.join("\n") : problem.detail || "That did not work. Try again.";
+}
+
+async function post(address, body, access = "") {
+  const headers = { "Content-Type": "application/json" };
+  if (access) headers.Authorization = `Bearer ${access}`;
+  // no cookie: a session of the admin in this browser is not who follows the link
+  const answer = await fetch(address, { method: "POST", headers, body: JSON.stringify(body), credentials: "omit" });
+  const text = await answer.text();
+  const content = text && (answer.headers.get("Content-Type") || "").includes("json") ? JSON.parse(text) : {};
+  if (!answer.ok) throw Object.assign(new Error(words(content)), { code: content.code });
+  return content;
+}
+
+async function send(form) {
+  const values = Object.fromEntries(new FormData(form));
+  if (!form.dataset.login) return post(form.dataset.address, { token, ...values });
+  const pair = await post(form.dataset.login, values);
+  try {
+    return await post(form.dataset.address, { token }, pair.access);
+  } finally {
+    await post(form.dataset.logout, { refresh: pair.refresh });
+  }
+}
+
+async function submit(event) {
+  event.preventDefault();
+  const form = event.currentTarget;
+  const button = form.querySelector("button");
+  button.disabled = true;
+  try {
+    await send(form);
+    form.hidden = true;
+    say(form.dataset.done);
+  } catch (error) {
+    if (error.code === "account_exists" && withAccount) {
+      form.hidden = true;
+      withAccount.hidden = false;
+      said.hidden = true;
+    } else {
+      say(error.message, true);
+    }
+  } finally {
+    button.disabled = false;
+  }
+}
+
+if (token) {
+  for (const form of document.querySelectorAll("form")) form.addEventListener("submit", submit);
+  first.hidden = false;
+} else {
+  say("This link is not whole. Open it from the mail once more.", true);
+}

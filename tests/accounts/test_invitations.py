@@ -1,0 +1,429 @@
+"""Invitations by mail: who may make them, what they are worth, and that each is used once."""
+
+import hashlib
+import re
+from datetime import timedelta
+from typing import Any
+
+import factories
+import pytest
+from concurrency import in_a_thread
+from django.core import mail
+from django.db import IntegrityError
+from django.utils import timezone
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from accounts.models import ApiKey, AuditEvent, Invitation, Library, Membership, Role, User
+from accounts.problems import ConflictError, NotPermittedError
+from accounts.services import invitations
+
+pytestmark = pytest.mark.django_db
+
+ACCEPT = "/api/v1/auth/invitations/accept"
+GUEST = "guest@example.org"
+NEW = "a long passphrase"
+TOKEN = "the token of this test"
+
+
+@pytest.fixture
+def library() -> Library:
+    return factories.make_library(name="Archive")
+
+
+@pytest.fixture
+def admin(library: Library) -> User:
+    return factories.make_member(library, "admin")
+
+
+def address(library: Library) -> str:
+    return f"/api/v1/libraries/{library.pk}/invitations"
+
+
+def invite(user: User, library: Library, **body: str) -> Any:
+    return factories.client_of(user).post(address(library), {"email": GUEST, **body})
+
+
+def accept(token: str = TOKEN, *, client: APIClient | None = None, **body: str) -> Any:
+    return (client or APIClient()).post(ACCEPT, {"token": token, "name": "Guest", "password": NEW, **body})
+
+
+def mailed_token() -> str:
+    return re.search(r"#(\S+)", mail.outbox[-1].body)[1]
+
+
+def trail(library: Library) -> list[tuple[str, Any, dict[str, Any]]]:
+    rows = AuditEvent.objects.filter(library_id=library.pk).order_by("id")
+    return [(event.action, event.actor_id, event.details) for event in rows]
+
+
+def assert_nobody_joined(library: Library, *, members: int = 0) -> None:
+    assert Membership.objects.filter(library=library).count() == members
+    assert not User.objects.filter(email=GUEST).exists()
+    assert not AuditEvent.objects.filter(action="user.joined").exists()
+    assert not Invitation.objects.filter(accepted_at__isnull=False).exists()
+
+
+# making them:
+
+
+def test_a_mail_invites_a_visitor(library: Library, admin: User, settings: Settings) -> None:
+    settings.PUBLIC_URL = "https://photos.example.org"
+    response = invite(admin, library, email="Guest@Example.org")
+    assert response.status_code == 201
+    invitation = Invitation.objects.get()
+    assert response.json() == {
+        "invitation": {
+            "id": str(invitation.pk),
+            "email": GUEST,
+            "role": "visitor",
+            "invited_by": admin.email,
+            "created_at": invitation.created_at.isoformat().replace("+00:00", "Z"),
+            "expires_at": invitation.expires_at.isoformat().replace("+00:00", "Z"),
+        },
+        "mail_sent": True,
+    }
+    assert timedelta(days=6.99) < invitation.expires_at - invitation.created_at < timedelta(days=7.01)
+    assert [(one.to, one.subject) for one in mail.outbox] == [([GUEST], "An invitation to a photo library")]
+    token = mailed_token()
+    # behind a #, which no browser sends: not in a proxy's log
+    assert f"https://photos.example.org/invitation#{token}\n" in mail.outbox[0].body
+    assert f'{admin.email} invites you to the photo library "Archive"' in mail.outbox[0].body
+    # the mail alone has it
+    assert invitation.token_sha256 == hashlib.sha256(token.encode()).hexdigest()
+    assert token not in response.content.decode()
+    assert trail(library) == [("user.invited", admin.pk, {"role": "visitor", "replaced": False})]
+    assert_nobody_joined(library, members=1)
+
+
+def test_the_token_of_the_mail_is_accepted(library: Library, admin: User) -> None:
+    invite(admin, library, role="editor")
+    response = accept(mailed_token())
+    assert (response.status_code, response.json()) == (200, {"library": str(library.pk), "role": "editor"})
+    guest = User.objects.get(email=GUEST)
+    assert (guest.name, guest.check_password(NEW), guest.is_staff, guest.is_superuser) == ("Guest", True, False, False)
+    assert Membership.objects.get(user=guest).role.name == "editor"
+    assert Invitation.objects.get().accepted_at is not None
+    details = {"role": "editor", "new_account": True, "was_member": False}
+    assert trail(library)[1:] == [("user.joined", guest.pk, details)]
+
+
+def test_a_second_invitation_replaces_the_first(library: Library, admin: User) -> None:
+    invite(admin, library, role="editor")
+    first = mailed_token()
+    assert invite(admin, library).status_code == 201
+    assert accept(first).json()["code"] == "invitation_not_valid"
+    assert_nobody_joined(library, members=1)
+    assert accept(mailed_token()).json()["role"] == "visitor"
+    assert trail(library)[1][2] == {"role": "visitor", "replaced": True}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_invitations_of_one_address_at_once_leave_one_that_is_open(library: Library) -> None:
+    admin = factories.make_member(library, "admin")
+    Role.objects.get_or_create(name="visitor", defaults={"permissions": ["photos.view"], "is_built_in": True})
+    racing = [in_a_thread(invitations.invite, actor=admin, library=library, email=GUEST) for _ in range(4)]
+    assert {one.result(30).mail_sent for one in racing} == {True}
+    assert Invitation.objects.count() == 4
+    assert Invitation.objects.open().count() == 1
+
+
+@pytest.mark.parametrize(("role", "status"), [("visitor", 201), ("editor", 403), ("admin", 403), ("curator", 403)])
+def test_nobody_gives_what_they_have_not(library: Library, role: str, status: int) -> None:
+    """Whoever manages members, and may do nothing else but look."""
+    own = ["photos.view", "people.view", "members.manage"]
+    Role.objects.create(name="curator", permissions=["photos.view", "photos.trash"])
+    membership = Membership.objects.create(
+        library=library, user=factories.make_user(), role=Role.objects.create(name="host", permissions=own)
+    )
+    response = invite(membership.user, library, role=role)
+    assert response.status_code == status
+    assert Invitation.objects.count() == len(mail.outbox) == (status == 201)
+    if status == 403:
+        missing = {"editor": "originals.download", "admin": "audit.view", "curator": "photos.trash"}[role]
+        assert (response.json()["code"], response.json()["permission"]) == ("permission_denied", missing)
+        assert trail(library) == []
+
+
+def test_a_key_gives_no_more_than_its_scopes(library: Library, admin: User) -> None:
+    scopes = ["members.manage", "photos.view", "people.view"]
+    admin.acting_key = ApiKey.objects.create(
+        owner=admin, name="k", prefix="k", secret_sha256="0" * 64, scopes=scopes, library=library
+    )
+    with pytest.raises(NotPermittedError):
+        invitations.invite(actor=admin, library=library, email=GUEST, role="editor")
+    assert Invitation.objects.count() == 0
+    invitations.invite(actor=admin, library=library, email=GUEST)
+    assert AuditEvent.objects.get().key_id == admin.acting_key.pk
+    # what a key has invited to is asked of its owner
+    assert accept(mailed_token()).status_code == 200
+
+
+def test_a_role_that_there_is_not(library: Library, admin: User) -> None:
+    response = invite(admin, library, role="king")
+    assert (response.status_code, [error["field"] for error in response.json()["errors"]]) == (400, ["role"])
+    assert Invitation.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "email", ["", "no address", "a@b@c.org", "x" * 250 + "@example.org", "a@example.org\nBcc: b@c.org"]
+)
+def test_an_address_that_there_is_not(library: Library, admin: User, email: str) -> None:
+    response = invite(admin, library, email=email)
+    assert (response.status_code, {error["field"] for error in response.json()["errors"]}) == (400, {"email"})
+    assert (Invitation.objects.count(), len(mail.outbox)) == (0, 0)
+
+
+def test_a_member_is_not_invited(library: Library, admin: User) -> None:
+    member = factories.make_member(library, "visitor")
+    response = invite(admin, library, email=member.email.upper(), role="admin")
+    assert (response.status_code, response.json()["code"]) == (409, "conflict")
+    assert (Invitation.objects.count(), len(mail.outbox)) == (0, 0)
+
+
+def test_whether_an_address_has_an_account_is_not_said(library: Library, admin: User) -> None:
+    known = factories.make_user()
+    answers = [invite(admin, library, email=email).json() for email in (known.email, GUEST)]
+    assert [set(one["invitation"]) for one in answers] == [set(answers[0]["invitation"])] * 2
+    assert [one["mail_sent"] for one in answers] == [True, True]
+
+
+def test_a_name_of_several_lines_stays_in_its_line(admin: User) -> None:
+    library = factories.make_library(name="Archive\n\nPay here: https://evil.example.org")
+    invitations.invite(actor=factories.make_user(is_superuser=True), library=library, email=GUEST)
+    assert '"Archive Pay here: https://evil.example.org"' in mail.outbox[0].body
+
+
+# looking at them and taking them back:
+
+
+def test_those_that_were_not_answered_are_listed(library: Library, admin: User) -> None:
+    rows = [
+        factories.make_invitation(library),
+        factories.make_invitation(library, expires_at=timezone.now() + timedelta(seconds=1)),
+    ]
+    factories.make_invitation(library, accepted_at=timezone.now())
+    factories.make_invitation(library, revoked_at=timezone.now())
+    factories.make_invitation(factories.make_library())
+    response = factories.client_of(admin).get(address(library))
+    assert response.status_code == 200
+    assert [row["id"] for row in response.json()["results"]] == [str(row.pk) for row in reversed(rows)]
+
+
+def test_a_list_costs_the_same_for_many(library: Library, admin: User, django_assert_num_queries: Any) -> None:
+    client = factories.client_of(admin)
+    for count in (1, 5):
+        for _ in range(count):
+            factories.make_invitation(library)
+        with django_assert_num_queries(4):
+            assert client.get(address(library)).status_code == 200
+
+
+def test_one_that_is_taken_back_is_worth_nothing(library: Library, admin: User) -> None:
+    invitation = factories.make_invitation(library, token=TOKEN, email=GUEST)
+    client = factories.client_of(admin)
+    for _ in range(2):
+        assert client.delete(f"/api/v1/invitations/{invitation.pk}").status_code == 204
+    assert accept().json()["code"] == "invitation_not_valid"
+    assert_nobody_joined(library, members=1)
+    assert trail(library) == [("invitation.revoked", admin.pk, {})]
+
+
+def test_one_that_was_accepted_is_not_taken_back(library: Library, admin: User) -> None:
+    invitation = factories.make_invitation(library, token=TOKEN, email=GUEST)
+    assert accept().status_code == 200
+    response = factories.client_of(admin).delete(f"/api/v1/invitations/{invitation.pk}")
+    assert (response.status_code, response.json()["code"]) == (409, "conflict")
+    invitation.refresh_from_db()
+    assert invitation.revoked_at is None
+
+
+def test_a_refused_invitation_leaves_nothing(library: Library) -> None:
+    for role in ("visitor", "editor"):
+        member = factories.make_member(library, role)
+        assert invite(member, library).status_code == 403
+    invitation = factories.make_invitation(library)
+    stranger = factories.client_of(factories.make_member(factories.make_library(), "admin"))
+    assert stranger.post(address(library), {"email": GUEST}).status_code == 404
+    assert stranger.delete(f"/api/v1/invitations/{invitation.pk}").status_code == 404
+    assert (Invitation.objects.open().get(), mail.outbox, trail(library)) == (invitation, [], [])
+
+
+# accepting them:
+
+
+def test_an_account_that_is_there_joins_when_it_is_logged_in(library: Library) -> None:
+    guest = factories.make_user(email=GUEST, name="Grace")
+    factories.make_invitation(library, token=TOKEN, email=GUEST)
+    response = accept()
+    assert (response.status_code, response.json()["code"]) == (409, "account_exists")
+    guest.refresh_from_db()
+    assert (guest.name, guest.check_password(factories.PASSWORD)) == ("Grace", True)
+    assert Membership.objects.count() == 0
+    response = factories.client_of(guest).post(ACCEPT, {"token": TOKEN})
+    assert (response.status_code, response.json()["role"]) == (200, "visitor")
+    guest.refresh_from_db()
+    assert (guest.name, guest.check_password(factories.PASSWORD)) == ("Grace", True)
+    assert Membership.objects.get().user == guest
+    details = {"role": "visitor", "new_account": False, "was_member": False}
+    assert trail(library) == [("user.joined", guest.pk, details)]
+
+
+def test_nobody_accepts_for_somebody_else(library: Library) -> None:
+    factories.make_invitation(library, token=TOKEN, email=GUEST)
+    for other in (factories.make_user(), factories.make_user(is_superuser=True)):
+        response = accept(client=factories.client_of(other))
+        assert (response.status_code, response.json()["code"]) == (403, "permission_denied")
+    assert_nobody_joined(library)
+    assert accept().status_code == 200
+
+
+def test_a_key_accepts_nothing(library: Library) -> None:
+    guest = factories.make_user(email=GUEST)
+    factories.make_invitation(library, token=TOKEN, email=GUEST)
+    guest.acting_key = ApiKey(owner=guest, name="k", prefix="k", secret_sha256="0" * 64, scopes=["photos.view"])
+    with pytest.raises(NotPermittedError):
+        invitations.accept(token=TOKEN, user=guest)
+    assert Membership.objects.count() == 0
+
+
+def test_a_closed_account_does_not_come_back_by_an_invitation(library: Library) -> None:
+    factories.make_user(email=GUEST, is_active=False)
+    factories.make_invitation(library, token=TOKEN, email=GUEST)
+    assert accept().json()["code"] == "account_exists"
+    assert not User.objects.get(email=GUEST).is_active
+    assert Membership.objects.count() == 0
+
+
+def test_whoever_became_a_member_meanwhile_keeps_the_role(library: Library) -> None:
+    guest = factories.make_member(library, "admin")
+    factories.make_invitation(library, token=TOKEN, email=guest.email)
+    response = factories.client_of(guest).post(ACCEPT, {"token": TOKEN})
+    assert (response.status_code, response.json()["role"]) == (200, "admin")
+    assert Membership.objects.get(user=guest).role.name == "admin"
+    assert trail(library)[0][2] == {"role": "admin", "new_account": False, "was_member": True}
+
+
+def test_an_invitation_is_used_once(library: Library) -> None:
+    factories.make_invitation(library, token=TOKEN, email=GUEST)
+    assert accept().status_code == 200
+    guest = User.objects.get(email=GUEST)
+    Membership.objects.all().delete()
+    for client in (APIClient(), factories.client_of(guest)):
+        response = accept(client=client)
+        assert (response.status_code, response.json()["code"]) == (400, "invitation_not_valid")
+    assert Membership.objects.count() == 0
+
+
+@pytest.mark.parametrize("token", ["nonsense", "\u0661", hashlib.sha256(TOKEN.encode()).hexdigest()])
+def test_a_token_that_is_none(library: Library, token: str) -> None:
+    factories.make_invitation(library, token=TOKEN, email=GUEST)
+    response = accept(token)
+    assert (response.status_code, response.json()["code"]) == (400, "invitation_not_valid")
+    assert_nobody_joined(library)
+
+
+def test_one_that_has_run_out(library: Library) -> None:
+    past = timezone.now() - timedelta(days=2)
+    factories.make_invitation(
+        library, token=TOKEN, email=GUEST, created_at=past, expires_at=timezone.now() - timedelta(seconds=1)
+    )
+    assert accept().json()["code"] == "invitation_not_valid"
+    assert_nobody_joined(library)
+
+
+@pytest.mark.parametrize("password", ["", "1234", "password123", GUEST])
+def test_a_password_that_is_not_good_enough_leaves_the_invitation(library: Library, password: str) -> None:
+    factories.make_invitation(library, token=TOKEN, email=GUEST)
+    response = accept(password=password)
+    assert (response.status_code, {error["field"] for error in response.json()["errors"]}) == (400, {"password"})
+    assert_nobody_joined(library)
+    assert accept().status_code == 200
+
+
+def leave(user: User, library: Library) -> None:
+    Membership.objects.filter(user=user).delete()
+
+
+def step_down(user: User, library: Library) -> None:
+    Membership.objects.filter(user=user).update(role=Role.objects.get(name="editor"))
+
+
+def be_closed(user: User, library: Library) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def grow(user: User, library: Library) -> None:
+    """The role that was offered may do more by now than whoever offered it."""
+    host = Role.objects.create(name="host", permissions=["photos.view", "people.view", "members.manage"])
+    Membership.objects.filter(user=user).update(role=host)
+
+
+@pytest.mark.parametrize("happens", [leave, step_down, be_closed, grow])
+def test_an_invitation_ends_with_the_right_to_make_it(library: Library, admin: User, happens: Any) -> None:
+    factories.make_invitation(library, token=TOKEN, email=GUEST, role="editor", invited_by=admin)
+    happens(admin, library)
+    assert accept().json()["code"] == "invitation_not_valid"
+    assert_nobody_joined(library, members=0 if happens is leave else 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_that_accept_at_once_one_makes_an_account(library: Library) -> None:
+    factories.make_invitation(library, token=TOKEN, email=GUEST)
+    racing = [in_a_thread(accept, name=f"Guest {number}") for number in range(6)]
+    answers = [one.result(30) for one in racing]
+    assert sorted(one.status_code for one in answers) == [200, 400, 400, 400, 400, 400]
+    assert {one.json()["code"] for one in answers if one.status_code == 400} == {"invitation_not_valid"}
+    won = [one.status_code for one in answers].index(200)
+    assert User.objects.get(email=GUEST).name == f"Guest {won}"
+    assert Membership.objects.filter(library=library).count() == 1
+    assert AuditEvent.objects.filter(action="user.joined").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_libraries_that_one_address_joins_at_once_one_makes_the_account() -> None:
+    libraries = [factories.make_library() for _ in range(2)]
+    for number, library in enumerate(libraries):
+        factories.make_invitation(library, token=f"{TOKEN} {number}", email=GUEST)
+    racing = [in_a_thread(accept, f"{TOKEN} {number}") for number in range(2)]
+    answers = [one.result(30) for one in racing]
+    assert sorted(one.status_code for one in answers) == [200, 409]
+    lost = [one.status_code for one in answers].index(409)
+    assert answers[lost].json()["code"] == "account_exists"
+    guest = User.objects.get(email=GUEST)
+    # it is still good
+    assert accept(f"{TOKEN} {lost}", client=factories.client_of(guest)).status_code == 200
+    assert guest.memberships.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_invitation_is_either_accepted_or_taken_back(library: Library) -> None:
+    invitation = factories.make_invitation(library, token=TOKEN, email=GUEST)
+    accepting = in_a_thread(accept)
+    revoking = in_a_thread(invitations.revoke, actor=invitation.invited_by, invitation=invitation)
+    status, error = accepting.result(30).status_code, revoking.exception(30)
+    invitation.refresh_from_db()
+    if status == 200:
+        assert (type(error), invitation.revoked_at) == (ConflictError, None)
+    else:
+        assert (status, error, invitation.accepted_at) == (400, None, None)
+    assert User.objects.filter(email=GUEST).exists() == (status == 200)
+
+
+# the database's own word:
+
+
+@pytest.mark.parametrize(
+    ("values", "constraint"),
+    [
+        ({"email": "Guest@example.org"}, "invitation_email_is_lower_case"),
+        ({"token_sha256": "short"}, "invitation_token_is_hashed"),
+        ({"expires_at": timezone.now() - timedelta(days=1)}, "invitation_expires_after_creation"),
+        ({"accepted_at": timezone.now(), "revoked_at": timezone.now()}, "invitation_has_one_end"),
+        ({"email": GUEST}, "invitation_open_unique"),
+    ],
+)
+def test_what_the_database_does_not_take(library: Library, values: dict[str, Any], constraint: str) -> None:
+    factories.make_invitation(library, email=GUEST)
+    with pytest.raises(IntegrityError, match=constraint):
+        factories.make_invitation(library, **values)
