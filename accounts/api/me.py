@@ -5,12 +5,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.access import LOGGED_IN
 from accounts.api.problems import problems
 from accounts.api.serializers import OwnAccountSerializer
 
 
 class OwnAccountView(APIView):
     """The account that asks."""
+
+    access = {"get": LOGGED_IN}
 
     @extend_schema(
         operation_id="auth_me",

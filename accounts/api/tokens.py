@@ -6,6 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework_simplejwt.views import TokenObtainPairView
 
+from accounts.api.access import PUBLIC, Declared
 from accounts.api.problems import problems
 from accounts.api.serializers import RefreshSerializer, TokenPairSerializer
 from accounts.api.throttles import LoginThrottle
@@ -17,6 +18,8 @@ TAGS = ["auth"]
 class TokenView(TokenObtainPairView):
     """Log in."""
 
+    permission_classes = (Declared,)
+    access = {"post": PUBLIC}
     throttle_classes = (LoginThrottle,)
     throttle_scope = "token"
 
@@ -36,7 +39,7 @@ class TokenRefreshView(generics.GenericAPIView):
     """Stay logged in."""
 
     authentication_classes = ()
-    permission_classes = ()
+    access = {"post": PUBLIC}
     serializer_class = RefreshSerializer
 
     @extend_schema(

@@ -69,7 +69,7 @@ class LibraryQuerySet(models.QuerySet["Library"]):
         permissions = ArrayField(models.CharField())
         everything = Value(list(Permission), output_field=permissions)
         given = everything if user.is_superuser else Subquery(memberships.values("role__permissions"))
-        if user.acting_key is not None:
+        if user.is_authenticated and user.acting_key is not None:
             scopes = Value(list(user.acting_key.scopes), output_field=permissions)
             given = _Common(given, scopes, output_field=permissions)
         return self.annotate(own_role=Subquery(memberships.values("role__name")), own_permissions=given)
