@@ -44,8 +44,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
-    # both are fields named `state`
+    # choices that fields of other names, or of the same name, share
     "ENUM_NAME_OVERRIDES": {
+        "PermissionEnum": "accounts.roles.Permission",
         "PhotoStateEnum": "processing.states.PhotoState",
         "RunStateEnum": "processing.models.RunState",
     },
