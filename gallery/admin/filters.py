@@ -12,7 +12,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter, RadioFilter, RangeDateFilter
 from unfold.utils import parse_date_str
 
-from photos.models import Face
+from accounts.models import User
+from gallery.admin.visibility import countable_faces, visible_photos
+from photos.models import Metadata
 from photos.models.face import FaceQuerySet
 from processing.dead_letters import failed_alike
 from processing.kinds import registry as kinds
@@ -82,8 +84,8 @@ class HasFacesFilter(RadioFilter):
         return [("1", _("With faces")), ("0", _("Without faces"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        """Keep the photos that have kept faces, or those that have none."""
-        has_faces = Exists(Face.objects.kept().consented().filter(photo=OuterRef("pk")))
+        """Keep the photos that have kept faces which the user may see, or those that have none."""
+        has_faces = Exists(countable_faces(request.user).filter(photo=OuterRef("pk")))
         return {"1": queryset.filter(has_faces), "0": queryset.filter(~has_faces)}.get(self.value() or "", queryset)
 
 
@@ -94,8 +96,8 @@ class CameraMakeFilter(DropdownFilter):
     parameter_name = "camera_make"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
-        """Offer the makes that there are."""
-        return [(make, make) for make in camera_makes()]
+        """Offer the makes that there are on photos which the user may see."""
+        return [(make, make) for make in visible_camera_makes(request.user)]
 
     def has_output(self) -> bool:
         """Show the filter also before the first camera is known."""
@@ -104,6 +106,15 @@ class CameraMakeFilter(DropdownFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep the photos of the chosen make."""
         return queryset.filter(metadata__camera_make=self.value()) if self.value() else queryset
+
+
+def visible_camera_makes(user: User) -> list[str]:
+    """List up to `CHOICES_LIMIT` camera makes, without those that only photos of other libraries have."""
+    makes = camera_makes()
+    if user.is_superuser:
+        return makes
+    photos = Metadata.objects.filter(photo__in=visible_photos(user))
+    return [make for make in makes if photos.filter(camera_make=make).exists()]
 
 
 def camera_makes() -> list[str]:
@@ -229,8 +240,15 @@ class ErrorCodeFilter(DropdownFilter):
     parameter_name = "error_code"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
-        """Offer what runs are dead of: the index of dead letters is all that is read."""
-        codes = model_admin.model.objects.dead().order_by().values_list("error_code", flat=True).distinct()
+        """Offer what runs that the user may see are dead of: the index of dead letters is all that is read."""
+        codes = (
+            model_admin.get_queryset(request)
+            .prefetch_related(None)
+            .dead()
+            .order_by()
+            .values_list("error_code", flat=True)
+            .distinct()
+        )
         return [(code, code) for code in sorted(codes[:CHOICES_LIMIT])]
 
     def has_output(self) -> bool:
