@@ -45,7 +45,8 @@ class CarefulAdmin(ModelAdmin):
         """Find rows by the words typed: in the list, and where a form offers them."""
         if NUL in search_term:
             return queryset.none(), False
-        return super().get_search_results(request, queryset, search_term)
+        ordered = queryset if queryset.ordered else queryset.order_by(*self.get_ordering(request))
+        return super().get_search_results(request, ordered, search_term)
 
 
 def _said(request: HttpRequest, error: DomainError, address: str) -> HttpResponseBase:

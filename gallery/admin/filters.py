@@ -1,15 +1,16 @@
 """Filters of the admin's lists. None of them reads a large table to offer its choices."""
 
 from datetime import datetime, time, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.admin import ModelAdmin
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Field, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import DropdownFilter, RadioFilter, RangeDateFilter
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter, RadioFilter, RangeDateFilter
+from unfold.contrib.filters.forms import AutocompleteDropdownForm
 from unfold.utils import parse_date_str
 
 from accounts.models import User
@@ -24,6 +25,23 @@ from processing.states import PhotoState, in_state
 
 CHOICES_LIMIT = 100
 Choices = list[tuple[str, object]]
+
+
+class VisibleChoiceForm(AutocompleteDropdownForm):
+    """The choice of a row, by a search; the page names the chosen one only if the user may see it."""
+
+    def __init__(
+        self, *, request: HttpRequest, name: str, field: Field, model_admin: ModelAdmin, **kwargs: Any
+    ) -> None:
+        super().__init__(request=request, name=name, field=field, model_admin=model_admin, **kwargs)
+        related = model_admin.admin_site.get_model_admin(field.remote_field.model)
+        self.fields[name].queryset = related.get_queryset(request)
+
+
+class VisibleSelectFilter(AutocompleteSelectFilter):
+    """Rows of one library, or of one person."""
+
+    form_class = VisibleChoiceForm
 
 
 class StateFilter(DropdownFilter):

@@ -15,7 +15,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
@@ -58,7 +57,7 @@ class PhotoAdmin(ReadOnlyAdmin):
     list_select_related = ("library", "metadata")
     list_filter = (
         filters.StateFilter,
-        ("library", AutocompleteSelectFilter),
+        ("library", filters.VisibleSelectFilter),
         filters.FormatFilter,
         filters.HasFacesFilter,
         filters.CameraMakeFilter,
