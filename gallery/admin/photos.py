@@ -23,6 +23,7 @@ from accounts.problems import DomainError
 from accounts.roles import Permission
 from gallery.admin import files, filters, run_actions
 from gallery.admin.base import PHOTO_STATE_LABELS, ReadOnlyAdmin, dialog, reload_page, say
+from gallery.admin.photo_access import photo_access_page
 from gallery.admin.photo_page import camera_name, photo_page, taken
 from gallery.admin.photo_search import matching
 from gallery.admin.visibility import countable_faces, visible_photos
@@ -95,6 +96,7 @@ class PhotoAdmin(ReadOnlyAdmin):
                 view(self.rendition_view, cacheable=True),
                 name="photos_photo_rendition",
             ),
+            path("<uuid:photo_id>/why/", view(photo_access_page), name="photos_photo_why"),
             path("<uuid:photo_id>/original/", view(self.original_view), name="photos_photo_original"),
             *super().get_urls(),
         ]
