@@ -70,12 +70,13 @@ class MembershipInline(TabularInline):
         return formset
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
-        """Read the rows with the names that they show, of libraries that the user may see."""
-        rows = super().get_queryset(request).filter(library__in=Library.objects.visible_to(request.user))
+        """Read the rows with the names that they show, of libraries whose members the user manages, and their own."""
+        managed = Library.objects.permitting(request.user, Permission.MANAGE_MEMBERS)
+        rows = super().get_queryset(request).filter(Q(library__in=managed) | Q(user=request.user))
         return rows.select_related("library", "user", "role").order_by("-id")
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Who the members are is told to those who manage them; on the page of a user, of what is visible."""
+        """Who the members are is told to those who manage them."""
         is_told = not isinstance(obj, Library) or may_manage_members(request, obj)
         return is_told and super().has_view_permission(request, obj)
 

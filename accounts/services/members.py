@@ -109,11 +109,12 @@ def _lock(library_id: UUID) -> None:
 
 
 def _as_it_is(role: Role) -> Role:
-    """Read a role anew: what it allows may have changed since the caller read it."""
-    found = Role.objects.filter(pk=role.pk).first()
-    if found is None:
+    """Read a role anew, and keep it: what it allows may have changed since the caller read it, or change now."""
+    # shared, which the ORM cannot say: many are given the same role at once, and nobody alters or deletes it meanwhile
+    rows = list(Role.objects.raw("SELECT * FROM accounts_role WHERE id = %s FOR KEY SHARE", [role.pk]))
+    if not rows:
         raise NotFoundError("There is no such role.")
-    return found
+    return rows[0]
 
 
 def _membership(library_id: UUID, user_id: UUID) -> Membership:

@@ -4,12 +4,14 @@ from typing import Any
 
 import factories
 import pytest
+from concurrency import in_a_thread, wait_until_blocked
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from accounts.models import AuditEvent, Membership, Role, User
 from accounts.problems import DomainError, InvalidValueError, NotFoundError, NotPermittedError
 from accounts.roles import BuiltInRole, Permission
-from accounts.services import roles
+from accounts.services import members, roles
 
 pytestmark = pytest.mark.django_db
 
@@ -125,3 +127,29 @@ def test_roles_are_for_whoever_runs_the_installation(curator: Role) -> None:
             change()
         refused.append(error.value)
     assert (len(refused), state()) == (3, before)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_role_that_is_given_at_this_moment_is_not_deleted() -> None:
+    given = Role.objects.create(name="curator", permissions=["photos.view"])
+    library, user = factories.make_library(), factories.make_user()
+    with transaction.atomic():
+        members.add(library=library, user=user, role=given, by=None)
+        other = in_a_thread(roles.delete_role, role_id=given.pk, by=None)
+        wait_until_blocked()
+    with pytest.raises(roles.RoleInUseError):
+        other.result(20)
+    assert Membership.objects.get(user=user).role == given
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_role_that_goes_at_this_moment_is_not_given() -> None:
+    given = Role.objects.create(name="curator", permissions=["photos.view"])
+    library, user = factories.make_library(), factories.make_user()
+    with transaction.atomic():
+        roles.delete_role(role_id=given.pk, by=None)
+        other = in_a_thread(members.add, library=library, user=user, role=given, by=None)
+        wait_until_blocked()
+    with pytest.raises(NotFoundError):
+        other.result(20)
+    assert not Membership.objects.filter(user=user).exists()
