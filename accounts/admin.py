@@ -8,19 +8,22 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Model, QuerySet
+from django.db import transaction
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
-from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.admin_activation import ActivationActions
-from accounts.models import Library, Membership, Role, User
+from accounts.admin_base import CarefulAdmin
+from accounts.admin_members import MembershipInline, touchable_users, visible_users
+from accounts.models import Role, User
 from accounts.roles import Permission
-from accounts.services import passwords
+from accounts.services import passwords, roles
+from accounts.services.account_deletion import delete_accounts
 
 STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -47,44 +50,6 @@ def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | No
 admin.site.password_change = change_own_password
 
 
-class MembershipInline(TabularInline):
-    """Who may do what in a library; on the page of either."""
-
-    model = Membership
-    extra = 0
-    fields = ("library", "user", "role", "created_at")
-    readonly_fields = ("created_at",)
-    autocomplete_fields = ("library", "user", "role")
-    tab = True
-    # a library may have thousands of members
-    per_page = 50
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
-        """Read the rows with the names that they show, of libraries that the user may see."""
-        rows = super().get_queryset(request).filter(library__in=Library.objects.visible_to(request.user))
-        return rows.select_related("library", "user", "role").order_by("-id")
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Let those make members who may do so in that library; on the page of a user, superusers alone."""
-        return _may_manage_members(request, obj) and super().has_add_permission(request, obj)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """As for adding them."""
-        return _may_manage_members(request, obj) and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """As for adding them."""
-        return _may_manage_members(request, obj) and super().has_delete_permission(request, obj)
-
-
-def _may_manage_members(request: HttpRequest, obj: Model | None) -> bool:
-    """Tell whether a user may change who belongs to what, on the page of `obj`: a library or a user."""
-    if request.user.is_superuser:
-        return True
-    libraries = Library.objects.permitting(request.user, Permission.MANAGE_MEMBERS)
-    return isinstance(obj, Library) and libraries.filter(pk=obj.pk).exists()
-
-
 class PasswordForm(AdminPasswordChangeForm):
     """The password of somebody else."""
 
@@ -97,7 +62,7 @@ class PasswordForm(AdminPasswordChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(ActivationActions, DjangoUserAdmin, ModelAdmin):
+class UserAdmin(ActivationActions, CarefulAdmin, DjangoUserAdmin):
     """People who log in with an e-mail address. Whether an account opens anything is no field: that ends tokens too."""
 
     form = UserChangeForm
@@ -117,6 +82,18 @@ class UserAdmin(ActivationActions, DjangoUserAdmin, ModelAdmin):
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """Accounts that the user may see."""
+        return visible_users(request.user)
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """Delete an account, unless a library would be left without an admin."""
+        delete_accounts(user_ids=[obj.pk], by=request.user)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Delete accounts, all that were chosen or none of them."""
+        delete_accounts(user_ids=queryset.values_list("pk", flat=True), by=request.user)
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> list[type]:
         """Show the memberships of a user who is there."""
@@ -144,11 +121,11 @@ class UserAdmin(ActivationActions, DjangoUserAdmin, ModelAdmin):
 
 
 def _may_touch(request: HttpRequest, obj: User | None) -> bool:
-    return request.user.is_superuser or obj is None or obj == request.user or not (obj.is_staff or obj.is_superuser)
+    return obj is None or touchable_users(request.user).filter(pk=obj.pk).exists()
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(CarefulAdmin, DjangoGroupAdmin):
     """Sets of the admin's own permissions, for staff."""
 
 
@@ -168,7 +145,7 @@ class RoleForm(forms.ModelForm):
 
 
 @admin.register(Role)
-class RoleAdmin(ModelAdmin):
+class RoleAdmin(CarefulAdmin):
     """What members may do in a library. The built-in roles are the same everywhere."""
 
     form = RoleForm
@@ -181,13 +158,35 @@ class RoleAdmin(ModelAdmin):
         """Roles, with the number of memberships that give them."""
         return super().get_queryset(request).annotate(members=Count("memberships"))
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Leave it to superusers: a role counts in every library."""
+        return request.user.is_superuser
+
     def has_change_permission(self, request: HttpRequest, obj: Role | None = None) -> bool:
-        """Nobody alters a built-in role."""
-        return not _is_built_in(obj) and super().has_change_permission(request, obj)
+        """As for making one; nobody alters a built-in role."""
+        return not _is_built_in(obj) and request.user.is_superuser
 
     def has_delete_permission(self, request: HttpRequest, obj: Role | None = None) -> bool:
-        """Nobody deletes a built-in role."""
-        return not _is_built_in(obj) and super().has_delete_permission(request, obj)
+        """As for making one; nobody deletes a built-in role."""
+        return not _is_built_in(obj) and request.user.is_superuser
+
+    def save_model(self, request: HttpRequest, obj: Role, form: forms.ModelForm, change: bool) -> None:
+        """Make a role, or change it for all who hold it."""
+        given = {name: form.cleaned_data[name] for name in ("name", "permissions")}
+        if change:
+            roles.change_role(role_id=obj.pk, **given, by=request.user)
+        else:
+            obj.pk = roles.create_role(**given, by=request.user).pk
+
+    def delete_model(self, request: HttpRequest, obj: Role) -> None:
+        """Delete a role that nobody holds."""
+        roles.delete_role(role_id=obj.pk, by=request.user)
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Role]) -> None:
+        """Delete roles, all that were chosen or none of them."""
+        for role_id in list(queryset.values_list("pk", flat=True)):
+            roles.delete_role(role_id=role_id, by=request.user)
 
     def get_fields(self, request: HttpRequest, obj: Role | None = None) -> tuple[Any, ...]:
         """Say a built-in role's permissions in words."""

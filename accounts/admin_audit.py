@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -40,7 +40,7 @@ class AdminAuditMiddleware:
             return None  # led to the login
         with transaction.atomic():
             response = view(request, *args, **kwargs)
-            if has_acted(response):
+            if has_acted(request, response):
                 details = {"page": match.url_name, "action": request.POST.get("action", ""), "id": _id(kwargs)}
                 audit.record(
                     action=AuditAction.ADMIN_CHANGED,
@@ -50,12 +50,17 @@ class AdminAuditMiddleware:
         return response
 
 
-def has_acted(response: HttpResponseBase) -> bool:
+def has_acted(request: HttpRequest, response: HttpResponseBase) -> bool:
     """Tell whether the admin did what was asked: it leads away then, or has the page load again.
 
-    A form with mistakes and a dialog that asks first are shown again instead.
+    A form with mistakes and a dialog that asks first are shown again instead, and where all that is said is a warning
+    or an error nothing was done.
     """
-    return response.status_code == 302 or "HX-Refresh" in response
+    if response.status_code != 302 and "HX-Refresh" not in response:
+        return False
+    # to read them in the public way is to show them
+    levels = {message.level for message in messages.get_messages(request)._queued_messages}  # noqa: SLF001
+    return not levels or min(levels) < messages.WARNING
 
 
 def _id(kwargs: dict[str, Any]) -> str:

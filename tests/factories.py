@@ -12,10 +12,9 @@ from django.utils import timezone
 from PIL import Image
 from rest_framework.test import APIClient
 
-from accounts.models import Invitation, Library, Role, User
+from accounts.models import Invitation, Library, Membership, Role, User
 from accounts.roles import BUILT_IN_ROLES
 from accounts.services import tokens
-from accounts.services.libraries import add_member
 from photos import storage
 from photos.models import Face, Metadata, Person, Photo, Rendition
 from processing.models import RunState, StageRun
@@ -44,8 +43,10 @@ def make_member(library: Library, role: str) -> User:
     """Make a user who holds a built-in role in a library."""
     user = make_user()
     # made by a migration, and gone after a test whose transactions were real
-    Role.objects.get_or_create(name=role, defaults={"permissions": BUILT_IN_ROLES[role], "is_built_in": True})
-    add_member(library=library, user=user, role=role)
+    given, _ = Role.objects.get_or_create(
+        name=role, defaults={"permissions": BUILT_IN_ROLES[role], "is_built_in": True}
+    )
+    Membership.objects.create(library=library, user=user, role=given)
     return user
 
 

@@ -3,14 +3,14 @@
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.access import Somewhere
 from accounts.api.filters import AuditFilter
-from accounts.api.permissions import SeesAudit
 from accounts.api.problems import problems
 from accounts.api.serializers import AuditEventSerializer
 from accounts.models import AuditEvent
+from accounts.roles import Permission
 
 
 @extend_schema_view(
@@ -25,7 +25,7 @@ from accounts.models import AuditEvent
 class AuditViewSet(ListModelMixin, GenericViewSet):
     """Events that the caller may see."""
 
-    permission_classes = (IsAuthenticated, SeesAudit)
+    access = {"list": Somewhere(Permission.VIEW_AUDIT)}
     serializer_class = AuditEventSerializer
     filterset_class = AuditFilter
 

@@ -7,11 +7,11 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import generics
 from rest_framework.mixins import ListModelMixin
-from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.access import PUBLIC, Doing, Seeing
 from accounts.api.problems import problems
 from accounts.api.serializers import (
     AcceptedInvitationSerializer,
@@ -22,7 +22,6 @@ from accounts.api.serializers import (
 )
 from accounts.api.throttles import LoginThrottle
 from accounts.models import Invitation, Library
-from accounts.problems import NotPermittedError
 from accounts.roles import Permission
 from accounts.services import invitations
 
@@ -40,17 +39,13 @@ TAGS = ["members"]
 class LibraryInvitationViewSet(ListModelMixin, GenericViewSet):
     """Invitations into one library, for those who manage its members."""
 
-    permission_classes = (IsAuthenticated,)
+    access = {"list": Doing(Permission.MANAGE_MEMBERS), "create": Doing(Permission.MANAGE_MEMBERS)}
     serializer_class = InvitationSerializer
     queryset = Invitation.objects.none()
 
     def get_queryset(self) -> QuerySet[Invitation]:
         """Give what was not answered yet; raises NotPermittedError for a library whose members others manage."""
-        library = self._library()
-        if not Library.objects.permitting(self.request.user, Permission.MANAGE_MEMBERS).filter(pk=library.pk).exists():
-            needed = Permission.MANAGE_MEMBERS.value
-            raise NotPermittedError(f"This needs the permission {needed} in the library.", permission=needed)
-        rows = Invitation.objects.manageable_by(self.request.user).unanswered().filter(library=library)
+        rows = Invitation.objects.manageable_by(self.request.user).unanswered().filter(library=self._library())
         return rows.select_related("role", "invited_by")
 
     @extend_schema(
@@ -71,13 +66,15 @@ class LibraryInvitationViewSet(ListModelMixin, GenericViewSet):
         return Response(SentInvitationSerializer(sent).data, status=201)
 
     def _library(self) -> Library:
-        return get_object_or_404(Library.objects.visible_to(self.request.user), pk=self.kwargs["pk"])
+        library = get_object_or_404(Library.objects.visible_to(self.request.user), pk=self.kwargs["pk"])
+        self.check_object_permissions(self.request, library)
+        return library
 
 
 class InvitationViewSet(GenericViewSet):
     """Invitations into the libraries whose members the caller manages."""
 
-    permission_classes = (IsAuthenticated,)
+    access = {"destroy": Seeing(Permission.MANAGE_MEMBERS)}
     serializer_class = InvitationSerializer
     lookup_value_converter = "uuid"
 
@@ -101,7 +98,7 @@ class AcceptInvitationView(generics.GenericAPIView):
     """Join a library."""
 
     # those who have no account yet, and those who are logged in
-    permission_classes = (AllowAny,)
+    access = {"post": PUBLIC}
     throttle_classes = (LoginThrottle,)
     throttle_scope = "token"
     serializer_class = AcceptInvitationSerializer

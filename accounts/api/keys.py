@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from accounts.api.permissions import IsPerson
+from accounts.api.access import IN_PERSON
 from accounts.api.problems import problems
 from accounts.models import ApiKey
 from accounts.roles import Permission
@@ -91,7 +91,7 @@ class ApiKeyViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Keys of the person who asks, those that were revoked too."""
 
     serializer_class = ApiKeySerializer
-    permission_classes = (IsPerson,)
+    access = {"list": IN_PERSON, "retrieve": IN_PERSON, "create": IN_PERSON, "destroy": IN_PERSON}
     lookup_value_converter = "uuid"
 
     def get_queryset(self) -> QuerySet[ApiKey]:

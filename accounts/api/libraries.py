@@ -5,9 +5,11 @@ from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.access import Seeing
 from accounts.api.problems import problems
 from accounts.api.serializers import LibrarySerializer
 from accounts.models import Library
+from accounts.roles import Permission
 
 TAGS = ["libraries"]
 
@@ -27,6 +29,7 @@ TAGS = ["libraries"]
 class LibraryViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Libraries that the caller may look into, newest first."""
 
+    access = {"list": Seeing(Permission.VIEW_PHOTOS), "retrieve": Seeing(Permission.VIEW_PHOTOS)}
     serializer_class = LibrarySerializer
     lookup_value_converter = "uuid"
 

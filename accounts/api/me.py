@@ -5,7 +5,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.permissions import IsPerson
+from accounts.api.access import IN_PERSON
 from accounts.api.problems import problems
 from accounts.api.serializers import OwnAccountSerializer, OwnNameSerializer
 from accounts.services import users
@@ -14,7 +14,7 @@ from accounts.services import users
 class OwnAccountView(APIView):
     """The account that asks."""
 
-    permission_classes = (IsPerson,)
+    access = {"get": IN_PERSON, "patch": IN_PERSON}
 
     @extend_schema(
         operation_id="auth_me",

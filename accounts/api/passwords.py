@@ -4,10 +4,10 @@ from django.contrib.auth import update_session_auth_hash
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
 from rest_framework.authentication import SessionAuthentication
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.access import IN_PERSON, PUBLIC
 from accounts.api.problems import problems
 from accounts.api.serializers import (
     PasswordChangeSerializer,
@@ -24,7 +24,7 @@ TAGS = ["auth"]
 class PasswordChangeView(generics.GenericAPIView):
     """Change one's own password."""
 
-    permission_classes = (IsAuthenticated,)
+    access = {"post": IN_PERSON}
     # whoever has stolen a token may not try passwords at will
     throttle_classes = (LoginThrottle,)
     throttle_scope = "token"
@@ -53,7 +53,7 @@ class PasswordResetView(generics.GenericAPIView):
     """Ask for a new password."""
 
     authentication_classes = ()
-    permission_classes = ()
+    access = {"post": PUBLIC}
     throttle_classes = (LoginThrottle,)
     throttle_scope = "token"
     serializer_class = PasswordResetSerializer
@@ -82,7 +82,7 @@ class PasswordResetConfirmView(generics.GenericAPIView):
     """Set a new password."""
 
     authentication_classes = ()
-    permission_classes = ()
+    access = {"post": PUBLIC}
     throttle_classes = (LoginThrottle,)
     throttle_scope = "token"
     serializer_class = PasswordResetConfirmSerializer

@@ -5,6 +5,7 @@ from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.access import PUBLIC
 from accounts.api.problems import problems
 from accounts.api.serializers import CredentialsSerializer, RefreshSerializer, TokenPairSerializer
 from accounts.api.throttles import LoginThrottle
@@ -18,7 +19,7 @@ class TokenView(generics.GenericAPIView):
     """Log in."""
 
     authentication_classes = ()
-    permission_classes = ()
+    access = {"post": PUBLIC}
     throttle_classes = (LoginThrottle,)
     throttle_scope = "token"
     serializer_class = CredentialsSerializer
@@ -41,7 +42,7 @@ class TokenRefreshView(generics.GenericAPIView):
     """Stay logged in."""
 
     authentication_classes = ()
-    permission_classes = ()
+    access = {"post": PUBLIC}
     serializer_class = RefreshSerializer
 
     @extend_schema(
@@ -65,7 +66,7 @@ class TokenRevokeView(generics.GenericAPIView):
     """Log out."""
 
     authentication_classes = ()
-    permission_classes = ()
+    access = {"post": PUBLIC}
     serializer_class = RefreshSerializer
 
     @extend_schema(

@@ -9,7 +9,9 @@ from accounts.api.invitations import AcceptInvitationView, InvitationViewSet, Li
 from accounts.api.keys import ApiKeyViewSet
 from accounts.api.libraries import LibraryViewSet
 from accounts.api.me import OwnAccountView
+from accounts.api.members import MemberViewSet
 from accounts.api.passwords import PasswordChangeView, PasswordResetConfirmView, PasswordResetView
+from accounts.api.roles import RoleViewSet
 from accounts.api.tokens import TokenRefreshView, TokenRevokeView, TokenView
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -18,6 +20,8 @@ router.register("libraries", LibraryViewSet, basename="library")
 router.register("keys", ApiKeyViewSet, basename="key")
 router.register("libraries/<uuid:pk>/invitations", LibraryInvitationViewSet, basename="library-invitation")
 router.register("invitations", InvitationViewSet, basename="invitation")
+router.register("libraries/<uuid:library_id>/members", MemberViewSet, basename="member")
+router.register("roles", RoleViewSet, basename="role")
 
 urlpatterns = [
     path("auth/token", TokenView.as_view(), name="auth-token"),

@@ -1,9 +1,10 @@
-"""Writes of libraries and their members."""
+"""Writes of libraries."""
 
 from django.db import transaction
 
 from accounts.models import Library, Membership, Role, User
 from accounts.roles import BuiltInRole
+from accounts.services import members
 
 
 @transaction.atomic
@@ -19,8 +20,11 @@ def create_library(*, name: str, admin: User | None = None) -> Library:
 
 @transaction.atomic
 def add_member(*, library: Library, user: User, role: str = BuiltInRole.VISITOR) -> Membership:
-    """Give `user` the role named `role` in `library`, in place of the one held before."""
-    membership, _ = Membership.objects.update_or_create(
-        library=library, user=user, defaults={"role": Role.objects.get(name=role)}
-    )
-    return membership
+    """Give `user` the role named `role` in `library`, in place of the one held before: the system does it.
+
+    Raises LastAdminError where that would take the library's last admin away.
+    """
+    given = Role.objects.get(name=role)
+    if Membership.objects.filter(library=library, user=user).exists():
+        return members.change_role(library=library, user_id=user.pk, role=given, by=None)
+    return members.add(library=library, user=user, role=given, by=None)

@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.api.access import PUBLIC
 from config.health import views
 from config.health.findings import Status
 
@@ -25,7 +25,7 @@ class HealthView(APIView):
 
     # anybody may ask; who may see more is found out without refusing those who may not
     authentication_classes: ClassVar = []
-    permission_classes: ClassVar = [AllowAny]
+    access: ClassVar = {"get": PUBLIC}
     # probes ask as often as they like, and are told no lie about it
     throttle_classes: ClassVar = []
 

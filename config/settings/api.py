@@ -26,7 +26,7 @@ REST_FRAMEWORK: dict[str, Any] = {
         # somebody who is logged in to the admin may try the API in its documentation
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.api.access.Declared"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["accounts.api.parsers.BoundedJSONParser"],
     # no list without it
@@ -74,7 +74,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
-    # both are fields named `state`; permissions are those of a member and of a key
+    # choices that fields of other names, or of the same name, share
     "ENUM_NAME_OVERRIDES": {
         "PermissionEnum": "accounts.roles.Permission",
         "PhotoStateEnum": "processing.states.PhotoState",

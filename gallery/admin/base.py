@@ -15,10 +15,10 @@ from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 from unfold.forms import BaseDialogForm
 from unfold.views import ChangeList
 
+from accounts.admin_base import CarefulAdmin
 from accounts.problems import DomainError
 from processing.models import RunState
 from processing.states import PhotoState
@@ -66,7 +66,7 @@ class LargeChangeList(ChangeList):
             self.full_result_count = self.result_count
 
 
-class LargeListAdmin(ModelAdmin):
+class LargeListAdmin(CarefulAdmin):
     """A list that is paged by key, newest first, and never counted in full."""
 
     paginator = EstimatedPaginator
@@ -95,14 +95,6 @@ class LargeListAdmin(ModelAdmin):
             if not request.GET:
                 raise
             return redirect(request.path)
-
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Say what the domain does not allow, in place of a traceback; nothing was written then."""
-        try:
-            return super().changeform_view(request, *args, **kwargs)
-        except DomainError as error:
-            messages.error(request, error.detail)
-            return redirect(request.get_full_path())
 
     def existing(self, request: HttpRequest, object_id: str) -> Any:
         """Give the row that an action is about; Http404 if there is none that the user may see."""

@@ -1,19 +1,21 @@
 """Filters of the admin's lists. None of them reads a large table to offer its choices."""
 
 from datetime import datetime, time, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.admin import ModelAdmin
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, Field, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import DropdownFilter, RadioFilter, RangeDateFilter
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter, RadioFilter, RangeDateFilter
+from unfold.contrib.filters.forms import AutocompleteDropdownForm
 from unfold.utils import parse_date_str
 
-from accounts.models import KeyState
-from photos.models import Face
+from accounts.models import KeyState, User
+from gallery.admin.visibility import countable_faces, visible_photos
+from photos.models import Metadata
 from photos.models.face import FaceQuerySet
 from processing.dead_letters import failed_alike
 from processing.kinds import registry as kinds
@@ -23,6 +25,23 @@ from processing.states import PhotoState, in_state
 
 CHOICES_LIMIT = 100
 Choices = list[tuple[str, object]]
+
+
+class VisibleChoiceForm(AutocompleteDropdownForm):
+    """The choice of a row, by a search; the page names the chosen one only if the user may see it."""
+
+    def __init__(
+        self, *, request: HttpRequest, name: str, field: Field, model_admin: ModelAdmin, **kwargs: Any
+    ) -> None:
+        super().__init__(request=request, name=name, field=field, model_admin=model_admin, **kwargs)
+        related = model_admin.admin_site.get_model_admin(field.remote_field.model)
+        self.fields[name].queryset = related.get_queryset(request)
+
+
+class VisibleSelectFilter(AutocompleteSelectFilter):
+    """Rows of one library, or of one person."""
+
+    form_class = VisibleChoiceForm
 
 
 class StateFilter(DropdownFilter):
@@ -99,8 +118,8 @@ class HasFacesFilter(RadioFilter):
         return [("1", _("With faces")), ("0", _("Without faces"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        """Keep the photos that have kept faces, or those that have none."""
-        has_faces = Exists(Face.objects.kept().consented().filter(photo=OuterRef("pk")))
+        """Keep the photos that have kept faces which the user may see, or those that have none."""
+        has_faces = Exists(countable_faces(request.user).filter(photo=OuterRef("pk")))
         return {"1": queryset.filter(has_faces), "0": queryset.filter(~has_faces)}.get(self.value() or "", queryset)
 
 
@@ -111,8 +130,8 @@ class CameraMakeFilter(DropdownFilter):
     parameter_name = "camera_make"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
-        """Offer the makes that there are."""
-        return [(make, make) for make in camera_makes()]
+        """Offer the makes that there are on photos which the user may see."""
+        return [(make, make) for make in visible_camera_makes(request.user)]
 
     def has_output(self) -> bool:
         """Show the filter also before the first camera is known."""
@@ -121,6 +140,15 @@ class CameraMakeFilter(DropdownFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep the photos of the chosen make."""
         return queryset.filter(metadata__camera_make=self.value()) if self.value() else queryset
+
+
+def visible_camera_makes(user: User) -> list[str]:
+    """List up to `CHOICES_LIMIT` camera makes, without those that only photos of other libraries have."""
+    makes = camera_makes()
+    if user.is_superuser:
+        return makes
+    photos = Metadata.objects.filter(photo__in=visible_photos(user))
+    return [make for make in makes if photos.filter(camera_make=make).exists()]
 
 
 def camera_makes() -> list[str]:
@@ -246,8 +274,15 @@ class ErrorCodeFilter(DropdownFilter):
     parameter_name = "error_code"
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
-        """Offer what runs are dead of: the index of dead letters is all that is read."""
-        codes = model_admin.model.objects.dead().order_by().values_list("error_code", flat=True).distinct()
+        """Offer what runs that the user may see are dead of: the index of dead letters is all that is read."""
+        codes = (
+            model_admin.get_queryset(request)
+            .prefetch_related(None)
+            .dead()
+            .order_by()
+            .values_list("error_code", flat=True)
+            .distinct()
+        )
         return [(code, code) for code in sorted(codes[:CHOICES_LIMIT])]
 
     def has_output(self) -> bool:

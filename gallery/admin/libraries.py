@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
-from accounts.admin import MembershipInline
+from accounts.admin_members import MembershipInline
 from accounts.models import Library
 from accounts.roles import Permission
 from accounts.services.libraries import create_library

@@ -14,7 +14,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from accounts.roles import Permission
@@ -35,7 +34,7 @@ class PersonAdmin(LargeListAdmin):
     # a popup shows these columns, the page itself shows faces
     list_display = ("who", "faces_found", "library")
     list_select_related = ("library",)
-    list_filter = (filters.NamedFilter, ("library", AutocompleteSelectFilter))
+    list_filter = (filters.NamedFilter, ("library", filters.VisibleSelectFilter))
     list_filter_submit = True
     sortable_by = ("who", "faces_found")
     search_fields = ("name",)
@@ -121,8 +120,8 @@ class FaceAdmin(LargeListAdmin):
     list_display_links = ("face",)
     list_select_related = ("person", "photo")
     list_filter = (
-        ("person", AutocompleteSelectFilter),
-        ("photo__library", AutocompleteSelectFilter),
+        ("person", filters.VisibleSelectFilter),
+        ("photo__library", filters.VisibleSelectFilter),
         filters.KeptFilter,
         filters.BelongsFilter,
     )

@@ -69,6 +69,7 @@ def photo_page(photo: Photo, *, user: User) -> dict[str, Any]:
         "preview": preview,
         "preview_url": rendition_url(preview) if preview else "",
         "original_url": reverse("admin:photos_photo_original", args=[photo.pk]),
+        "why_url": reverse("admin:photos_photo_why", args=[photo.pk]) if user.is_superuser else "",
         "faces": faces,
         "kept_count": sum(one.is_kept for one in faces),
         "candidate_count": sum(not one.is_kept for one in faces),

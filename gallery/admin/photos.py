@@ -15,7 +15,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
@@ -24,10 +23,11 @@ from accounts.problems import DomainError
 from accounts.roles import Permission
 from gallery.admin import files, filters, run_actions
 from gallery.admin.base import PHOTO_STATE_LABELS, ReadOnlyAdmin, dialog, reload_page, say
+from gallery.admin.photo_access import photo_access_page
 from gallery.admin.photo_page import camera_name, photo_page, taken
 from gallery.admin.photo_search import matching
-from gallery.admin.visibility import visible_photos
-from photos.models import Face, Photo
+from gallery.admin.visibility import countable_faces, visible_photos
+from photos.models import Photo
 from photos.services import trash
 from processing.models import StageRun
 from processing.services import reprocess
@@ -58,7 +58,7 @@ class PhotoAdmin(ReadOnlyAdmin):
     list_select_related = ("library", "metadata")
     list_filter = (
         filters.StateFilter,
-        ("library", AutocompleteSelectFilter),
+        ("library", filters.VisibleSelectFilter),
         filters.FormatFilter,
         filters.HasFacesFilter,
         filters.CameraMakeFilter,
@@ -75,8 +75,8 @@ class PhotoAdmin(ReadOnlyAdmin):
     change_form_template = "admin/photos/photo/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
-        """Photos that the user may see, with their derived state and the number of kept faces."""
-        faces = Face.objects.kept().consented().filter(photo=OuterRef("pk")).order_by().values("photo")
+        """Photos that the user may see, with their derived state and the number of faces that may be told."""
+        faces = countable_faces(request.user).filter(photo=OuterRef("pk")).order_by().values("photo")
         photos = with_state(visible_photos(request.user)).defer("metadata__tags", "metadata__warnings")
         counted = photos.annotate(face_count=Coalesce(Subquery(faces.annotate(n=Count("pk")).values("n")), 0))
         return counted.prefetch_related(files.smallest_renditions())
@@ -96,6 +96,7 @@ class PhotoAdmin(ReadOnlyAdmin):
                 view(self.rendition_view, cacheable=True),
                 name="photos_photo_rendition",
             ),
+            path("<uuid:photo_id>/why/", view(photo_access_page), name="photos_photo_why"),
             path("<uuid:photo_id>/original/", view(self.original_view), name="photos_photo_original"),
             *super().get_urls(),
         ]

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
@@ -236,7 +236,7 @@ class StageRunAdmin(RunAdmin):
         filters.ErrorCodeFilter,
         filters.FingerprintFilter,
         ("lane", ChoicesDropdownFilter),
-        ("photo__library", AutocompleteSelectFilter),
+        ("photo__library", filters.VisibleSelectFilter),
     )
     search_fields = ("id",)
     search_help_text = _("Run, photo, Celery task or file")
@@ -296,7 +296,7 @@ class LibraryRunAdmin(RunAdmin):
         ("state", ChoicesDropdownFilter),
         filters.ErrorCodeFilter,
         filters.FingerprintFilter,
-        ("library", AutocompleteSelectFilter),
+        ("library", filters.VisibleSelectFilter),
     )
     fieldsets = (
         (None, {"fields": ("library", "kind", "subject", "version", "state", "lane", "attempt")}),

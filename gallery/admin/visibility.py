@@ -7,7 +7,8 @@ from django.db.models import QuerySet
 
 from accounts.models import Library, User
 from accounts.roles import Permission
-from photos.models import Photo
+from photos.models import Face, Photo
+from photos.models.face import FaceQuerySet
 from processing.models import LibraryRun, StageRun
 
 
@@ -20,6 +21,12 @@ def visible_photos(user: User | AnonymousUser, permission: str | None = None) ->
     if permission is None or (user.is_active and user.is_superuser):
         return photos
     return photos.filter(library__in=Library.objects.permitting(user, permission))
+
+
+def countable_faces(user: User | AnonymousUser) -> FaceQuerySet:
+    """Kept faces of the libraries in which the user may see people; they are counted in the trash too."""
+    libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE).filter(face_analysis=True)
+    return Face.objects.kept().filter(photo__library__in=libraries)
 
 
 def visible_runs(user: User | AnonymousUser, permission: str = Permission.VIEW_PROCESSING) -> QuerySet[StageRun]:

@@ -1,23 +1,5 @@
-"""What a caller may do to what is visible. What is not visible is 404 and never comes here."""
+"""What a caller may do to what is visible, where a view cannot declare it: it depends on what is asked for."""
 
-from uuid import UUID
+from accounts.access import require, require_somewhere
 
-from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
-
-from accounts.models import Library, User
-from accounts.problems import NotPermittedError
-
-
-def require(user: User | AnonymousUser, permission: str, *, library_id: UUID) -> None:
-    """Raise NotPermittedError unless `user` holds `permission` in the library."""
-    if not Library.objects.permitting(user, permission).filter(pk=library_id).exists():
-        raise NotPermittedError(f"This needs the permission {permission} in the library.", permission=permission)
-
-
-def require_somewhere(user: User | AnonymousUser, permission: str) -> QuerySet[Library]:
-    """Give the libraries in which `user` holds `permission`; raise NotPermittedError if there is none."""
-    libraries = Library.objects.permitting(user, permission)
-    if not user.runs_installation and not libraries.exists():
-        raise NotPermittedError(f"This needs the permission {permission} in a library.", permission=permission)
-    return libraries
+__all__ = ["require", "require_somewhere"]

@@ -10,7 +10,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.access import Seeing
 from accounts.api.problems import problems
+from accounts.roles import Permission
 from gallery import downloads
 from gallery.api.links import VERSION_PARAMETER, chip_version
 from gallery.api.negotiation import AnyAccepted
@@ -22,6 +24,7 @@ from photos.models import Face
 class FaceViewSet(GenericViewSet):
     """Faces that the caller may see."""
 
+    access = {"chip": Seeing(Permission.VIEW_PEOPLE)}
     content_negotiation_class = AnyAccepted
     throttle_scope = "media"
     lookup_value_converter = "uuid"

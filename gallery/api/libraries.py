@@ -9,11 +9,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
 from accounts.api.serializers import LibrarySerializer
 from accounts.models import Library
 from accounts.roles import Permission
-from gallery.api.access import require
 from gallery.api.serializers.processing import FaceAnalysisLibrarySerializer, FaceAnalysisSerializer
 from processing.face_work import face_work
 from processing.services.face_analysis import switch_face_analysis
@@ -22,6 +22,10 @@ from processing.services.face_analysis import switch_face_analysis
 class LibrarySwitchViewSet(GenericViewSet):
     """Switches of the libraries that the caller may see."""
 
+    access = {
+        "face_analysis": Seeing(Permission.VIEW_PHOTOS),
+        "switch_face_analysis": Doing(Permission.SWITCH_FACE_ANALYSIS),
+    }
     serializer_class = LibrarySerializer
     lookup_value_converter = "uuid"
 
@@ -53,7 +57,6 @@ class LibrarySwitchViewSet(GenericViewSet):
     def switch_face_analysis(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - as above
         """Plan the face work of the library's photos, or erase what is known of faces."""
         library = self.get_object()
-        require(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk)
         given = FaceAnalysisSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         switch_face_analysis(library=library, enabled=given.validated_data["enabled"], by=request.user)

@@ -10,9 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
 from accounts.roles import Permission
-from gallery.api.access import require
 from gallery.api.filters import PersonFilter
 from gallery.api.photos import listed
 from gallery.api.serializers.people import PersonSerializer, RenameSerializer
@@ -38,6 +38,12 @@ TAGS = ["people"]
 class PersonViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """People that the caller may see."""
 
+    access = {
+        "list": Seeing(Permission.VIEW_PEOPLE),
+        "retrieve": Seeing(Permission.VIEW_PEOPLE),
+        "partial_update": Doing(Permission.EDIT_PEOPLE, seeing=Permission.VIEW_PEOPLE),
+        "photos": Seeing(Permission.VIEW_PEOPLE),
+    }
     serializer_class = PersonSerializer
     filterset_class = PersonFilter
     lookup_value_converter = "uuid"
@@ -55,7 +61,6 @@ class PersonViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     def partial_update(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
         """Name a person, or take the name away with an empty one."""
         person = self.get_object()
-        require(request.user, Permission.EDIT_PEOPLE, library_id=person.library_id)
         given = RenameSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         people.rename_person(person=person, name=given.validated_data.get("name", person.name))

@@ -11,10 +11,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
 from accounts.roles import Permission
 from gallery import downloads
-from gallery.api.access import require
 from gallery.api.links import VERSION_PARAMETER
 from gallery.api.negotiation import AnyAccepted
 from photos import storage
@@ -30,6 +30,7 @@ VERSION = OpenApiParameter(
 class PhotoFileViewSet(GenericViewSet):
     """The bytes of photos that the caller may see."""
 
+    access = {"rendition": Seeing(Permission.VIEW_PHOTOS), "original": Doing(Permission.DOWNLOAD_ORIGINALS)}
     content_negotiation_class = AnyAccepted
     throttle_scope = "media"
     lookup_value_converter = "uuid"
@@ -71,7 +72,6 @@ class PhotoFileViewSet(GenericViewSet):
     def original(self, request: Request, pk: UUID) -> HttpResponseBase:  # noqa: ARG002 - the framework's signature
         """Give the bytes as they were uploaded."""
         photo = self.get_object()
-        require(request.user, Permission.DOWNLOAD_ORIGINALS, library_id=photo.library_id)
         return downloads.object_response(
             request,
             alias=photo.storage_alias,

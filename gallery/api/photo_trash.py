@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.access import Doing
 from accounts.api.parsers import BoundedJSONParser
 from accounts.api.problems import problems
 from accounts.roles import Permission
@@ -24,11 +25,13 @@ TAGS = ["photos"]
 class TrashMixin:
     """Deleting a photo and bringing it back. For a view that has `_detail`."""
 
+    access = {"destroy": Doing(Permission.TRASH_PHOTOS), "restore": Doing(Permission.TRASH_PHOTOS)}
+
     @extend_schema(
         summary="Delete a photo",
         description="Moves it to the trash, from where it can be restored until it expires; one that is there already "
         "stays there. With `permanently` it goes for good, also out of the trash: rows, faces and files. It takes the "
-        "permission `photos.purge`.",
+        "permission `photos.purge` beside `photos.trash`.",
         tags=TAGS,
         parameters=[DeletionSerializer],
         responses={204: None, **problems(400, 403, 404, 409)},
@@ -38,8 +41,9 @@ class TrashMixin:
         given = DeletionSerializer(data=request.query_params)
         given.is_valid(raise_exception=True)
         permanently = given.validated_data["permanently"]
-        photo = self._photo_or_trashed(request, pk, Permission.PURGE_PHOTOS if permanently else Permission.TRASH_PHOTOS)
+        photo = self._photo_or_trashed(request, pk)
         if permanently:
+            require(request.user, Permission.PURGE_PHOTOS, library_id=photo.library_id)
             trash.purge(photo_ids=[photo.pk], also_present=True)
         else:
             photo_trash.move_to_trash(photo_ids=[photo.pk])
@@ -55,12 +59,12 @@ class TrashMixin:
     @action(detail=True, methods=["post"], parser_classes=[BoundedJSONParser])
     def restore(self, request: Request, pk: UUID) -> Response:
         """Restore a photo; what its processing has missed is made up for."""
-        photo = self._photo_or_trashed(request, pk, Permission.TRASH_PHOTOS)
+        photo = self._photo_or_trashed(request, pk)
         trash.restore(photo_ids=[photo.pk])
         return self._detail(photo.pk)
 
-    def _photo_or_trashed(self, request: Request, pk: UUID, permission: str) -> Photo:
+    def _photo_or_trashed(self, request: Request, pk: UUID) -> Photo:
         photos = Photo.objects.visible_to(request.user) | Photo.objects.in_trash_of(request.user)
         photo = get_object_or_404(photos, pk=pk)
-        require(request.user, permission, library_id=photo.library_id)
+        self.check_object_permissions(request, photo)
         return photo

@@ -15,12 +15,12 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.access import Doing, Seeing
 from accounts.api.parsers import BoundedJSONParser
 from accounts.api.problems import problems
 from accounts.models import Library, User
 from accounts.problems import ConflictError
 from accounts.roles import Permission
-from gallery.api.access import require
 from gallery.api.filters import PhotoFilter
 from gallery.api.photo_trash import TrashMixin
 from gallery.api.serializers.photos import (
@@ -77,6 +77,13 @@ def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
 class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewSet):
     """Photos that the caller may see."""
 
+    access = {
+        "list": Seeing(Permission.VIEW_PHOTOS),
+        "create": Doing(Permission.UPLOAD_PHOTOS),
+        "retrieve": Seeing(Permission.VIEW_PHOTOS),
+        "retry": Doing(Permission.RETRY_PROCESSING),
+        **TrashMixin.access,
+    }
     serializer_class = PhotoSerializer
     filterset_class = PhotoFilter
     parser_classes = (MultiPartParser,)
@@ -116,7 +123,7 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
             request.user, Permission.UPLOAD_PHOTOS
         )
         library = get_object_or_404(known, pk=given.validated_data["library"])
-        require(request.user, Permission.UPLOAD_PHOTOS, library_id=library.pk)
+        self.check_object_permissions(request, library)
         received = given.validated_data["file"]
         taken = ingest.take_in(
             library=library,
@@ -154,7 +161,6 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
     def retry(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
         """Let dead runs start over with all their attempts."""
         photo = self.get_object()
-        require(request.user, Permission.RETRY_PROCESSING, library_id=photo.library_id)
         retried = dead_letters.retry(runs=StageRun.objects.filter(photo=photo))
         return Response(RetriedSerializer({"retried": retried}).data)
 

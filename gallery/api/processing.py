@@ -6,9 +6,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.access import Somewhere
 from accounts.api.problems import problems
+from accounts.models import Library
 from accounts.roles import Permission
-from gallery.api.access import require_somewhere
 from gallery.api.serializers.processing import OverviewSerializer
 from photos.models import Photo
 from processing.overview import overview
@@ -17,6 +18,7 @@ from processing.overview import overview
 class ProcessingViewSet(GenericViewSet):
     """Runs by stage."""
 
+    access = {"summary": Somewhere(Permission.VIEW_PROCESSING)}
     serializer_class = OverviewSerializer
     pagination_class = None
     filter_backends = ()
@@ -30,6 +32,6 @@ class ProcessingViewSet(GenericViewSet):
     @action(detail=False)
     def summary(self, request: Request) -> Response:
         """Say how much work there is, how old it is, and what keeps it from moving."""
-        libraries = require_somewhere(request.user, Permission.VIEW_PROCESSING)
+        libraries = Library.objects.permitting(request.user, Permission.VIEW_PROCESSING)
         photos = Photo.objects.visible_to(request.user).filter(library__in=libraries)
         return Response(self.get_serializer(overview(photos)).data)

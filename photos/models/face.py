@@ -35,10 +35,6 @@ class FaceQuerySet(models.QuerySet["Face"]):
         libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE).filter(face_analysis=True)
         return self.filter(photo__in=Photo.objects.visible_to(user).filter(library__in=libraries))
 
-    def consented(self) -> Self:
-        """Faces where face analysis is on; the others are about to be erased."""
-        return self.filter(photo__library__face_analysis=True)
-
     def kept(self) -> Self:
         """Faces that are shown and grouped."""
         return self.filter(is_kept())

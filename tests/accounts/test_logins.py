@@ -86,7 +86,7 @@ def test_a_closed_account_fails(user: User, log_in: Any, way: str) -> None:
 
 def test_leaving_the_admin_is_kept(user: User) -> None:
     client = Client()
-    client.login(email=user.email, password=factories.PASSWORD)
+    client.force_login(user)
     client.post("/admin/logout/")
     assert [(one.action, one.actor_id, one.details) for one in AuditEvent.objects.order_by("id")] == [
         ("login.succeeded", user.pk, {"way": "session"}),

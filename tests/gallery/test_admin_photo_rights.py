@@ -109,3 +109,40 @@ def test_the_page_offers_a_retry_to_whom_it_is_given(client: Client, library: Li
     assert retry in client.get(f"{PHOTOS}{photo.pk}/change/").content.decode()
     Membership.objects.filter(user=user).update(role=Role.objects.get(name="auditor"))
     assert retry not in client.get(f"{PHOTOS}{photo.pk}/change/").content.decode()
+
+
+def test_faces_are_counted_for_those_who_may_see_people(client: Client, library: Library) -> None:
+    photo = factories.make_photo(library)
+    factories.make_face(photo)
+    Role.objects.create(name="viewer", permissions=["photos.view"])
+    user = staff(library, "visitor")
+    # who sees people elsewhere sees none here
+    add_member(library=factories.make_library(), user=user, role="admin")
+    client.force_login(user)
+    assert told_of_faces(client) == ([1], [photo], [])
+    Membership.objects.filter(user=user, library=library).update(role=Role.objects.get(name="viewer"))
+    assert told_of_faces(client) == ([0], [], [photo])
+
+
+def told_of_faces(client: Client) -> tuple[list[int], list[Photo], list[Photo]]:
+    """Give the faces that are counted per photo, the photos with faces, and those without."""
+    lists = [client.get(f"{PHOTOS}{query}").context["cl"].result_list for query in ("", "?faces=1", "?faces=0")]
+    return [photo.face_count for photo in lists[0]], list(lists[1]), list(lists[2])
+
+
+def test_cameras_and_errors_of_other_libraries_are_not_offered(client: Client, library: Library) -> None:
+    for one, make, code in ((library, "Canon", "damaged"), (factories.make_library(), "Leica", "timed_out")):
+        photo = factories.make_photo(one)
+        factories.make_metadata(photo, camera_make=make)
+        factories.make_run(photo, state=RunState.DEAD, error_code=code)
+    client.force_login(staff(library, "editor"))
+    assert offers(client, PHOTOS, "camera_make") == ["Canon"]
+    assert offers(client, "/admin/processing/stagerun/", "error_code") == ["damaged"]
+    client.force_login(factories.make_user(is_staff=True, is_superuser=True))
+    assert offers(client, PHOTOS, "camera_make") == ["Canon", "Leica"]
+    assert offers(client, "/admin/processing/stagerun/", "error_code") == ["damaged", "timed_out"]
+
+
+def offers(client: Client, address: str, name: str) -> list[str]:
+    filters = client.get(address).context["cl"].filter_specs
+    return next([value for value, _ in one.lookup_choices] for one in filters if name in one.expected_parameters())

@@ -8,6 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Library, Membership, User
+from accounts.services.libraries import add_member
 from photos.models import Face, Person
 from processing.models import LibraryRun
 
@@ -108,18 +109,24 @@ def test_nobody_gives_themselves_more_on_their_own_page(library: Library) -> Non
     assert (user.is_superuser, user.memberships.filter(library=library).exists()) == (False, False)
 
 
-def test_staff_change_neither_superusers_nor_other_staff(library: Library) -> None:
+def test_staff_change_neither_superusers_nor_other_staff_nor_members_elsewhere(library: Library) -> None:
     user = staff(library, "admin")
-    chief = factories.make_user(is_staff=True, is_superuser=True)
-    colleague = factories.make_user(is_staff=True)
-    before = state()
-    for one in (chief, colleague):
-        assert (
-            logged_in(user).post(f"{USERS}{one.pk}/change/", {"email": "x@example.org", **NO_ROWS}).status_code == 403
-        )
-        password = {"password1": "a new long one 1", "password2": "a new long one 1", "usable_password": "true"}
-        assert logged_in(user).post(f"{USERS}{one.pk}/password/", password).status_code == 403
+    chief, colleague, guest = (factories.make_member(library, "visitor") for _ in range(3))
+    User.objects.filter(pk=chief.pk).update(is_staff=True, is_superuser=True)
+    User.objects.filter(pk=colleague.pk).update(is_staff=True)
+    add_member(library=factories.make_library(), user=guest, role="admin")
+    stranger = factories.make_member(factories.make_library(), "visitor")
+    client, before = logged_in(user), state()
+    password = {"password1": "a new long one 1", "password2": "a new long one 1", "usable_password": "true"}
+    for one, statuses in ((chief, (403, 403)), (colleague, (403, 403)), (guest, (403, 403)), (stranger, (302, 404))):
+        changed = client.post(f"{USERS}{one.pk}/change/", {"email": "x@example.org", **NO_ROWS})
+        set_anew = client.post(f"{USERS}{one.pk}/password/", password)
+        assert (changed.status_code, set_anew.status_code) == statuses
+        client.post(f"{USERS}{one.pk}/delete/", {"post": "yes"})
+    client.post(USERS, {"action": "delete_selected", "_selected_action": [stranger.pk, guest.pk], "post": "yes"})
     assert state() == before
+    seen = set(client.get(USERS).context["cl"].result_list)
+    assert seen == {user, chief, colleague, guest}
 
 
 @pytest.mark.parametrize(("role", "status"), [("visitor", 403), ("editor", 302)])

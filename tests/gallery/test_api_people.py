@@ -165,7 +165,7 @@ def test_a_person_whom_a_regrouping_removes_meanwhile_is_not_there(
     def regroup(*args: object, **kwargs: object) -> None:
         Person.objects.filter(pk=person.pk).delete()
 
-    monkeypatch.setattr("gallery.api.people.require", regroup)
+    monkeypatch.setattr("accounts.api.access.require", regroup)
 
     response = client.patch(f"{PEOPLE}/{person.pk}", {"name": "Ada"})
 

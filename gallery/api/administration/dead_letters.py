@@ -5,16 +5,15 @@ from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from accounts.api.access import RUNS_INSTALLATION
 from accounts.api.problems import problems
 from accounts.problems import NotFoundError
 from gallery.api.administration import examples
 from gallery.api.administration.ledgers import RunsOfBothLedgers
-from gallery.api.administration.permissions import RunsInstallation
 from gallery.api.serializers.dead_letters import (
     AlikeSerializer,
     DeadLetterDetailSerializer,
@@ -37,7 +36,9 @@ TAGS = ["administration"]
 class DeadLetterViewSet(GenericViewSet):
     """Runs of photos and of libraries that are dead, or have been given up."""
 
-    permission_classes = (IsAuthenticated, RunsInstallation)
+    access = dict.fromkeys(
+        ("list", "retrieve", "groups", "retry", "discard", "retry_alike", "discard_alike"), RUNS_INSTALLATION
+    )
     # two ledgers, one list: no queryset that a filter of the framework could narrow
     queryset = StageRun.objects.none()
     filter_backends = ()

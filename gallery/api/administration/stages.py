@@ -2,15 +2,14 @@
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from accounts.api.access import RUNS_INSTALLATION
 from accounts.api.problems import problems
 from gallery.api.administration import examples
 from gallery.api.administration.dead_letters import TAGS
-from gallery.api.administration.permissions import RunsInstallation
 from gallery.api.serializers.control import PauseSerializer, StagesSerializer, StageStatusSerializer
 from processing.services import stage_control
 
@@ -18,7 +17,7 @@ from processing.services import stage_control
 class StageViewSet(ViewSet):
     """Stages, and kinds of library work, by name."""
 
-    permission_classes = (IsAuthenticated, RunsInstallation)
+    access = dict.fromkeys(("list", "pause", "resume"), RUNS_INSTALLATION)
     lookup_url_kwarg = "name"
     lookup_value_converter = "str"
 

@@ -1,15 +1,14 @@
 """Workers: who is there, what each can do and holds."""
 
 from drf_spectacular.utils import extend_schema
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from accounts.api.access import RUNS_INSTALLATION
 from accounts.api.problems import problems
 from gallery.api.administration import examples
 from gallery.api.administration.dead_letters import TAGS
-from gallery.api.administration.permissions import RunsInstallation
 from gallery.api.serializers.control import WorkersSerializer
 from processing.services import stage_control
 
@@ -17,7 +16,7 @@ from processing.services import stage_control
 class WorkerViewSet(ViewSet):
     """Workers that have said they are there."""
 
-    permission_classes = (IsAuthenticated, RunsInstallation)
+    access = {"list": RUNS_INSTALLATION}
 
     @extend_schema(
         operation_id="admin_workers",

@@ -1,0 +1,168 @@
+"""Writes of memberships: who may do what in a library.
+
+Whoever acts (`by`; None is the system) holds `members.manage` in the library, and neither gives nor takes away a role
+that allows more than they may do there themselves: else somebody who manages members would be an admin in two steps.
+The last admin of a library stays one: the library's row is locked meanwhile, so that two who leave at once see each
+other.
+"""
+
+from collections.abc import Iterable
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.access import require
+from accounts.models import AuditAction, Library, Membership, Role, User
+from accounts.problems import ConflictError, NotFoundError, NotPermittedError
+from accounts.roles import BuiltInRole, Permission
+from accounts.services import audit
+
+
+class AlreadyMemberError(ConflictError):
+    """Somebody who is a member is not added again."""
+
+    code = "already_member"
+
+
+class LastAdminError(ConflictError):
+    """A library keeps an active member with the built-in admin role; `libraries` are those that would have none."""
+
+    code = "last_admin"
+
+
+@transaction.atomic
+def add(*, library: Library, user: User, role: Role, by: User | None) -> Membership:
+    """Make `user` a member. Raises NotPermittedError and AlreadyMemberError."""
+    _lock(library.pk)
+    role = _as_it_is(role)
+    _require_right(by, library.pk, role)
+    if Membership.objects.filter(library=library, user=user).exists():
+        raise AlreadyMemberError(f"{user} is a member of {library} already.")
+    membership = Membership(library=library, user=user, role=role)
+    membership.full_clean()
+    membership.save()
+    _record(AuditAction.MEMBER_ADDED, membership, by, role=role.name)
+    return membership
+
+
+@transaction.atomic
+def change_role(*, library: Library, user_id: UUID, role: Role, by: User | None) -> Membership:
+    """Give a member another role. The same again changes nothing.
+
+    Raises NotFoundError for somebody who is no member, NotPermittedError and LastAdminError.
+    """
+    _lock(library.pk)
+    membership, role = _membership(library.pk, user_id), _as_it_is(role)
+    _require_right(by, library.pk, role, membership.role)
+    if membership.role_id == role.pk:
+        return membership
+    _require_other_admin(membership)
+    before, membership.role = membership.role, role
+    membership.full_clean()
+    membership.save()
+    _record(AuditAction.MEMBER_CHANGED, membership, by, role=role.name, before=before.name)
+    return membership
+
+
+@transaction.atomic
+def remove(*, library: Library, user_id: UUID, by: User | None) -> None:
+    """End a membership. Members may end their own, whatever their role allows.
+
+    Raises NotFoundError for somebody who is no member, NotPermittedError and LastAdminError.
+    """
+    _lock(library.pk)
+    membership = _membership(library.pk, user_id)
+    leaves = by is not None and by.acting_key is None and by.is_active and by.pk == user_id
+    if not leaves:
+        _require_right(by, library.pk, membership.role)
+    _require_other_admin(membership)
+    _record(AuditAction.MEMBER_REMOVED, membership, by, role=membership.role.name)
+    membership.delete()
+
+
+@transaction.atomic
+def remove_from_all(*, user: User, by: User | None) -> None:
+    """End all memberships of an account that is about to go. Who may do that is decided where the account goes.
+
+    Raises LastAdminError, which names every library that would be left without an admin, and ConflictError where the
+    account becomes a member of another one at this moment.
+    """
+    memberships = Membership.objects.filter(user=user)
+    # in the order of the keys, as everybody who locks several
+    libraries = Library.objects.filter(pk__in=memberships.values("library_id")).order_by("pk")
+    locked = {one.pk for one in libraries.select_for_update(no_key=True)}
+    # from now on nobody makes it a member of anything
+    list(User.objects.select_for_update().filter(pk=user.pk))
+    rows = list(memberships.select_related("library", "role", "user").order_by("library_id"))
+    if {one.library_id for one in rows} - locked:
+        raise ConflictError(f"{user} has just become a member of another library. Try again.")
+    _refuse([one.library for one in rows if _is_last_admin(one)])
+    for membership in rows:
+        _record(AuditAction.MEMBER_REMOVED, membership, by, role=membership.role.name)
+        membership.delete()
+
+
+def _lock(library_id: UUID) -> None:
+    """Let nobody else change who belongs to the library; photos may come in meanwhile."""
+    if not Library.objects.select_for_update(no_key=True).filter(pk=library_id).exists():
+        raise NotFoundError("There is no such library.")
+
+
+def _as_it_is(role: Role) -> Role:
+    """Read a role anew, and keep it: what it allows may have changed since the caller read it, or change now."""
+    # shared, which the ORM cannot say: many are given the same role at once, and nobody alters or deletes it meanwhile
+    rows = list(Role.objects.raw("SELECT * FROM accounts_role WHERE id = %s FOR KEY SHARE", [role.pk]))
+    if not rows:
+        raise NotFoundError("There is no such role.")
+    return rows[0]
+
+
+def _membership(library_id: UUID, user_id: UUID) -> Membership:
+    rows = Membership.objects.select_related("library", "role", "user")
+    membership = rows.filter(library=library_id, user=user_id).first()
+    if membership is None:
+        raise NotFoundError("There is no such member.")
+    return membership
+
+
+def _require_right(by: User | None, library_id: UUID, *roles: Role) -> None:
+    """Raise NotPermittedError unless `by` manages members and holds all that these roles allow."""
+    if by is None:
+        return
+    require(by, Permission.MANAGE_MEMBERS, library_id=library_id)
+    library = Library.objects.with_own_role(by).get(pk=library_id)
+    for role in roles:
+        if more := sorted(set(role.permissions) - set(library.own_permissions)):
+            detail = f"The role {role.name} allows what you may not do here yourself: {', '.join(more)}."
+            raise NotPermittedError(detail, permission=more[0])
+
+
+def _is_last_admin(membership: Membership) -> bool:
+    """Whether the library would be without an active admin. Wants the library's row to be locked."""
+    if not _is_admin(membership.role):
+        return False
+    admins = Membership.objects.filter(library=membership.library_id, user__is_active=True)
+    others = admins.filter(role__is_built_in=True, role__name=BuiltInRole.ADMIN).exclude(pk=membership.pk)
+    return not others.exists()
+
+
+def _is_admin(role: Role) -> bool:
+    return role.is_built_in and role.name == BuiltInRole.ADMIN
+
+
+def _require_other_admin(membership: Membership) -> None:
+    if _is_last_admin(membership):
+        _refuse([membership.library])
+
+
+def _refuse(libraries: Iterable[Library]) -> None:
+    if libraries := list(libraries):
+        names = ", ".join(one.name for one in libraries)
+        detail = f"This is the last admin of {names}: give somebody else the role admin there first."
+        raise LastAdminError(detail, libraries=[str(one.pk) for one in libraries])
+
+
+def _record(action: AuditAction, membership: Membership, by: User | None, **details: str) -> None:
+    audit.record(
+        action=action, actor=by, library_id=membership.library_id, subject=membership.user, details=dict(details)
+    )

@@ -1,0 +1,205 @@
+"""Every operation of the API, found by walking the addresses, and how each is called in a world."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from re import sub
+from typing import Any
+
+import factories
+from access_world import Place, World
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.views import APIView
+
+from accounts.api.access import Access, Doing, Seeing, declared_access
+from accounts.roles import Permission
+from accounts.services import tokens
+
+API = "api/v1/"
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A method of an address, as in `GET photos/{pk}`, and the view that answers it."""
+
+    name: str
+    view: APIView
+
+    @property
+    def rule(self) -> Access:
+        """What the view declares; ImproperlyConfigured if nothing."""
+        return declared_access(self.view, self.name.split()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One row of the matrix: how an operation is called, by which rule, and what who may do it gets."""
+
+    name: str
+    rule: Access
+    address: str
+    body: Callable[[World], dict[str, Any]] | None = None
+    allowed: int = 200
+    is_list: bool = False
+    is_form: bool = False
+    reads_credentials: bool = True
+    # permissions that it takes beside that of the rule
+    also: tuple[str, ...] = ()
+
+
+def patterns(of: URLResolver | None = None, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Walk all addresses: the route from the root, and what answers it."""
+    for entry in (of or get_resolver()).url_patterns:
+        route = before + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from patterns(entry, route)
+        elif isinstance(entry, URLPattern):
+            yield route, entry.callback
+
+
+def operations() -> list[Operation]:
+    """Give every method of every address below /api/v1/."""
+    found = []
+    for route, callback in patterns():
+        if not route.startswith(API):
+            continue
+        address = sub(r"<\w+:(\w+)>", r"{\1}", route.removeprefix(API))
+        view = callback.cls(**callback.initkwargs)
+        actions = getattr(callback, "actions", None)
+        if actions is not None:
+            view.action_map = actions
+        for method in METHODS:
+            if method.lower() in actions if actions is not None else hasattr(view, method.lower()):
+                found.append(Operation(f"{method} {address}", view))
+    return found
+
+
+def _upload(world: World) -> dict[str, Any]:
+    return {"library": world.place.library.pk, "file": BytesIO(factories.image_bytes())}
+
+
+REASON = {"reason": "why"}
+ALIKE = {"fingerprint": "0" * 16}
+# what an operation takes
+BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
+    "POST auth/token": lambda w: {"email": w.newcomer.email, "password": factories.PASSWORD},
+    "POST auth/token/refresh": lambda w: {"refresh": tokens.begin(user=w.newcomer).refresh},
+    "POST auth/token/revoke": lambda w: {"refresh": tokens.begin(user=w.newcomer).refresh},
+    "PATCH auth/me": lambda w: {"name": "Grace"},
+    "POST auth/password/change": lambda w: {"old_password": factories.PASSWORD, "new_password": "quite another one"},
+    "POST auth/password/reset": lambda w: {"email": "nobody@example.org"},
+    # wrong ones, whoever sends them
+    "POST auth/password/reset/confirm": lambda w: {"token": "x", "password": "quite another one"},
+    "POST auth/invitations/accept": lambda w: {"token": "x"},
+    "POST keys": lambda w: {"name": "camera", "scopes": ["photos.view"]},
+    "POST libraries/{pk}/invitations": lambda w: {"email": "new@example.org"},
+    "POST photos": _upload,
+    "PATCH people/{pk}": lambda w: {"name": "Grace"},
+    "POST libraries/{pk}/face-analysis": lambda w: {"enabled": False},
+    "POST libraries/{library_id}/members": lambda w: {"email": w.newcomer.email},
+    "PATCH libraries/{library_id}/members/{user_id}": lambda w: {"role": "visitor"},
+    "POST admin/dlq/{pk}/discard": lambda w: REASON,
+    "POST admin/dlq/retry": lambda w: ALIKE,
+    "POST admin/dlq/discard": lambda w: ALIKE | REASON,
+    "POST admin/stages/{name}/pause": lambda w: REASON,
+}
+# who may do it gets 200, but for these
+ALLOWED = {
+    "POST photos": 201,
+    "POST auth/token/revoke": 204,
+    "POST auth/password/reset": 202,
+    "POST auth/password/reset/confirm": 400,
+    "POST auth/invitations/accept": 400,
+    "POST keys": 201,
+    # somebody else's
+    "GET keys/{pk}": 404,
+    "DELETE keys/{pk}": 404,
+    "POST libraries/{pk}/invitations": 201,
+    "DELETE invitations/{pk}": 204,
+    "DELETE photos/{pk}": 204,
+    "POST libraries/{library_id}/members": 201,
+    "DELETE libraries/{library_id}/members/{user_id}": 204,
+}
+MEMBERS = "libraries/{library_id}/members"
+
+
+def calls() -> list[Call]:
+    """Give a row for every operation, and those for what lies within one."""
+    declared = [
+        Call(
+            name=one.name,
+            rule=one.rule,
+            address=one.name.split()[1],
+            body=BODIES.get(one.name),
+            allowed=ALLOWED.get(one.name, 200),
+            is_list="{" not in one.name,
+            is_form=one.name == "POST photos",
+            reads_credentials=bool(one.view.authentication_classes),
+        )
+        for one in operations()
+    ]
+    return [*declared, *within()]
+
+
+def within() -> list[Call]:
+    """Give the rows for nested ids, for filters by ids, and for what lies in the trash."""
+    see_photos, see_people = Seeing(Permission.VIEW_PHOTOS), Seeing(Permission.VIEW_PEOPLE)
+    manage, trash = Doing(Permission.MANAGE_MEMBERS), Permission.TRASH_PHOTOS
+    role = BODIES["PATCH libraries/{library_id}/members/{user_id}"]
+    return [
+        # filters by an id
+        *(
+            Call(f"GET {address}", rule, address, is_list=True)
+            for address, rule in {
+                "photos?library={library_id}": see_photos,
+                "photos?person={person}": see_people,
+                "photos?library={library_id}&has_faces=true": see_people,
+                "photos?camera_make={make}": see_photos,
+                "people?library={library_id}": see_people,
+                "people?is_named=true&library={library_id}": see_people,
+            }.items()
+        ),
+        # an id within another one
+        Call("PATCH member of another library", manage, f"{MEMBERS}/{{foreign_user}}", role, allowed=404),
+        Call("DELETE member of another library", manage, f"{MEMBERS}/{{foreign_user}}", allowed=404),
+        Call("DELETE nobody", manage, f"{MEMBERS}/00000000-0000-7000-8000-000000000000", allowed=404),
+        Call("GET rendition that is none", see_photos, "photos/{photo}/renditions/x1", allowed=404),
+        # what lies in the trash is there for those who may bring it back, and there alone
+        Call("POST restore trashed", Doing(trash, seeing=trash), "photos/{trashed}/restore"),
+        Call("DELETE trashed", Doing(trash, seeing=trash), "photos/{trashed}", allowed=204),
+        Call("GET trashed", see_photos, "photos/{trashed}", allowed=404),
+        Call("GET rendition of trashed", see_photos, "photos/{trashed}/renditions/preview", allowed=404),
+        Call("GET original of trashed", see_photos, "photos/{trashed}/original", allowed=404),
+        Call("POST retry trashed", see_photos, "photos/{trashed}/retry", allowed=404),
+        # it takes two permissions; the second one decides
+        Call(
+            "DELETE for good",
+            Doing(Permission.PURGE_PHOTOS),
+            "photos/{photo}?permanently=true",
+            also=(trash,),
+            allowed=204,
+        ),
+    ]
+
+
+def address(call: Call, world: World) -> str:
+    """Fill the ids of the library that is asked for into an address."""
+    place: Place = world.place
+    subjects = {
+        "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
+        "admin": place.run, "keys": place.key, "invitations": place.invitation,
+    }  # fmt: skip
+    subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
+    return f"/{API}" + call.address.format(
+        pk=subject.pk,
+        library_id=place.library.pk,
+        user_id=place.member.pk,
+        foreign_user=world.elsewhere.member.pk,
+        person=place.person.pk,
+        photo=place.photo.pk,
+        trashed=place.trashed.pk,
+        make=place.photo.metadata.camera_make,
+        kind="preview",
+        name="exif",
+    )
