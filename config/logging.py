@@ -16,6 +16,8 @@ _SECRETS = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", re.IGNORECASE), rf"\1{HIDDEN}"),
     # Authorization: Bearer ...
     (re.compile(r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # the address of a share: whoever has it may look
+    (re.compile(r"(?<!\w)(/s/)[\w-]{20,}"), rf"\1{HIDDEN}"),
     # password=..., "secret_key": "...", ?X-Amz-Signature=...
     (
         re.compile(

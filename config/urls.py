@@ -9,6 +9,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("config.health_urls")),
     path("admin/", admin.site.urls),
+    path("s/", include("gallery.sharing.urls")),
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("gallery.api.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
