@@ -60,7 +60,7 @@ def _public(view: View) -> View:
     return answer
 
 
-# without a token against forged forms: under no-referrer a browser does not say where a form comes from, and it would be
+# without a token against forged forms: under no-referrer a browser does not say where a form comes from, so it would be
 # refused; a stranger's form can do no more than open a share to somebody, with a password that the stranger knows
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -11,6 +11,8 @@ from django.urls import get_resolver
 from rest_framework.test import APIClient
 
 from accounts.models import Library, User
+from gallery.models import Share
+from gallery.services import shares
 from photos.models import Face, Person, Photo
 from processing.models import RunState, StageRun
 
@@ -27,6 +29,8 @@ class World:
         self.run: StageRun = factories.make_run(self.photo, "exif", RunState.DEAD)
         self.person: Person = factories.make_person(self.library)
         self.face: Face = factories.make_face(self.photo, person=self.person, chip=b"chip")
+        sharer = factories.make_member(self.library, "editor")
+        self.share: Share = shares.create_share(by=sharer, photo_ids=[self.photo.pk], options={})[0]
 
     def client(self, who: str) -> Client:
         if who == "anonymous":
@@ -116,6 +120,20 @@ MATRIX: dict[str, tuple[Callable[[Client, World], Any], tuple[int, ...]]] = {
         # the stranger sees the work of another library
         (401, 401, 200, 403, 200, 200, 200),
     ),
+    "shares": (lambda c, w: c.get("/api/v1/shares"), (401, 401, 200, 200, 200, 200, 200)),
+    "shares, POST": (
+        lambda c, w: c.post("/api/v1/shares", {"photos": [str(w.photo.pk)]}),
+        (401, 401, 404, 403, 201, 201, 201),
+    ),
+    "shares/{id}": (lambda c, w: c.get(f"/api/v1/shares/{w.share.pk}"), (401, 401, 404, 404, 200, 200, 200)),
+    "shares/{id}, PATCH": (
+        lambda c, w: c.patch(f"/api/v1/shares/{w.share.pk}", {"title": "Summer"}),
+        (401, 401, 404, 404, 200, 200, 200),
+    ),
+    "shares/{id}, DELETE": (
+        lambda c, w: c.delete(f"/api/v1/shares/{w.share.pk}"),
+        (401, 401, 404, 404, 204, 204, 204),
+    ),
     **{name: (call, (401, 401, 403, 403, 403, 403, 200)) for name, call in ADMINISTRATION.items()},
 }
 
@@ -135,8 +153,10 @@ def test_everybody_gets_what_the_role_allows(operation: str) -> None:
             assert response["Content-Type"] == "application/problem+json"
         elif response.content and "results" in response.json():
             seen = {row["id"] for row in response.json()["results"]}
-            mine = {str(row.pk) for row in (world.library, world.photo, world.person, world.run)}
-            assert bool(seen & mine) == (who != "stranger")
+            mine = {str(row.pk) for row in (world.library, world.photo, world.person, world.run, world.share)}
+            # shares are for those who may share
+            blind = {"stranger", "visitor"} if operation == "shares" else {"stranger"}
+            assert bool(seen & mine) == (who not in blind)
 
     assert statuses == dict(zip(WHO, expected, strict=True))
 
@@ -160,7 +180,7 @@ def test_what_an_address_takes_can_be_asked(operation: str) -> None:
     address = "/api/v1/" + operation.replace("{kind}", "preview").replace(
         "{id}",
         str(
-            {"photos": world.photo, "people": world.person, "faces": world.face}.get(
+            {"photos": world.photo, "people": world.person, "faces": world.face, "shares": world.share}.get(
                 operation.split("/", maxsplit=1)[0], world.library
             ).pk
         ),
