@@ -61,12 +61,13 @@ def object_response(
     cache_control: str,
     filename: str,
     as_attachment: bool = False,
-    revocable: bool = False,
+    may_redirect: bool = True,
 ) -> HttpResponseBase:
     """Answer with a stored object, or with 304 if the client has it (`etag`, unquoted, names the bytes).
 
-    `filename` is what the client may call it; without one Django would tell the key. What is `revocable` is never given
-    by an address that works without asking us again. Raises NotFoundError where the object is missing.
+    `filename` is what the client may call it; without one Django would tell the key. Unless it `may_redirect`, the
+    client is never given an address that goes on working without our being asked. Raises NotFoundError where the object
+    is missing.
     """
     headers = {"ETag": quote_etag(etag), "Cache-Control": cache_control, "X-Content-Type-Options": "nosniff"}
     unchanged = HttpResponse(headers=headers)
@@ -79,7 +80,7 @@ def object_response(
     try:
         if settings.MEDIA_DELIVERY == Delivery.X_ACCEL and not in_bucket:
             return _by_nginx(alias=alias, key=key, headers=headers)
-        if settings.MEDIA_DELIVERY == Delivery.PRESIGNED and in_bucket and not revocable:
+        if settings.MEDIA_DELIVERY == Delivery.PRESIGNED and in_bucket and may_redirect:
             return _by_bucket(request, alias=alias, key=key, headers=headers)
         return _streamed(request, storage.open_object(alias=alias, key=key), headers=headers)
     except FileNotFoundError as error:

@@ -67,6 +67,8 @@ def _image(request: HttpRequest, *, key: str, content_type: str, filename: str) 
         etag=_version(key),
         cache_control=IMMUTABLE if is_current else REVALIDATE,
         filename=filename,
+        # the policy of the admin's pages lets images come from here alone
+        may_redirect=False,
     )
 
 

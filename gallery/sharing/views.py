@@ -122,7 +122,7 @@ def rendition(request: HttpRequest, token: str, position: int, kind: str) -> Htt
         etag=row.sha256,
         cache_control=downloads.REVALIDATE,
         filename=f"photo-{position}.jpg",
-        revocable=True,
+        may_redirect=False,
     )
 
 
@@ -146,7 +146,7 @@ def original(request: HttpRequest, token: str, position: int) -> HttpResponseBas
         cache_control=downloads.REVALIDATE,
         filename=(photo.original_filename if share.show_metadata else "") or plain,
         as_attachment=True,
-        revocable=True,
+        may_redirect=False,
     )
     # the first part tells of all: those who go on are not told of again
     begins = request.headers.get("Range", "bytes=0-").replace(" ", "").startswith("bytes=0-")

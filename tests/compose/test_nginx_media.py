@@ -16,6 +16,7 @@ from pytest_django.live_server_helper import LiveServer
 from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.models import Library, User
+from gallery.services import shares
 from photos.models import Photo
 
 SNIPPETS = Path(django_settings.BASE_DIR) / "compose" / "nginx"
@@ -29,7 +30,8 @@ pid {folder}/pid;
 error_log {folder}/error.log;
 events {{}}
 http {{
-    access_log off;
+    include {folder}/darkroom-log.conf;
+    access_log {folder}/access.log darkroom;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -76,8 +78,8 @@ def nginx(
     snippet = (SNIPPETS / "darkroom-media.conf").read_text()
     assert snippet.count("alias /var/lib/darkroom/") == 2
     (tmp_path / "darkroom-media.conf").write_text(snippet.replace("/var/lib/darkroom", str(photo_store)))
-    headers = (SNIPPETS / "darkroom-media-headers.conf").read_text()
-    (tmp_path / "darkroom-media-headers.conf").write_text(headers)
+    for name in ("darkroom-media-headers.conf", "darkroom-log.conf"):
+        (tmp_path / name).write_text((SNIPPETS / name).read_text())
     configuration = tmp_path / "nginx.conf"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -168,3 +170,18 @@ def test_nobody_gets_behind_the_permission(nginx: str, session: requests.Session
     assert [session.get(nginx + path).status_code for path in paths] == [404, 404]
     anonymous = requests.get(f"{nginx}/api/v1/photos/{photo.pk}/original", timeout=PATIENCE_SECONDS)
     assert anonymous.status_code == 401
+
+
+def test_the_log_of_nginx_has_no_token(
+    nginx: str, session: requests.Session, member: tuple[Library, User], photo: Photo, tmp_path: Path
+) -> None:
+    _, token = shares.create_share(by=member[1], photo_ids=[photo.pk], options={})
+    image = session.get(f"{nginx}/s/{token}/1/preview", headers={"Referer": f"{nginx}/s/{token}"})
+    assert (image.status_code, image.content) == (200, b"picture")
+    assert image.headers["Referrer-Policy"] == "no-referrer"
+    assert image.headers["X-Robots-Tag"] == "noindex, nofollow, noarchive"
+    assert image.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    written = (tmp_path / "access.log").read_text()
+    assert '"GET /s/***/1/preview HTTP/1.1" 200 7' in written
+    assert '"GET /live HTTP/1.1" 200' in written
+    assert token not in written

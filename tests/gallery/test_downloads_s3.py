@@ -167,3 +167,12 @@ def test_no_setting_makes_an_address_live_longer_than_five_minutes(
 ) -> None:
     settings.MEDIA_DELIVERY, settings.MEDIA_URL_SECONDS = "presigned", 86400
     assert parameters(client.get(f"{PHOTOS}/{photo.pk}/original")["Location"])["X-Amz-Expires"] == "300"
+
+
+def test_images_of_the_admin_come_from_here(client: Client, photo: Photo, settings: Settings) -> None:
+    settings.MEDIA_DELIVERY = "presigned"
+    staff = Client()
+    staff.force_login(factories.make_user(is_staff=True, is_superuser=True))
+    response = staff.get(f"/admin/photos/photo/{photo.pk}/rendition/preview/")
+    assert (response.status_code, b"".join(response.streaming_content)) == (200, b"picture")
+    assert staff.get(f"/admin/photos/photo/{photo.pk}/original/").status_code == 302
