@@ -14,6 +14,7 @@ class Permission(models.TextChoices):
     TRASH_PHOTOS = "photos.trash", _("move photos to the trash and back")
     PURGE_PHOTOS = "photos.purge", _("delete photos for good")
     MODERATE_PHOTOS = "photos.moderate", _("hide photos from visitors")
+    SHARE_PHOTOS = "photos.share", _("share photos by a link")
     VIEW_PEOPLE = "people.view", _("see people and faces")
     EDIT_PEOPLE = "people.edit", _("name people and correct their faces")
     VIEW_PROCESSING = "processing.view", _("see stage runs and their errors")
@@ -41,6 +42,7 @@ BUILT_IN_ROLES: dict[str, tuple[Permission, ...]] = {
         Permission.EDIT_PHOTOS,
         Permission.TRASH_PHOTOS,
         Permission.MODERATE_PHOTOS,
+        Permission.SHARE_PHOTOS,
         Permission.VIEW_PEOPLE,
         Permission.EDIT_PEOPLE,
         Permission.VIEW_PROCESSING,

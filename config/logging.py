@@ -18,6 +18,8 @@ _SECRETS = (
     (re.compile(r"(dk_[0-9a-f]{1,12}_)[0-9a-f]+", re.IGNORECASE), rf"\1{HIDDEN}"),
     # Authorization: Bearer ...
     (re.compile(r"(\b(?:bearer|basic|api-key)\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    # the address of a share: whoever has it may look
+    (re.compile(r"(?<!\w)(/s/)[\w-]{20,}"), rf"\1{HIDDEN}"),
     # password=..., "secret_key": "...", ?X-Amz-Signature=...
     (
         re.compile(

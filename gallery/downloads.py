@@ -1,33 +1,58 @@
-"""Stored objects as HTTP responses: streamed, with validators, and never as something that a browser interprets."""
+"""Stored objects as HTTP responses: with validators and byte ranges, and never as something that a browser interprets.
+
+Whoever calls has decided that the client may have the object. Who sends the bytes is MEDIA_DELIVERY: Darkroom, the
+nginx in front of it, or the bucket.
+"""
 
 import logging
 from datetime import timedelta
+from typing import BinaryIO
+from urllib.parse import quote
 
-from django.http import FileResponse, HttpResponse
+from django.conf import settings
+from django.db.models import TextChoices
+from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag
+from django.utils.http import content_disposition_header, quote_etag
 from rest_framework.request import Request
 
 from accounts.problems import NotFoundError
+from gallery.byte_ranges import FilePart, UnsatisfiableRangeError, size_of, wanted_range
 from photos import storage
 
 logger = logging.getLogger(__name__)
 
 # for addresses that name the version of what they give: another version is another address
-IMMUTABLE = f"private, max-age={int(timedelta(days=365).total_seconds())}, immutable"
+IMMUTABLE = f"private, max-age={int(timedelta(days=30).total_seconds())}, immutable"
 # kept, and asked for again each time: the answer is a 304
 REVALIDATE = "private, no-cache"
+NEVER_KEPT = "private, no-store"
+
+# what nginx serves from the stores' folders, below a location of its own for each (compose/nginx/darkroom-media.conf)
+ACCEL_PREFIX = "/_media/"
+MAX_URL_SECONDS = 300
+
+
+class Delivery(TextChoices):
+    """Who sends the bytes."""
+
+    STREAM = "stream"
+    X_ACCEL = "x-accel"
+    PRESIGNED = "presigned"
 
 
 class ObjectResponse(FileResponse):
-    """A stored object, sent in blocks of 64 KiB."""
+    """A stored object, sent in blocks of 64 KiB, with the headers that are given."""
 
     block_size = 64 * 1024
 
+    def set_headers(self, filelike: object) -> None:
+        """Guess nothing: a path is a key, which is nobody's business."""
+
 
 def object_response(
-    request: Request,
+    request: Request | HttpRequest,
     *,
     alias: str,
     key: str,
@@ -36,26 +61,70 @@ def object_response(
     cache_control: str,
     filename: str,
     as_attachment: bool = False,
+    may_redirect: bool = True,
 ) -> HttpResponseBase:
     """Answer with a stored object, or with 304 if the client has it (`etag`, unquoted, names the bytes).
 
-    `filename` is what the client may call it; without one Django would tell the key. Raises NotFoundError where the
-    object is missing.
+    `filename` is what the client may call it; without one Django would tell the key. Unless it `may_redirect`, the
+    client is never given an address that goes on working without our being asked. Raises NotFoundError where the object
+    is missing.
     """
     headers = {"ETag": quote_etag(etag), "Cache-Control": cache_control, "X-Content-Type-Options": "nosniff"}
     unchanged = HttpResponse(headers=headers)
     answer = get_conditional_response(request, etag=headers["ETag"], response=unchanged)
     if answer is not unchanged:
         return answer
+    disposition = content_disposition_header(as_attachment, filename) or "inline"
+    headers |= {"Content-Type": content_type, "Content-Disposition": disposition}
+    in_bucket = storage.is_in_bucket(alias=alias)
     try:
-        file = storage.open_object(alias=alias, key=key)
+        if settings.MEDIA_DELIVERY == Delivery.X_ACCEL and not in_bucket:
+            return _by_nginx(alias=alias, key=key, headers=headers)
+        if settings.MEDIA_DELIVERY == Delivery.PRESIGNED and in_bucket and may_redirect:
+            return _by_bucket(request, alias=alias, key=key, headers=headers)
+        return _streamed(request, storage.open_object(alias=alias, key=key), headers=headers)
     except FileNotFoundError as error:
         logger.exception("a row names an object that is missing: %s in %s", key, alias)
         raise NotFoundError("The stored object is missing.") from error
-    return ObjectResponse(
-        file,
-        as_attachment=as_attachment,
-        filename=filename,
-        content_type=content_type,
-        headers=headers,
+
+
+def _by_nginx(*, alias: str, key: str, headers: dict[str, str]) -> HttpResponse:
+    """Name the file to the nginx in front, which decodes the path, sends the bytes and knows ranges itself."""
+    storage.check_object(alias=alias, key=key)
+    return HttpResponse(headers={**headers, "X-Accel-Redirect": f"{ACCEL_PREFIX}{alias}/{quote(key)}"})
+
+
+def _by_bucket(request: Request | HttpRequest, *, alias: str, key: str, headers: dict[str, str]) -> HttpResponse:
+    """Send the client to the bucket. The redirect is forgotten long before its address ends to work."""
+    seconds = min(settings.MEDIA_URL_SECONDS, MAX_URL_SECONDS)
+    address = storage.presigned_url(
+        alias=alias,
+        key=key,
+        seconds=seconds,
+        method="HEAD" if request.method == "HEAD" else "GET",
+        content_type=headers["Content-Type"],
+        disposition=headers["Content-Disposition"],
+        cache_control=headers["Cache-Control"],
     )
+    kept = f"private, max-age={seconds // 5}" if headers["Cache-Control"] == IMMUTABLE else NEVER_KEPT
+    return HttpResponseRedirect(address, headers={"Cache-Control": kept, "Referrer-Policy": "no-referrer"})
+
+
+def _streamed(request: Request | HttpRequest, file: BinaryIO, *, headers: dict[str, str]) -> HttpResponseBase:
+    """Send the bytes, or those of them that are asked for."""
+    size = size_of(file)
+    headers["Accept-Ranges"] = "bytes"
+    # a part is of use to nobody whose other parts are of another file (RFC 9110, section 13.1.5)
+    is_part = request.method == "GET" and request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
+    try:
+        positions = wanted_range(request.headers.get("Range", ""), size=size) if is_part else None
+    except UnsatisfiableRangeError:
+        file.close()
+        return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}", "Cache-Control": NEVER_KEPT})
+    headers["Content-Length"] = str(size if positions is None else len(positions))
+    if request.method == "HEAD":
+        return ObjectResponse(FilePart(file, range(0)), headers=headers)
+    if positions is None:
+        return ObjectResponse(file, headers=headers)
+    headers["Content-Range"] = f"bytes {positions.start}-{positions.stop - 1}/{size}"
+    return ObjectResponse(FilePart(file, positions), status=206, headers=headers)

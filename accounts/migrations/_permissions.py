@@ -6,7 +6,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 
 def new_permission(permission: str, *, roles: tuple[str, ...]) -> migrations.RunPython:
-    """Give `permission` to built-in roles by name; backwards, take it from every role."""
+    """Give `permission` to built-in roles by name; backwards, take it from every role and key."""
 
     def give(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         for role in apps.get_model("accounts", "Role").objects.filter(name__in=roles, is_built_in=True):
@@ -19,5 +19,14 @@ def new_permission(permission: str, *, roles: tuple[str, ...]) -> migrations.Run
         for role in apps.get_model("accounts", "Role").objects.filter(permissions__contains=[permission]):
             role.permissions = [one for one in role.permissions if one != permission]
             role.save(update_fields=["permissions"])
+        try:
+            keys = apps.get_model("accounts", "ApiKey").objects
+        except LookupError:
+            return  # there were none yet
+        # a key may not be left without any scope
+        keys.filter(scopes=[permission]).delete()
+        for key in keys.filter(scopes__contains=[permission]):
+            key.scopes = [one for one in key.scopes if one != permission]
+            key.save(update_fields=["scopes"])
 
     return migrations.RunPython(give, take)

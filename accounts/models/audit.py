@@ -37,6 +37,7 @@ class AuditAction(models.TextChoices):
     MEMBER_CHANGED = "member.changed", _("changed a member's role")
     MEMBER_REMOVED = "member.removed", _("removed a member")
     SHARE_CREATED = "share.created", _("shared photos")
+    SHARE_CHANGED = "share.changed", _("changed a share")
     SHARE_REVOKED = "share.revoked", _("revoked a share")
     PERSON_EXPORTED = "person.exported", _("exported what is held on a person")
     FACE_ANALYSIS_SWITCHED = "face_analysis.switched", _("switched face analysis")

@@ -23,6 +23,12 @@ AWS_ACCESS_KEY_ID = env.str("AWS_ACCESS_KEY_ID", default="") or None
 AWS_SECRET_ACCESS_KEY = env.str("AWS_SECRET_ACCESS_KEY", default="") or None
 AWS_SESSION_TOKEN = env.str("AWS_SESSION_TOKEN", default="") or None
 
+# who sends the bytes, once Darkroom has decided who may have them. stream: Darkroom. x-accel: the nginx in front, from
+# the disk. presigned: the bucket, at an address that is valid for MEDIA_URL_SECONDS
+MEDIA_DELIVERY = env.str("MEDIA_DELIVERY", default="stream")
+# whoever has such an address needs no permission: 5 minutes at most
+MEDIA_URL_SECONDS = env.int("MEDIA_URL_SECONDS", default=300)
+
 
 def _disk(location: object) -> dict[str, Any]:
     return {"BACKEND": "photos.storage.DurableFileSystemStorage", "OPTIONS": {"location": str(location)}}

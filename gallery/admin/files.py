@@ -58,14 +58,17 @@ def serve_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
 
 def _image(request: HttpRequest, *, key: str, content_type: str, filename: str) -> HttpResponseBase:
     """Answer with an object of ours. A key names its version, and so do the addresses below."""
+    is_current = request.GET.get("v") == _version(key)
     return _stored(
         request,
         alias=storage.RENDITIONS,
         key=key,
         content_type=content_type,
         etag=_version(key),
-        cache_control=IMMUTABLE,
+        cache_control=IMMUTABLE if is_current else REVALIDATE,
         filename=filename,
+        # the policy of the admin's pages lets images come from here alone
+        may_redirect=False,
     )
 
 

@@ -23,6 +23,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _list(request, _("People"), "groups", "photos.person"),
             _list(request, _("Faces"), "familiar_face_and_zone", "photos.face"),
             _list(request, _("Libraries"), "folder_copy", "accounts.library"),
+            _list(request, _("Shares"), "share", "gallery.share"),
         ),
         _group(
             _("Processing"),

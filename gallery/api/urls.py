@@ -11,12 +11,14 @@ from gallery.api.people import PersonViewSet
 from gallery.api.photo_files import PhotoFileViewSet
 from gallery.api.photos import PhotoViewSet
 from gallery.api.processing import ProcessingViewSet
+from gallery.api.shares import ShareViewSet
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("photos", PhotoViewSet, basename="photo")
 router.register("photos", PhotoFileViewSet, basename="photo-file")
 router.register("faces", FaceViewSet, basename="face")
 router.register("people", PersonViewSet, basename="person")
+router.register("shares", ShareViewSet, basename="share")
 router.register("libraries", LibrarySwitchViewSet, basename="library-switch")
 router.register("processing", ProcessingViewSet, basename="processing")
 router.register("admin/dlq", DeadLetterViewSet, basename="admin-dlq")

@@ -11,6 +11,7 @@ from photos.storage.keys import (
     photo_of_prefix,
     rendition_key,
 )
+from photos.storage.links import check_object, is_in_bucket, presigned_url
 from photos.storage.listing import StoredObject, find_object, list_incoming, list_objects, sweep_incoming
 from photos.storage.objects import (
     WHOLE_IN_MEMORY_BYTES,
@@ -30,10 +31,12 @@ __all__ = [
     "DurableFileSystemStorage",
     "RangedObject",
     "StoredObject",
+    "check_object",
     "chip_key",
     "delete_objects",
     "derived_prefix",
     "find_object",
+    "is_in_bucket",
     "is_store_empty",
     "is_store_gone",
     "list_incoming",
@@ -42,6 +45,7 @@ __all__ = [
     "open_whole_object",
     "original_key",
     "photo_of_prefix",
+    "presigned_url",
     "read_object",
     "rendition_key",
     "sweep_incoming",

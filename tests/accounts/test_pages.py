@@ -6,6 +6,7 @@ from pathlib import Path
 import factories
 import pytest
 from browser import Browser
+from browser import browser as open_browser
 from django.test import Client
 from pytest_django.live_server_helper import LiveServer
 
@@ -22,9 +23,8 @@ FORM = "document.querySelector('form:not([hidden])')"
 
 @pytest.fixture
 def browser(program: Callable[[str], str], tmp_path: Path) -> Iterator[Browser]:
-    opened = Browser(program("chromium"), tmp_path / "profile")
-    yield opened
-    opened.close()
+    with open_browser(program("chromium"), tmp_path) as opened:
+        yield opened
 
 
 def fill(browser: Browser, **values: str) -> None:

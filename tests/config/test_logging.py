@@ -90,6 +90,7 @@ def test_json_names_task_and_exception(written: StringIO) -> None:
         ("SECRET_KEY=abc INTERNAL_TOKEN=def", "SECRET_KEY=*** INTERNAL_TOKEN=***"),
         ("GET /k?X-Amz-Credential=A/1&X-Amz-Signature=0f&x=1", "GET /k?X-Amz-Credential=***&X-Amz-Signature=***&x=1"),
         ('{"aws_secret_access_key": "abc/def+ghi"}', '{"aws_secret_access_key": "***"}'),
+        ("Not Found: /s/Zx9_kQ0aB-1cD2eF3gH4iJ5kL6mN7oP8qR9sT0uV1wX/3/preview", "Not Found: /s/***/3/preview"),
         ("exif of 019a: damaged at 12:30", "exif of 019a: damaged at 12:30"),
         ("http://host:8000/api/v1/photos?cursor=abc", "http://host:8000/api/v1/photos?cursor=abc"),
         ("lease_token of run 7 was lost", "lease_token of run 7 was lost"),

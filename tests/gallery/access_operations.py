@@ -93,6 +93,8 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "POST auth/password/reset/confirm": lambda w: {"token": "x", "password": "quite another one"},
     "POST auth/invitations/accept": lambda w: {"token": "x"},
     "POST keys": lambda w: {"name": "camera", "scopes": ["photos.view"]},
+    "POST shares": lambda w: {"photos": [str(w.place.photo.pk)]},
+    "PATCH shares/{pk}": lambda w: {"title": "Summer"},
     "POST libraries/{pk}/invitations": lambda w: {"email": "new@example.org"},
     "POST photos": _upload,
     "PATCH people/{pk}": lambda w: {"name": "Grace"},
@@ -117,6 +119,8 @@ ALLOWED = {
     "DELETE keys/{pk}": 404,
     "POST libraries/{pk}/invitations": 201,
     "DELETE invitations/{pk}": 204,
+    "POST shares": 201,
+    "DELETE shares/{pk}": 204,
     "DELETE photos/{pk}": 204,
     "POST libraries/{library_id}/members": 201,
     "DELETE libraries/{library_id}/members/{user_id}": 204,
@@ -189,6 +193,7 @@ def address(call: Call, world: World) -> str:
     subjects = {
         "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
+        "shares": place.share,
     }  # fmt: skip
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(

@@ -15,6 +15,7 @@ from accounts.api.access import Access, Doing, InPerson, Public, RunsInstallatio
 from accounts.models import AuditAction, AuditEvent, Library, User
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
+from gallery.services import shares
 from processing.models import RunState
 
 EVERYTHING = frozenset(Permission.values)
@@ -42,14 +43,17 @@ class Place:
         self.member: User = factories.make_member(self.library, "visitor")
         self.key = api_keys.create(owner=self.admin, name="camera", scopes=["photos.view"]).key
         self.invitation = factories.make_invitation(self.library)
-        audit.record(action=AuditAction.SHARE_CREATED, library_id=self.library.pk, subject=self.photo)
-        self.event = AuditEvent.objects.get(library_id=self.library.pk, action=AuditAction.SHARE_CREATED)
+        self.share, _ = shares.create_share(
+            by=self.admin, photo_ids=[self.photo.pk], options={"title": f"Title {number}"}
+        )
+        audit.record(action=AuditAction.ERASED, library_id=self.library.pk, subject=self.photo)
+        self.event = AuditEvent.objects.get(library_id=self.library.pk, action=AuditAction.ERASED)
 
     def marks(self) -> set[str]:
         """Give what nobody may read who does not see the library."""
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
-            self.key, self.invitation, self.event,
+            self.key, self.invitation, self.event, self.share,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,

@@ -80,6 +80,8 @@ DECLARED = {
         "GET libraries/{pk}/invitations",
         "POST libraries/{pk}/invitations",
     },
+    "Doing(photos.share, photos.view)": {"POST shares"},
+    "Seeing(photos.share)": {"GET shares", "GET shares/{pk}", "PATCH shares/{pk}", "DELETE shares/{pk}"},
     "Seeing(members.manage)": {"DELETE invitations/{pk}"},
     "Somewhere(audit.view)": {"GET audit"},
     "Doing(members.manage, photos.view, own)": {"DELETE libraries/{library_id}/members/{user_id}"},
@@ -89,6 +91,11 @@ DECLARED = {
 OPEN_TO_ALL = {"", "live", "ready", "health", "health/db", "health/ai", "metrics", "api/schema", "api/docs"} | {
     "invitation",
     "password-reset",
+    # whoever has the link of a share
+    "s/<str:token>",
+    "s/<str:token>/<int:position>",
+    "s/<str:token>/<int:position>/original",
+    "s/<str:token>/<int:position>/<slug:kind>",
 }
 
 

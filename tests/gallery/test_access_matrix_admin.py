@@ -19,6 +19,7 @@ from django.test import Client, RequestFactory
 
 from accounts.models import AuditEvent, Library, User
 from gallery.admin import photos as photo_admin
+from gallery.models import Share
 from photos.models import Face, Person, Photo
 from processing.models import LibraryRun, StageRun
 
@@ -48,6 +49,7 @@ def members_of(place: Place) -> dict[type[Model], Model]:
     """Give the row of the place that the pages of each model are asked for."""
     rows = (
         place.library, place.photo, place.person, place.face, place.run, place.library_run, place.member, place.event,
+        place.share,
     )  # fmt: skip
     return {type(row): row for row in rows}
 
@@ -204,7 +206,8 @@ def test_their_own_is_shown() -> None:
 def test_every_model_with_rows_of_a_library_is_asked_for() -> None:
     installation = {"apikey", "group", "role", "modelselection", "workerpresence"}
     assert {model._meta.model_name for model in admin.site._registry} - installation == {
-        model._meta.model_name for model in (AuditEvent, Library, User, Photo, Person, Face, StageRun, LibraryRun)
+        model._meta.model_name
+        for model in (AuditEvent, Library, User, Photo, Person, Face, StageRun, LibraryRun, Share)
     }
 
 

@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Library, User
+from gallery.admin.files import rendition_url
 from gallery.admin.photo_page import camera_name
 from photos.models import Metadata, Photo
 from processing.models import RunState, StageRun, WorkerPresence
@@ -168,13 +169,14 @@ def test_a_photo_whose_renditions_are_dead_says_why_and_what_to_do(admin: Client
 def test_renditions_are_served(admin: Client, library: Library, photo_store: Path) -> None:
     photo = factories.make_photo(library)
     data = factories.image_bytes()
-    factories.make_rendition(photo, "thumb_300", data=data)
-    response = admin.get(url(photo, "rendition/thumb_300"))
+    rendition = factories.make_rendition(photo, "thumb_300", data=data)
+    response = admin.get(rendition_url(rendition))
     assert b"".join(response) == data
     assert response["Content-Type"] == "image/jpeg"
     assert response["X-Content-Type-Options"] == "nosniff"
-    assert "private" in response["Cache-Control"]
-    assert "immutable" in response["Cache-Control"]
+    assert response["Cache-Control"] == "private, max-age=2592000, immutable"
+    unversioned = admin.get(url(photo, "rendition/thumb_300"))
+    assert (unversioned["Cache-Control"], b"".join(unversioned)) == ("private, no-cache", data)
     again = admin.get(url(photo, "rendition/thumb_300"), headers={"If-None-Match": response["ETag"]})
     assert again.status_code == HTTPStatus.NOT_MODIFIED
     assert admin.get(url(photo, "rendition/none")).status_code == HTTPStatus.NOT_FOUND

@@ -48,7 +48,7 @@ def test_a_rendition_is_served_as_the_picture_that_it_is(client: Client, library
     assert response["Content-Type"] == "image/jpeg"
     assert response["Content-Length"] == str(len(data))
     assert response["ETag"] == f'"{rendition.sha256}"'
-    assert response["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert response["Cache-Control"] == "private, max-age=2592000, immutable"
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Content-Disposition"] == 'inline; filename="preview.jpg"'
     body = content(response)
@@ -188,7 +188,7 @@ def test_a_chip_is_served_by_an_address_of_its_own(client: Client, library: Libr
 
     assert response.status_code == 200
     assert response["Content-Type"] == "image/jpeg"
-    assert response["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert response["Cache-Control"] == "private, max-age=2592000, immutable"
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Content-Disposition"] == 'inline; filename="face.jpg"'
     assert content(response) == data

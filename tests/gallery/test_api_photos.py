@@ -313,3 +313,34 @@ def test_the_list_costs_three_queries_however_long_it_is(client: Client, library
         counts.append((len(response.json()["results"]), len(queries)))
 
     assert counts == [(2, 3), (20, 3)]  # the account, the photos, their renditions
+
+
+def test_a_hundred_photos_with_their_thumbnails_cost_three_queries(client: Client, library: Library) -> None:
+    kinds = ("preview", "thumb_1200", "thumb_600", "thumb_300")
+    for _ in range(100):
+        photo = factories.make_photo(library)
+        for kind in kinds:
+            factories.make_rendition(photo, kind)
+
+    with CaptureQueriesContext(connection) as queries:
+        found = client.get(f"{PHOTOS}?page_size=100").json()["results"]
+
+    links = {rendition["url"] for photo in found for rendition in photo["renditions"]}
+    assert (len(found), len(links), len(queries)) == (100, 400, 3)  # the account, the photos, their renditions
+
+
+def test_a_rendition_costs_two_queries_however_many_there_are(
+    client: Client, library: Library, photo_store: object
+) -> None:
+    counts = []
+    for more in (1, 20):
+        for _ in range(more):
+            photo = factories.make_photo(library)
+            for kind in ("preview", "thumb_300"):
+                factories.make_rendition(photo, kind, data=b"picture")
+        with CaptureQueriesContext(connection) as queries:
+            response = client.get(f"{PHOTOS}/{photo.pk}/renditions/thumb_300")
+            assert b"".join(response.streaming_content) == b"picture"
+        counts.append(len(queries))
+
+    assert counts == [2, 2]  # the account, the rendition of a photo that it may see

@@ -1,0 +1,1 @@
+"""What a shared link opens: pages and images for people without an account."""

@@ -1,0 +1,105 @@
+"""What a page shows of shared photos. Without `show_metadata` that is their pixels and number, and nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Prefetch
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from gallery.models import Share, SharedPhoto
+from gallery.sharing.colours import average_colour
+from photos.models import Metadata, Photo, Rendition
+
+# pixels of the longer side: what a grid of tiles loads where the browser does not choose for itself
+TILE_SIDE = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An address, the widths to choose among (`srcset`), and the size in pixels, for the place that it takes."""
+
+    url: str
+    srcset: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A photo on a page: `number` of `count`, a small and a large image (None until it is made), what is said of it."""
+
+    number: int
+    count: int
+    position: int
+    page_url: str
+    colour: str
+    tile: Image | None
+    large: Image | None
+    name: str
+    facts: Sequence[str]
+
+
+def pictures_of(share: Share, *, token: str) -> list[Picture]:
+    """Give the photos that a share shows now, in order, with three queries at most."""
+    rows = share.shown().prefetch_related(
+        Prefetch("photo__renditions", Rendition.objects.order_by("width", "kind")),
+    )
+    rows = rows.select_related("photo__metadata" if share.show_metadata else "photo")
+    found = list(rows)
+    return [_picture(row, share, token, number, len(found)) for number, row in enumerate(found, 1)]
+
+
+def _picture(row: SharedPhoto, share: Share, token: str, number: int, count: int) -> Picture:
+    photo, renditions = row.photo, list(row.photo.renditions.all())
+    small = [one for one in renditions if max(one.width, one.height) <= 2 * TILE_SIDE] or renditions[:1]
+    first = min(small, key=lambda one: abs(max(one.width, one.height) - TILE_SIDE), default=None)
+    said = getattr(photo, "metadata", None) if share.show_metadata else None
+    return Picture(
+        number=number,
+        count=count,
+        position=row.position,
+        page_url=reverse("shared-photo", args=[token, row.position]),
+        colour=average_colour(photo.thumbhash),
+        tile=_image(first, small, token, row.position),
+        large=_image(renditions[-1] if renditions else None, renditions, token, row.position),
+        name=photo.original_filename if share.show_metadata else "",
+        facts=_facts(photo, said) if share.show_metadata else (),
+    )
+
+
+def _image(chosen: Rendition | None, among: Sequence[Rendition], token: str, position: int) -> Image | None:
+    if chosen is None:
+        return None
+    url = {one.kind: reverse("shared-rendition", args=[token, position, one.kind]) for one in among}
+    # renditions of a small photo are all of its own size: one of each width
+    widths = {one.width: url[one.kind] for one in among}
+    srcset = ", ".join(f"{address} {width}w" for width, address in sorted(widths.items()))
+    return Image(url=url[chosen.kind], srcset=srcset, width=chosen.width, height=chosen.height)
+
+
+def _facts(photo: Photo, said: Metadata | None) -> list[str]:
+    """Say when and with what a photo was taken. Where it was taken is never said."""
+    facts = [_("%(width)d \u00d7 %(height)d pixels") % {"width": photo.width, "height": photo.height}]
+    if said is None:
+        return facts
+    if said.taken_at is not None:
+        # as the clock on the wall showed it
+        there = said.taken_at + timedelta(minutes=said.taken_at_offset or 0)
+        facts.insert(0, date_format(there, "j F Y, H:i"))
+    facts.append(
+        said.camera_model if said.camera_make in said.camera_model else f"{said.camera_make} {said.camera_model}"
+    )
+    facts.append(said.lens)
+    if said.exposure_time:
+        seconds = said.exposure_time
+        facts.append(f"{seconds:g} s" if seconds >= 0.3 else f"1/{round(1 / seconds)} s")
+    if said.aperture:
+        facts.append(f"f/{said.aperture:g}")
+    if said.iso:
+        facts.append(f"ISO {said.iso}")
+    if said.focal_length:
+        facts.append(f"{said.focal_length:g} mm")
+    return [fact.strip() for fact in facts if fact.strip()]
