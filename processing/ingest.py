@@ -17,7 +17,7 @@ from processing.engines import imaging
 from processing.engines.errors import EngineError
 from processing.metrics import UPLOAD_SECONDS
 from processing.models.ledger import Lane
-from processing.pipeline.planning import plan
+from processing.pipeline.planning import lock_plan_for_reading, plan
 from processing.services import trash
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ def take_in(
     off the caller rings for the workers, for many photos at once.
 
     Raises RefusedFileError (`empty_file`, `too_large`, `unsupported_format`, `damaged`, `too_many_pixels`); then
-    nothing was stored. Raises UploadSweptError, the trouble of the store, where it took too long to store the bytes.
+    nothing was stored. Raises NotFoundError where the library is being erased. Raises UploadSweptError, the trouble of
+    the store, where it took too long to store the bytes.
     The same bytes again give the existing photo, out of the trash if it lay there, with its original put back if that
     was lost.
     """
@@ -95,6 +96,8 @@ def _save(photo: Photo, *, uploader: User | None, filename: str, lane: int, anno
     """
     try:
         with transaction.atomic():
+            # before the library: whoever erases one holds the plan when it reaches for the library
+            lock_plan_for_reading()
             is_new = originals.save_once(photo=photo, uploader=uploader, filename=filename)
             if is_new:
                 plan([photo.pk], lane=lane, announce=announce)

@@ -2,7 +2,20 @@
 
 from accounts.models.api_key import ApiKey
 from accounts.models.audit import AuditAction, AuditEvent
+from accounts.models.consent import ConsentRecord
+from accounts.models.erasure import ErasureKind, ErasureReceipt
 from accounts.models.library import Library, Membership, Role
 from accounts.models.user import User
 
-__all__ = ["ApiKey", "AuditAction", "AuditEvent", "Library", "Membership", "Role", "User"]
+__all__ = [
+    "ApiKey",
+    "AuditAction",
+    "AuditEvent",
+    "ConsentRecord",
+    "ErasureKind",
+    "ErasureReceipt",
+    "Library",
+    "Membership",
+    "Role",
+    "User",
+]

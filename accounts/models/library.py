@@ -46,14 +46,17 @@ class LibraryQuerySet(models.QuerySet["Library"]):
     def permitting(self, user: User | AnonymousUser, permission: str) -> Self:
         """Libraries in which `user` holds `permission`. A superuser holds all, a deactivated account none.
 
-        A key that the user acts with narrows both: to its scopes, and to its library if it has one.
+        A key that the user acts with narrows both: to its scopes, and to its library if it has one. A library that is
+        being erased lets nobody in.
         """
         if not user.is_authenticated or not user.is_active:
             return self.none()
         key = user.acting_key
         if key is not None and permission not in key.scopes:
             return self.none()
-        opened = self if key is None or key.library_id is None else self.filter(id=key.library_id)
+        opened = self.filter(erasure_requested_at__isnull=True)
+        if key is not None and key.library_id is not None:
+            opened = opened.filter(id=key.library_id)
         if user.is_superuser:
             return opened.all()
         memberships = Membership.objects.filter(user=user, role__permissions__contains=[permission])
@@ -96,6 +99,17 @@ class Library(models.Model):
         on_delete=models.SET_NULL,
         related_name="face_analysis_switches",
     )
+    # nothing: it was switched on before versions were kept
+    face_analysis_consent_version = models.CharField(
+        _("version of the text that was agreed to"),
+        max_length=32,
+        blank=True,
+        editable=False,
+        default="",
+        db_default="",
+    )
+    # from then on nobody is let in: it goes with everything in it
+    erasure_requested_at = models.DateTimeField(_("to be erased since"), null=True, editable=False)
 
     objects = LibraryQuerySet.as_manager()
 
@@ -110,6 +124,11 @@ class Library(models.Model):
             models.CheckConstraint(
                 condition=Q(face_analysis=False) | Q(face_analysis_changed_at__isnull=False),
                 name="library_face_analysis_has_time",
+            ),
+            # what was agreed to holds for as long as it is on
+            models.CheckConstraint(
+                condition=Q(face_analysis=True) | Q(face_analysis_consent_version=""),
+                name="library_consent_version_while_on",
             ),
         ]
 

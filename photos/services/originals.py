@@ -4,13 +4,15 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files.base import File
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from uuid_utils.compat import uuid7
 
 from accounts.models import Library, User
+from accounts.problems import NotFoundError
 from photos import storage
 from photos.models import ObjectSweep, Photo
 from photos.services import object_sweeps
@@ -115,12 +117,14 @@ def discard(photo: Photo) -> None:
 def save_once(*, photo: Photo, uploader: User | None, filename: str) -> bool:
     """Save the row of a stored original; False if a racing upload of the same bytes was first.
 
-    Raises UploadSweptError where the bytes were given up meanwhile; nothing may be committed then.
+    Raises UploadSweptError where the bytes were given up meanwhile, NotFoundError where the library is being erased;
+    nothing may be committed then. An uploader who is gone is kept as nobody.
     """
-    photo.uploader = uploader
     photo.original_filename = clean_filename(filename)
     try:
         with transaction.atomic():
+            _keep_library(photo.library_id)
+            photo.uploader = uploader if uploader and _is_kept(uploader) else None
             photo.full_clean(validate_unique=False, validate_constraints=False)
             photo.save(force_insert=True)
             if not object_sweeps.cancel(alias=photo.storage_alias, prefix=photo.storage_key):
@@ -131,3 +135,19 @@ def save_once(*, photo: Photo, uploader: User | None, filename: str) -> bool:
             raise
         return False
     return True
+
+
+def _keep_library(library_id: UUID) -> None:
+    """Keep a library from being deleted until this transaction has ended; raises NotFoundError where it is to go."""
+    with connection.cursor() as cursor:
+        # the weakest lock that a deletion respects
+        query = "SELECT FROM accounts_library WHERE id = %s AND erasure_requested_at IS NULL FOR KEY SHARE"
+        cursor.execute(query, [library_id])
+        if cursor.fetchone() is None:
+            raise NotFoundError("The library is gone, or is being erased.")
+
+
+def _is_kept(user: User) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM accounts_user WHERE id = %s FOR KEY SHARE", [user.pk])
+        return cursor.fetchone() is not None

@@ -1,0 +1,141 @@
+"""Erasing an account; and the receipts of all that is erased, whoever does it."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.db.models import Model
+from django.db.models.functions import Now
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+
+from accounts.models import ApiKey, AuditAction, ErasureKind, ErasureReceipt, Library, Membership, User
+from accounts.problems import ConflictError, InvalidValueError, NotFoundError
+from accounts.roles import BuiltInRole
+from accounts.services import audit
+
+
+class LastAdminError(ConflictError):
+    """Without this user a library would have members and nobody who may manage them."""
+
+    code = "last_admin"
+
+
+class LastSuperuserError(ConflictError):
+    """Without this user nobody would run the installation."""
+
+    code = "last_superuser"
+
+
+@transaction.atomic
+def begin(
+    *, kind: ErasureKind, subject: Model, library_id: UUID | None, by: User | None
+) -> tuple[ErasureReceipt, bool]:
+    """Open the receipt of an erasure, and tell the trail who asked for it; gives it, and whether it is a new one.
+
+    Of the same subject one is open at a time: what is asked for twice is one erasure, of whoever asked first.
+    """
+    asker = None if by is None else by.pk
+    receipt = ErasureReceipt(kind=kind, subject_id=subject.pk, library_id=library_id, requested_by=asker)
+    found = None
+    # again, where the one that was open has been closed between the two
+    while found is None:
+        ErasureReceipt.objects.bulk_create([receipt], ignore_conflicts=True)
+        found = ErasureReceipt.objects.open().filter(kind=kind, subject_id=subject.pk).first()
+    is_new = found.pk == receipt.pk
+    if is_new:
+        details = {"kind": kind.value, "receipt": str(receipt.pk)}
+        audit.record(action=AuditAction.ERASED, actor=by, library_id=library_id, subject=subject, details=details)
+    return found, is_new
+
+
+def note(*, kind: ErasureKind, subject_id: UUID, counts: Mapping[str, int]) -> None:
+    """Keep on an open receipt how far its erasure has come, in the transaction of the step."""
+    ErasureReceipt.objects.open().filter(kind=kind, subject_id=subject_id).update(counts=dict(counts))
+
+
+def end(
+    *, kind: ErasureKind, subject_id: UUID, library_id: UUID | None, counts: Mapping[str, int], begun_at: datetime
+) -> None:
+    """Close the receipt of an erasure, in its last transaction; makes it where nobody in person asked for it."""
+    open_ones = ErasureReceipt.objects.open().filter(kind=kind, subject_id=subject_id)
+    if not open_ones.update(counts=dict(counts), ended_at=Now()):
+        ErasureReceipt.objects.create(
+            kind=kind,
+            subject_id=subject_id,
+            library_id=library_id,
+            begun_at=begun_at,
+            ended_at=Now(),
+            counts=dict(counts),
+        )
+
+
+@transaction.atomic
+def forget_user(*, user: User, by: User | None) -> ErasureReceipt:
+    """Erase an account with its memberships, keys, tokens, sessions and names; gives the receipt.
+
+    What was uploaded stays in its libraries, of nobody; the trail keeps the id. Raises NotFoundError for an account
+    that is gone, LastAdminError with the ids of the `libraries` of which it is the only active admin,
+    LastSuperuserError for the only active superuser.
+    """
+    # superusers are locked together: two of them who go at the same moment see each other
+    others = User.objects.filter(is_superuser=True) | User.objects.filter(pk=user.pk)
+    locked = {one.pk: one for one in others.order_by("pk").select_for_update(no_key=True)}
+    if user.pk not in locked:
+        raise NotFoundError("The account is gone.")
+    gone = locked.pop(user.pk)
+    if gone.is_superuser and gone.is_active and not any(one.is_active and one.is_superuser for one in locked.values()):
+        raise LastSuperuserError("Somebody else has to be made a superuser first: nobody would run the installation.")
+    _keep_admins(gone)
+    receipt, _ = begin(kind=ErasureKind.USER, subject=gone, library_id=None, by=by)
+    counts = {
+        "users": 1,
+        "memberships": Membership.objects.filter(user=gone).count(),
+        "api_keys": ApiKey.objects.filter(owner=gone).count(),
+        "tokens": OutstandingToken.objects.filter(user=gone).delete()[1].get("token_blacklist.OutstandingToken", 0),
+        "sessions": _end_sessions(gone),
+    }
+    blank_admin_log(User, [gone.pk])
+    gone.delete()
+    end(kind=ErasureKind.USER, subject_id=receipt.subject_id, library_id=None, counts=counts, begun_at=receipt.begun_at)
+    receipt.refresh_from_db()
+    return receipt
+
+
+def require_password(*, user: User, password: str) -> None:
+    """Raise InvalidValueError unless this is the password of `user`."""
+    if not user.check_password(password):
+        raise InvalidValueError("The password is not right.", field="password")
+
+
+def blank_admin_log(model: type[Model], ids: Iterable[UUID]) -> None:
+    """Take the names out of what the admin has noted about these rows."""
+    content_type = ContentType.objects.get_for_model(model)
+    noted = LogEntry.objects.filter(content_type=content_type, object_id__in=[str(one) for one in ids])
+    noted.update(object_repr="", change_message="")
+
+
+def _keep_admins(user: User) -> None:
+    """Raise LastAdminError where `user` is the only active admin of a library."""
+    mine = Membership.objects.filter(user=user, role__name=BuiltInRole.ADMIN)
+    # locked: two admins who go at the same moment see each other
+    libraries = Library.objects.filter(pk__in=mine.values("library_id"), erasure_requested_at__isnull=True)
+    ids = list(libraries.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    admins = Membership.objects.filter(library_id__in=ids, role__name=BuiltInRole.ADMIN, user__is_active=True)
+    kept = set(admins.exclude(user=user).values_list("library_id", flat=True))
+    if alone := [str(one) for one in ids if one not in kept]:
+        detail = f"This is the last admin of {len(alone)} libraries: make somebody else one, or erase them first."
+        raise LastAdminError(detail, libraries=alone)
+
+
+def _end_sessions(user: User) -> int:
+    """Delete the sessions of a user; gives how many. A session does not say whose it is but in its data."""
+    mine = [
+        session.pk
+        for session in Session.objects.iterator(chunk_size=1000)
+        if session.get_decoded().get("_auth_user_id") == str(user.pk)
+    ]
+    return Session.objects.filter(pk__in=mine).delete()[0]
