@@ -1,12 +1,14 @@
 """The account that asks."""
 
 from drf_spectacular.utils import extend_schema
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.problems import problems
-from accounts.api.serializers import OwnAccountSerializer
+from accounts.api.serializers import ErasureReceiptSerializer, OwnAccountSerializer, OwnErasureSerializer
+from accounts.services import erasure
 
 
 class OwnAccountView(APIView):
@@ -21,3 +23,20 @@ class OwnAccountView(APIView):
     def get(self, request: Request) -> Response:
         """Give the account that the credentials belong to."""
         return Response(OwnAccountSerializer(request.user).data)
+
+    @extend_schema(
+        operation_id="auth_me_erase",
+        summary="Erase your own account",
+        description="Account, memberships, keys, tokens, sessions and names go at once; what you uploaded stays in its "
+        "libraries, of nobody. It takes the password, and no API key can do it. Codes: `last_admin` (with the ids of "
+        "`libraries` that would have none any more), `last_superuser`.",
+        tags=["auth"],
+        request=OwnErasureSerializer,
+        responses={200: ErasureReceiptSerializer, **problems(400, 403, 409)},
+    )
+    def delete(self, request: Request) -> Response:
+        """Erase the account that the credentials belong to."""
+        given = OwnErasureSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        receipt = erasure.forget_self(user=request.user, password=given.validated_data["password"])
+        return Response(ErasureReceiptSerializer(receipt).data, status=status.HTTP_200_OK)

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from accounts.models import Library, User
+from accounts.models import ErasureReceipt, Library, User
 from accounts.roles import Permission
 
 
@@ -46,7 +46,29 @@ class LibrarySerializer(serializers.ModelSerializer):
             "created_at",
             "face_analysis",
             "face_analysis_changed_at",
+            "face_analysis_consent_version",
             "own_role",
             "own_permissions",
         )
         read_only_fields = fields
+
+
+class ErasureReceiptSerializer(serializers.ModelSerializer):
+    """Output: what was erased, by whom, when, and how much of what."""
+
+    counts = serializers.DictField(child=serializers.IntegerField(), read_only=True, help_text="How many of what went.")
+
+    class Meta:
+        model = ErasureReceipt
+        fields = ("id", "kind", "subject_id", "library_id", "requested_by", "begun_at", "ended_at", "counts")
+        read_only_fields = fields
+        extra_kwargs = {
+            "ended_at": {"help_text": "Null while it is under way."},
+            "requested_by": {"help_text": "The account's id; null where it was asked for on the server."},
+        }
+
+
+class OwnErasureSerializer(serializers.Serializer):
+    """Input: the password, once more."""
+
+    password = serializers.CharField(trim_whitespace=False)

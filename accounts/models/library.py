@@ -72,8 +72,9 @@ class LibraryQuerySet(models.QuerySet["Library"]):
         permissions = ArrayField(models.CharField())
         everything = Value(list(Permission), output_field=permissions)
         given = everything if user.is_superuser else Subquery(memberships.values("role__permissions"))
-        if user.acting_key is not None:
-            scopes = Value(list(user.acting_key.scopes), output_field=permissions)
+        key = user.acting_key if isinstance(user, User) else None
+        if key is not None:
+            scopes = Value(list(key.scopes), output_field=permissions)
             given = _Common(given, scopes, output_field=permissions)
         return self.annotate(own_role=Subquery(memberships.values("role__name")), own_permissions=given)
 

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.models import ApiKey, AuditAction, ErasureKind, ErasureReceipt, Library, Membership, User
-from accounts.problems import ConflictError, InvalidValueError, NotFoundError
+from accounts.problems import ConflictError, InvalidValueError, NotFoundError, NotPermittedError
 from accounts.roles import BuiltInRole
 from accounts.services import audit
 
@@ -93,8 +93,7 @@ def forget_user(*, user: User, by: User | None) -> ErasureReceipt:
     receipt, _ = begin(kind=ErasureKind.USER, subject=gone, library_id=None, by=by)
     counts = {
         "users": 1,
-        "memberships": Membership.objects.filter(user=gone).count(),
-        "api_keys": ApiKey.objects.filter(owner=gone).count(),
+        **extent_of_user(gone),
         "tokens": OutstandingToken.objects.filter(user=gone).delete()[1].get("token_blacklist.OutstandingToken", 0),
         "sessions": _end_sessions(gone),
     }
@@ -105,10 +104,24 @@ def forget_user(*, user: User, by: User | None) -> ErasureReceipt:
     return receipt
 
 
-def require_password(*, user: User, password: str) -> None:
-    """Raise InvalidValueError unless this is the password of `user`."""
+def extent_of_user(user: User) -> dict[str, int]:
+    """Count what goes with an account."""
+    return {
+        "memberships": Membership.objects.filter(user=user).count(),
+        "api_keys": ApiKey.objects.filter(owner=user).count(),
+    }
+
+
+def forget_self(*, user: User, password: str) -> ErasureReceipt:
+    """Erase the account of whoever asks for it, in person and with the password; gives the receipt.
+
+    Raises NotPermittedError for an API key, InvalidValueError for another password, and what `forget_user` does.
+    """
+    if user.acting_key is not None:
+        raise NotPermittedError("An account is erased in person, not with an API key.")
     if not user.check_password(password):
         raise InvalidValueError("The password is not right.", field="password")
+    return forget_user(user=user, by=user)
 
 
 def blank_admin_log(model: type[Model], ids: Iterable[UUID]) -> None:

@@ -14,6 +14,7 @@ from accounts.api.problems import problems
 from accounts.roles import Permission
 from gallery.api.access import require
 from gallery.api.filters import PersonFilter
+from gallery.api.person_rights import PersonRightsMixin
 from gallery.api.photos import listed
 from gallery.api.serializers.people import PersonSerializer, RenameSerializer
 from gallery.api.serializers.photos import PhotoSerializer
@@ -35,7 +36,7 @@ TAGS = ["people"]
         responses={200: PersonSerializer, **problems(404)},
     ),
 )
-class PersonViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
+class PersonViewSet(PersonRightsMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """People that the caller may see."""
 
     serializer_class = PersonSerializer

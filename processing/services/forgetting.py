@@ -4,7 +4,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.models import ErasureKind, ErasureReceipt, Library, User
-from accounts.problems import NotFoundError
+from accounts.problems import InvalidValueError, NotFoundError
 from accounts.services import erasure as receipts
 from photos.models import Face, FaceEmbedding, Person, Photo
 from processing.kinds.erase_faces import ERASE
@@ -44,12 +44,14 @@ def forget_faces(*, library: Library, by: User | None) -> ErasureReceipt:
 
 
 @transaction.atomic
-def forget_library(*, library: Library, by: User | None) -> ErasureReceipt:
+def forget_library(*, library: Library, by: User | None, name: str | None = None) -> ErasureReceipt:
     """Have a library erased with everything in it; gives the receipt.
 
-    Nobody is let into it from the end of this on; rows and objects go by a library run. Raises NotFoundError if it is
-    gone.
+    Nobody is let into it from the end of this on; rows and objects go by a library run. `name` is what somebody typed
+    to show that it is this one that they mean. Raises InvalidValueError for another, NotFoundError if it is gone.
     """
+    if name is not None and name != library.name:
+        raise InvalidValueError("Type the library's name to have it erased.", field="name")
     lock_plan_for_change()
     if not Library.objects.filter(pk=library.pk).update(erasure_requested_at=Now()):
         raise NotFoundError("The library is gone.")

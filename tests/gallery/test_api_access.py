@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import get_resolver
 from rest_framework.test import APIClient
 
-from accounts.models import Library, User
+from accounts.models import ErasureKind, Library, User
+from accounts.services import erasure
 from photos.models import Face, Person, Photo
 from processing.models import RunState, StageRun
 
@@ -26,6 +27,9 @@ class World:
         factories.make_rendition(self.photo, "preview", data=b"picture")
         self.run: StageRun = factories.make_run(self.photo, "exif", RunState.DEAD)
         self.person: Person = factories.make_person(self.library)
+        self.receipt = erasure.begin(kind=ErasureKind.PERSON, subject=self.person, library_id=self.library.pk, by=None)[
+            0
+        ]
         self.face: Face = factories.make_face(self.photo, person=self.person, chip=b"chip")
 
     def client(self, who: str) -> Client:
@@ -68,6 +72,24 @@ ADMINISTRATION: dict[str, Callable[[Client, World], Any]] = {
 # status by who knocks, in the order of WHO
 MATRIX: dict[str, tuple[Callable[[Client, World], Any], tuple[int, ...]]] = {
     "auth/me": (lambda c, w: c.get("/api/v1/auth/me"), (401, 401, 200, 200, 200, 200, 200)),
+    "auth/me, DELETE": (
+        # the admin is the last one of the library, the stranger of another one, and there is one superuser
+        lambda c, w: c.delete("/api/v1/auth/me", {"password": factories.PASSWORD}),
+        (401, 401, 409, 200, 200, 409, 409),
+    ),
+    "erasures": (lambda c, w: c.get("/api/v1/erasures"), (401, 401, 200, 200, 200, 200, 200)),
+    "erasures/{id}": (
+        lambda c, w: c.get(f"/api/v1/erasures/{w.receipt.pk}"),
+        (401, 401, 404, 404, 404, 200, 200),
+    ),
+    "libraries/{id}/forget": (
+        lambda c, w: c.post(f"/api/v1/libraries/{w.library.pk}/forget", {"what": "faces"}),
+        (401, 401, 404, 403, 403, 202, 202),
+    ),
+    "libraries/{id}/forget, everything": (
+        lambda c, w: c.post(f"/api/v1/libraries/{w.library.pk}/forget", {"what": "everything", "name": w.library.name}),
+        (401, 401, 404, 403, 403, 202, 202),
+    ),
     "libraries": (lambda c, w: c.get("/api/v1/libraries"), (401, 401, 200, 200, 200, 200, 200)),
     "libraries/{id}": (
         lambda c, w: c.get(f"/api/v1/libraries/{w.library.pk}"),
@@ -107,6 +129,14 @@ MATRIX: dict[str, tuple[Callable[[Client, World], Any], tuple[int, ...]]] = {
         lambda c, w: c.patch(f"/api/v1/people/{w.person.pk}", {"name": "Ada"}),
         (401, 401, 404, 403, 200, 200, 200),
     ),
+    "people/{id}/export": (
+        lambda c, w: c.get(f"/api/v1/people/{w.person.pk}/export"),
+        (401, 401, 404, 403, 403, 200, 200),
+    ),
+    "people/{id}/forget": (
+        lambda c, w: c.post(f"/api/v1/people/{w.person.pk}/forget"),
+        (401, 401, 404, 403, 403, 202, 202),
+    ),
     "people/{id}/photos": (
         lambda c, w: c.get(f"/api/v1/people/{w.person.pk}/photos"),
         (401, 401, 404, 200, 200, 200, 200),
@@ -135,8 +165,10 @@ def test_everybody_gets_what_the_role_allows(operation: str) -> None:
             assert response["Content-Type"] == "application/problem+json"
         elif response.content and "results" in response.json():
             seen = {row["id"] for row in response.json()["results"]}
-            mine = {str(row.pk) for row in (world.library, world.photo, world.person, world.run)}
-            assert bool(seen & mine) == (who != "stranger")
+            mine = {str(row.pk) for row in (world.library, world.photo, world.person, world.run, world.receipt)}
+            # receipts are for those who answer for the library
+            sees_nothing = ("stranger", "visitor", "editor") if operation == "erasures" else ("stranger",)
+            assert bool(seen & mine) == (who not in sees_nothing)
 
     assert statuses == dict(zip(WHO, expected, strict=True))
 

@@ -37,6 +37,7 @@ def test_an_empty_pipeline_is_settled() -> None:
         ("people", "people"),
         ("plan", "people"),
         ("erase_faces", "people"),
+        ("forget", "people"),
     ]
     for work in seen.work:
         assert (work.counts, work.blocked, work.oldest_pending_seconds, work.obstacle) == (NOTHING, 0, None, "")

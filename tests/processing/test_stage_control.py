@@ -23,7 +23,7 @@ MakeRun = Callable[..., StageRun]
 LEASED = {"state": RunState.RUNNING, "lease_token": UUID(int=1), "lease_until": Now()}
 NOTHING = {"waiting": 0, "pending": 0, "running": 0, "dead": 0}
 STAGES = ["exif", "renditions", "face_detection", "face_embedding"]
-KINDS = {"people", "plan", "erase_faces"}
+KINDS = {"people", "plan", "erase_faces", "forget"}
 
 
 def by_name() -> dict[str, StageStatus]:
