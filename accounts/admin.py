@@ -3,12 +3,13 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.admin import ModelAdmin, TabularInline
@@ -17,7 +18,9 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.models import Library, Membership, Role, User
+from accounts.problems import DomainError
 from accounts.roles import Permission
+from accounts.services import erasure
 
 STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -101,8 +104,27 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
         return _may_touch(request, obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """As for changing them."""
-        return _may_touch(request, obj) and super().has_delete_permission(request, obj)
+        """Leave it to superusers to have an account erased."""
+        return request.user.is_superuser and super().has_delete_permission(request, obj)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Erase an account after asking, or say why the domain does not allow it."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except DomainError as error:
+            self.message_user(request, error.detail, messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[object_id]))
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """Erase the account; its receipt stays."""
+        erasure.forget_user(user=User.objects.get(pk=obj.pk), by=request.user)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Erase accounts one by one, so that each says why it cannot be."""
+        return {name: one for name, one in super().get_actions(request).items() if name != "delete_selected"}
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Note nothing here: the trail has the act, without the name."""
 
 
 def _may_touch(request: HttpRequest, obj: User | None) -> bool:

@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 
-from gallery.admin import libraries, pages, people, photos, runs, workers
+from gallery.admin import erasures, libraries, pages, people, photos, runs, workers
 
-__all__ = ["libraries", "pages", "people", "photos", "runs", "workers"]
+__all__ = ["erasures", "libraries", "pages", "people", "photos", "runs", "workers"]
 
 # django-unfold's hook for pages of one's own
 admin.site.extra_urls = pages.urls

@@ -38,6 +38,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _list(request, _("Users"), "person", "accounts.user"),
             _list(request, _("Roles"), "badge", "accounts.role"),
             _list(request, _("Staff groups"), "group", "auth.group"),
+            _list(request, _("Erasure receipts"), "receipt_long", "accounts.erasurereceipt"),
         ),
     ]
 

@@ -53,7 +53,8 @@ def _faces(person: Person) -> Iterator[Face]:
 
 def _described(face: Face) -> dict[str, Any]:
     embeddings = [
-        {"model": one.model, "version": one.version, "vector": one.vector.to_list()} for one in face.embeddings.all()
+        {"model": one.model, "version": one.version, "vector": [float(value) for value in one.vector]}
+        for one in face.embeddings.all()
     ]
     photo = face.photo
     return {

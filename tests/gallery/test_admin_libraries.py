@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
+from accounts import consent_text
 from accounts.models import Library, Membership, User
 from processing.models import ModelSelection, RunState, StageRun
 from processing.pipeline import library_work
@@ -81,7 +82,17 @@ def test_face_analysis_is_switched_with_consent(admin: Client, operator: User) -
     assert "biometric data" in dialog
     library.refresh_from_db()
     assert not library.face_analysis
-    assert admin.post(f"{page}switch_on/", SUBMITTED)["HX-Refresh"] == "true"
+    assert "of each face Darkroom keeps a small picture" in dialog
+    for unread in ({}, {"consent_version": ""}):
+        admin.post(f"{page}switch_on/", SUBMITTED | unread)
+        library.refresh_from_db()
+        assert not library.face_analysis
+    stale = admin.post(f"{page}switch_on/", SUBMITTED | {"consent_version": "1999-01"})
+    library.refresh_from_db()
+    assert (stale["HX-Refresh"], library.face_analysis) == ("true", False)
+    agreed = SUBMITTED | {"consent_version": consent_text.VERSION}
+    assert agreed["consent_version"] in dialog
+    assert admin.post(f"{page}switch_on/", agreed)["HX-Refresh"] == "true"
     library.refresh_from_db()
     assert (library.face_analysis, library.face_analysis_changed_by) == (True, operator)
     assert library.face_analysis_changed_at is not None
@@ -91,7 +102,7 @@ def test_face_analysis_is_switched_with_consent(admin: Client, operator: User) -
     factories.make_face(photo, person=factories.make_person(library, name="Ada"))
     assert ">Done · of 1 · runs 3 · photos 1</a>" in admin.get(f"{page}change/").content.decode()
     offered = [action["path"] for action in admin.get(f"{page}change/").context["actions_detail"]]
-    assert offered == [f"{page}switch_off/"]
+    assert offered == [f"{page}switch_off/", f"{page}forget_faces/", f"{page}forget/"]
     assert admin.post(f"{page}switch_off/", SUBMITTED)["HX-Refresh"] == "true"
     library.refresh_from_db()
     run.refresh_from_db()

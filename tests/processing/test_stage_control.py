@@ -138,7 +138,7 @@ def test_stages_say_what_they_are_at(make_run: MakeRun, django_assert_num_querie
 
     assert [stage.name for stage in stages[:4]] == STAGES
     assert {stage.name for stage in stages[4:]} == KINDS
-    assert [stage.is_library_work for stage in stages] == [False] * 4 + [True] * 3
+    assert [stage.is_library_work for stage in stages] == [False] * 4 + [True] * 4
     found = by_name()
     exif = found["exif"]
     assert exif.counts == {"waiting": 0, "pending": 2, "running": 1, "dead": 3}
