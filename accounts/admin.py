@@ -22,7 +22,7 @@ from accounts.problems import DomainError
 from accounts.roles import Permission
 from accounts.services import erasure
 
-STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions")
+STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions", "quota_bytes")
 
 # their pages show whole refresh tokens
 for token in (BlacklistedToken, OutstandingToken):
@@ -87,6 +87,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
         (_("Access"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Storage"), {"fields": ("quota_bytes",)}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)

@@ -22,15 +22,18 @@ class TokenPairSerializer(serializers.Serializer):
 class OwnAccountSerializer(serializers.ModelSerializer):
     """Output: the account that asks."""
 
+    used_bytes = serializers.IntegerField(read_only=True, help_text="Of originals that you uploaded, trash included.")
+
     class Meta:
         model = User
-        fields = ("id", "email", "name", "is_staff", "is_superuser", "date_joined")
+        fields = ("id", "email", "name", "is_staff", "is_superuser", "date_joined", "quota_bytes", "used_bytes")
         read_only_fields = fields
 
 
 class LibrarySerializer(serializers.ModelSerializer):
     """Output: a library, and what the caller may do in it. Wants `LibraryQuerySet.with_own_role`."""
 
+    used_bytes = serializers.IntegerField(read_only=True, help_text="Of originals, those in the trash too.")
     own_role = serializers.CharField(
         allow_null=True, read_only=True, help_text="Name of your role; null if you are not a member (a superuser)."
     )
@@ -47,6 +50,8 @@ class LibrarySerializer(serializers.ModelSerializer):
             "face_analysis",
             "face_analysis_changed_at",
             "face_analysis_consent_version",
+            "quota_bytes",
+            "used_bytes",
             "own_role",
             "own_permissions",
         )

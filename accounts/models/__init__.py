@@ -5,6 +5,7 @@ from accounts.models.audit import AuditAction, AuditEvent
 from accounts.models.consent import ConsentRecord
 from accounts.models.erasure import ErasureKind, ErasureReceipt
 from accounts.models.library import Library, Membership, Role
+from accounts.models.usage import LibraryUsage, UserUsage
 from accounts.models.user import User
 
 __all__ = [
@@ -15,7 +16,9 @@ __all__ = [
     "ErasureKind",
     "ErasureReceipt",
     "Library",
+    "LibraryUsage",
     "Membership",
     "Role",
     "User",
+    "UserUsage",
 ]

@@ -79,6 +79,11 @@ class LibraryQuerySet(models.QuerySet["Library"]):
         return self.annotate(own_role=Subquery(memberships.values("role__name")), own_permissions=given)
 
 
+def default_quota() -> int | None:
+    """Give the quota of a new library, in bytes."""
+    return settings.LIBRARY_QUOTA_BYTES
+
+
 class Library(models.Model):
     """The unit of tenancy, permission and consent. A photo belongs to one library."""
 
@@ -109,6 +114,13 @@ class Library(models.Model):
         default="",
         db_default="",
     )
+    quota_bytes = models.PositiveBigIntegerField(
+        _("quota in bytes"),
+        null=True,
+        blank=True,
+        default=default_quota,
+        help_text=_("Of originals, those in the trash too; none: no limit."),
+    )
     # from then on nobody is let in: it goes with everything in it
     erasure_requested_at = models.DateTimeField(_("to be erased since"), null=True, editable=False)
 
@@ -135,6 +147,11 @@ class Library(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the originals that count towards the quota, as the database has counted them."""
+        return self.usage.used_bytes if hasattr(self, "usage") else 0
 
 
 class Membership(models.Model):

@@ -83,7 +83,8 @@ def forget_user(*, user: User, by: User | None) -> ErasureReceipt:
     """
     # superusers are locked together: two of them who go at the same moment see each other
     others = User.objects.filter(is_superuser=True) | User.objects.filter(pk=user.pk)
-    locked = {one.pk: one for one in others.order_by("pk").select_for_update(no_key=True)}
+    # for good: an upload of the account's has ended then, or finds it gone
+    locked = {one.pk: one for one in others.order_by("pk").select_for_update()}
     if user.pk not in locked:
         raise NotFoundError("The account is gone.")
     gone = locked.pop(user.pk)

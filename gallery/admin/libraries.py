@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -37,9 +38,9 @@ class LibraryAdmin(LargeListAdmin):
     sortable_by = ("name",)
     fields = (
         "name", "created_at", "face_analysis", "face_analysis_changed_at", "face_analysis_changed_by",
-        "face_analysis_consent_version", "erasure", "planning",
+        "face_analysis_consent_version", "erasure", "planning", "quota_bytes", "used",
     )  # fmt: skip
-    readonly_fields = fields[1:]
+    readonly_fields = (*fields[1:-2], "used")
     actions_detail = ("switch_on", "switch_off", "forget_faces", "forget")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Library]:
@@ -61,9 +62,11 @@ class LibraryAdmin(LargeListAdmin):
         return is_allowed and super().has_change_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Library | None = None) -> tuple[str, ...]:
-        """Keep the name from those who manage members alone."""
+        """Keep the name from those who manage members alone, and the quota from all but superusers."""
         is_allowed = obj is None or may(request.user, Permission.EDIT_LIBRARY, library_id=obj.pk)
-        return tuple(self.readonly_fields) if is_allowed else (*self.readonly_fields, "name")
+        kept = () if is_allowed else ("name",)
+        # how much a library may have is for whoever pays for the disks
+        return (*self.readonly_fields, *kept, *(() if request.user.runs_installation else ("quota_bytes",)))
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Erasing a library is more than deleting a row."""
@@ -162,6 +165,11 @@ class LibraryAdmin(LargeListAdmin):
         if not may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk):
             raise PermissionDenied(Permission.SWITCH_FACE_ANALYSIS)
         return library
+
+    @display(description=_("used"))
+    def used(self, library: Library) -> str:
+        """Bytes of originals, those in the trash too."""
+        return filesizeformat(library.used_bytes)
 
     @display(description=_("erasure of faces"))
     def erasure(self, library: Library) -> SafeString | None:

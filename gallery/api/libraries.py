@@ -34,7 +34,7 @@ class LibrarySwitchViewSet(GenericViewSet):
 
     def get_queryset(self) -> QuerySet[Library]:
         """Give what the caller may see."""
-        return Library.objects.visible_to(self.request.user).with_own_role(self.request.user)
+        return Library.objects.visible_to(self.request.user).with_own_role(self.request.user).select_related("usage")
 
     @extend_schema(
         summary="Read the switch of face analysis, and what goes on behind it",

@@ -86,7 +86,8 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         summary="Upload a photo",
         description="The same bytes again in the same library give the photo that is there, with 200. A refused file "
         "leaves nothing behind. Codes: `unsupported_format`, `empty_file`, `damaged`, `incomplete_upload`, "
-        "`too_many_files`, `too_large`, `too_many_pixels`, `length_required`.",
+        "`too_many_files`, `too_large`, `too_many_pixels`, `length_required`, `quota_exceeded` (with `of`, `used` and "
+        "`limit` in bytes).",
         tags=TAGS,
         request={"multipart/form-data": UploadSerializer},
         responses={

@@ -15,7 +15,7 @@ from accounts.models import Library, User
 from accounts.problems import NotFoundError
 from photos import storage
 from photos.models import ObjectSweep, Photo
-from photos.services import object_sweeps
+from photos.services import object_sweeps, quotas
 
 HASH_CHUNK_BYTES = 1024 * 1024
 FILENAME_MAX_LENGTH = 255
@@ -117,8 +117,9 @@ def discard(photo: Photo) -> None:
 def save_once(*, photo: Photo, uploader: User | None, filename: str) -> bool:
     """Save the row of a stored original; False if a racing upload of the same bytes was first.
 
-    Raises UploadSweptError where the bytes were given up meanwhile, NotFoundError where the library is being erased;
-    nothing may be committed then. An uploader who is gone is kept as nobody.
+    Raises UploadSweptError where the bytes were given up meanwhile, NotFoundError where the library is being erased,
+    RefusedFileError where the photo is beyond a quota; nothing may be committed then. An uploader who is gone is kept
+    as nobody.
     """
     photo.original_filename = clean_filename(filename)
     try:
@@ -127,6 +128,7 @@ def save_once(*, photo: Photo, uploader: User | None, filename: str) -> bool:
             photo.uploader = uploader if uploader and _is_kept(uploader) else None
             photo.full_clean(validate_unique=False, validate_constraints=False)
             photo.save(force_insert=True)
+            quotas.require_within(library_id=photo.library_id, uploader_id=photo.uploader_id)
             if not object_sweeps.cancel(alias=photo.storage_alias, prefix=photo.storage_key):
                 raise UploadSweptError("The bytes came in too slowly and were deleted again.")
     except IntegrityError as error:
