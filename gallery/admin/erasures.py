@@ -76,7 +76,7 @@ def erase(request: HttpRequest, change: Callable[[], ErasureReceipt], *, then: s
 class ErasureReceiptAdmin(ReadOnlyAdmin):
     """What was erased, by whom and when, with counts; it names nobody."""
 
-    list_display = ("begun_at", "what", "subject_id", "library_id", "requested_by", "ended_at", "how_much")
+    list_display = ("begun_at", "what", "subject_id", "how_much", "ended_at")
     list_filter = ("kind",)
     fields = ("kind", "subject_id", "library_id", "requested_by", "begun_at", "ended_at", "how_much")
 

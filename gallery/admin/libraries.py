@@ -97,11 +97,7 @@ class LibraryAdmin(LargeListAdmin):
         permissions=["switch"],
         dialog=dialog(
             title=_("Switch face analysis on?"),
-            description=_(
-                "Faces on all photos of this library are looked for and grouped into people. This is biometric data: "
-                "you, the time and the version of this text are recorded as having consented.\n\n%(text)s"
-            )
-            % {"text": consent_text.TEXT},
+            description=consent_text.TEXT,
             submit=_("Switch on"),
             form_class=ConsentForm,
         ),
