@@ -7,16 +7,21 @@ from typing import Any
 import factories
 import photo_samples
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from concurrency import in_a_thread, wait_until_blocked
 from face_samples import MODEL, add_face, vector
 
 from accounts.models import AuditEvent, ErasureReceipt, Library
 from accounts.problems import NotFoundError
+from accounts.services import erasure as receipts
 from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss, ObjectSweep, Person, Photo
+from photos.services import erasure, purge
 from photos.services import people as people_rows
 from processing import ingest
+from processing.kinds import forget as forget_kind
 from processing.models import LibraryRun, StageRun
 from processing.services import dead_letters, forgetting, grouping, object_sweeps, reprocess
+from processing.services.face_analysis import switch_face_analysis
 from processing.stages.face_detection import FaceDetectionStage
 from processing.stages.face_embedding import FaceEmbeddingStage
 
@@ -166,8 +171,6 @@ def test_a_face_that_is_given_to_the_person_meanwhile_goes_too(
 ) -> None:
     person = factories.make_person(face_library, name="Ada")
     late = add_face(face_library, vector(2), person=None)
-    from photos.services import erasure
-
     delete, given = erasure.delete_person, []
 
     def delete_late(*, person_id: Any) -> bool:
@@ -262,3 +265,73 @@ def test_an_erasure_is_not_given_up(library: Library) -> None:
         library=library, kind="forget", version="1", state="dead", error_code="x", finished_at=library.created_at
     )
     assert dead_letters.discard_library_runs(run_ids=[run.pk], by=None, reason="no") == 0
+
+
+def test_a_library_goes_on_where_it_was_killed(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(4):
+        photo_samples.take_in(library, photo_samples.picture())
+    asked = forgetting.forget_library(library=library, by=None)
+    monkeypatch.setattr(forget_kind, "PHOTOS_PER_STEP", 1)
+    purge_photos, calls = purge.purge_photos, []
+
+    def dies(**values: Any) -> int:
+        purged = purge_photos(**values)
+        calls.append(purged)
+        if len(calls) == 3:
+            # after the rows are gone, before it is committed
+            raise SoftTimeLimitExceeded
+        return purged
+
+    with monkeypatch.context() as patch:
+        patch.setattr(purge, "purge_photos", dies)
+        with pytest.raises(SoftTimeLimitExceeded):
+            forget()
+    asked.refresh_from_db()
+    assert (Photo.objects.count(), asked.counts["photos"], asked.ended_at) == (2, 2, None)
+
+    LibraryRun.objects.update(not_before=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(receipts, "end", lambda **_: 1 / 0)
+        assert forget() == 1
+    # the last transaction is all there or all gone
+    asked.refresh_from_db()
+    assert (Photo.objects.count(), Library.objects.count(), asked.ended_at) == (0, 1, None)
+    [run] = LibraryRun.objects.filter(kind="forget")
+    assert (run.state, run.error_code) == ("pending", "unexpected_error")
+
+    LibraryRun.objects.update(not_before=None)
+    assert forget() == 1
+    asked.refresh_from_db()
+    assert (asked.counts["photos"], asked.counts["libraries"], asked.ended_at is not None) == (4, 1, True)
+    assert Library.objects.count() == 0
+
+
+def test_a_dead_erasure_is_asked_for_again_under_the_same_receipt(face_library: Library) -> None:
+    person = factories.make_person(face_library, name="Ada")
+    add_face(face_library, vector(1), person=person)
+    asked = forgetting.forget_person(person=person, by=None)
+    dead = {"state": "dead", "error_code": "unexpected_error", "finished_at": asked.begun_at}
+    LibraryRun.objects.filter(kind="forget").update(**dead)
+    # nobody moves faces meanwhile
+    grouping.request(library_id=face_library.pk, model=MODEL)
+    photo_samples.run_people()
+    assert LibraryRun.objects.get(kind="people").skip_reason == "person_being_forgotten"
+    assert forgetting.forget_person(person=person, by=None).pk == asked.pk
+    assert forget() == 1
+    assert receipt("person").ended_at is not None
+    assert set(LibraryRun.objects.filter(kind="forget").values_list("state", "skip_reason")) == {
+        ("skipped", "superseded"), ("done", ""),
+    }  # fmt: skip
+
+
+def test_faces_that_were_forgotten_stay_so_when_face_analysis_is_switched(face_library: Library) -> None:
+    photo_samples.take_through(face_library, photo_samples.portrait())
+    person = name_them(face_library, "Ada")
+    forgetting.forget_person(person=person, by=None)
+    forget()
+    for on in (False, True):
+        switch_face_analysis(library=face_library, enabled=on, by=None)
+        photo_samples.run_library_work("erase_faces")
+        photo_samples.run_everything()
+    assert StageRun.objects.get(stage="face_detection").state == "done"
+    assert (Face.objects.count(), FaceSuppression.objects.count()) == (0, 1)
