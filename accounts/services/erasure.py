@@ -73,6 +73,11 @@ def end(
         )
 
 
+def end_all_of_library(*, library_id: UUID) -> None:
+    """Close the receipts of what was to be erased of a library that goes as a whole, in the transaction it goes in."""
+    ErasureReceipt.objects.open().filter(library_id=library_id).exclude(kind=ErasureKind.LIBRARY).update(ended_at=Now())
+
+
 @transaction.atomic
 def forget_user(*, user: User, by: User | None) -> ErasureReceipt:
     """Erase an account with its memberships, keys, tokens, sessions and names; gives the receipt.

@@ -181,5 +181,7 @@ def _delete_library(run: LibraryRun) -> dict[str, int]:
         raise _MoreCameError
     counts = {"library_runs": count, "members": library.memberships.count(), "api_keys": library.api_keys.count()}
     receipts.blank_admin_log(Library, [library.pk])
+    # their runs go with it
+    receipts.end_all_of_library(library_id=library.pk)
     library.delete()
     return dict.fromkeys(LIBRARY_RECEIPT, 0) | run.report | counts | {"libraries": 1}

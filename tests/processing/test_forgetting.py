@@ -9,6 +9,7 @@ import photo_samples
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from concurrency import in_a_thread, wait_until_blocked
+from django.db.models.functions import Now
 from face_samples import MODEL, add_face, vector
 
 from accounts.models import AuditEvent, ErasureReceipt, Library
@@ -335,3 +336,17 @@ def test_faces_that_were_forgotten_stay_so_when_face_analysis_is_switched(face_l
         photo_samples.run_everything()
     assert StageRun.objects.get(stage="face_detection").state == "done"
     assert (Face.objects.count(), FaceSuppression.objects.count()) == (0, 1)
+
+
+def test_what_was_to_go_of_a_library_that_goes_is_over_with_it(face_library: Library) -> None:
+    person = factories.make_person(face_library, name="Ada")
+    add_face(face_library, vector(1), person=person)
+    forgetting.forget_person(person=person, by=None)
+    # somebody has that in hand, and is slow
+    lease = {"state": "running", "lease_token": person.pk, "lease_until": Now(), "started_at": Now()}
+    LibraryRun.objects.filter(kind="forget").update(**lease)
+    forgetting.forget_faces(library=face_library, by=None)
+    forgetting.forget_library(library=face_library, by=None)
+    assert forget() == 1
+    assert (Library.objects.count(), ErasureReceipt.objects.count()) == (0, 3)
+    assert not ErasureReceipt.objects.open().exists()
