@@ -3,14 +3,16 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import filesizeformat
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.decorators import display
@@ -21,11 +23,11 @@ from accounts.admin_activation import ActivationActions
 from accounts.admin_base import CarefulAdmin
 from accounts.admin_members import MembershipInline, touchable_users, visible_users
 from accounts.models import Role, User
+from accounts.problems import DomainError
 from accounts.roles import Permission
-from accounts.services import passwords, roles
-from accounts.services.account_deletion import delete_accounts
+from accounts.services import erasure, passwords, roles
 
-STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions")
+STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions", "quota_bytes")
 
 # their pages show whole refresh tokens
 for token in (BlacklistedToken, OutstandingToken):
@@ -74,11 +76,12 @@ class UserAdmin(ActivationActions, CarefulAdmin, DjangoUserAdmin):
     ordering = ("email",)
     autocomplete_fields = ("groups",)
     filter_horizontal = ("user_permissions",)
-    readonly_fields = ("is_active", "last_login", "date_joined")
+    readonly_fields = ("is_active", "last_login", "date_joined", "used")
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),
         (_("Access"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Storage"), {"fields": ("quota_bytes", "used")}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"fields": ("email", "name", "usable_password", "password1", "password2")}),)
@@ -86,14 +89,6 @@ class UserAdmin(ActivationActions, CarefulAdmin, DjangoUserAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         """Accounts that the user may see."""
         return visible_users(request.user)
-
-    def delete_model(self, request: HttpRequest, obj: User) -> None:
-        """Delete an account, unless a library would be left without an admin."""
-        delete_accounts(user_ids=[obj.pk], by=request.user)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        """Delete accounts, all that were chosen or none of them."""
-        delete_accounts(user_ids=queryset.values_list("pk", flat=True), by=request.user)
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> list[type]:
         """Show the memberships of a user who is there."""
@@ -116,8 +111,32 @@ class UserAdmin(ActivationActions, CarefulAdmin, DjangoUserAdmin):
         return _may_touch(request, obj) and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """As for changing them."""
-        return _may_touch(request, obj) and super().has_delete_permission(request, obj)
+        """Leave it to superusers to have an account erased."""
+        return request.user.is_superuser and super().has_delete_permission(request, obj)
+
+    @display(description=_("used"))
+    def used(self, user: User) -> str:
+        """Bytes of the originals that the user uploaded, those in the trash too."""
+        return filesizeformat(user.used_bytes)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """Erase an account after asking, or say why the domain does not allow it."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except DomainError as error:
+            self.message_user(request, error.detail, messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[object_id]))
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        """Erase the account; its receipt stays."""
+        erasure.forget_user(user=User.objects.get(pk=obj.pk), by=request.user)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Erase accounts one by one, so that each says why it cannot be."""
+        return {name: one for name, one in super().get_actions(request).items() if name != "delete_selected"}
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Note nothing here: the trail has the act, without the name."""
 
 
 def _may_touch(request: HttpRequest, obj: User | None) -> bool:

@@ -30,6 +30,7 @@ API_PREFIX = "/api/"
 
 STATUS_BY_CODE = {
     "length_required": HTTPStatus.LENGTH_REQUIRED,
+    "quota_exceeded": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_format": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,

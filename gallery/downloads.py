@@ -88,6 +88,12 @@ def object_response(
         raise NotFoundError("The stored object is missing.") from error
 
 
+def is_taken(request: Request | HttpRequest, response: HttpResponseBase) -> bool:
+    """Tell whether somebody gets an object by this, from its begin: who goes on with a part is not told of again."""
+    begins = request.headers.get("Range", "bytes=0-").replace(" ", "").startswith("bytes=0-")
+    return request.method == "GET" and response.status_code in {200, 206, 302} and begins
+
+
 def _by_nginx(*, alias: str, key: str, headers: dict[str, str]) -> HttpResponse:
     """Name the file to the nginx in front, which decodes the path, sends the bytes and knows ranges itself."""
     storage.check_object(alias=alias, key=key)

@@ -10,14 +10,15 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import Library, User
+from accounts.problems import DomainError
 from photos.models import Photo
 from photos.problems import RefusedFileError
-from photos.services import originals
+from photos.services import originals, quotas
 from processing.engines import imaging
 from processing.engines.errors import EngineError
 from processing.metrics import UPLOAD_SECONDS
 from processing.models.ledger import Lane
-from processing.pipeline.planning import plan
+from processing.pipeline.planning import lock_plan_for_reading, plan
 from processing.services import trash
 
 logger = logging.getLogger(__name__)
@@ -50,8 +51,10 @@ def take_in(
     already. The photo and its runs are one transaction, and the bytes are stored before it commits. With `announce`
     off the caller rings for the workers, for many photos at once.
 
-    Raises RefusedFileError (`empty_file`, `too_large`, `unsupported_format`, `damaged`, `too_many_pixels`); then
-    nothing was stored. Raises UploadSweptError, the trouble of the store, where it took too long to store the bytes.
+    Raises RefusedFileError (`empty_file`, `too_large`, `unsupported_format`, `damaged`, `too_many_pixels`,
+    `quota_exceeded`); then
+    nothing was stored. Raises NotFoundError where the library is being erased. Raises UploadSweptError, the trouble of
+    the store, where it took too long to store the bytes.
     The same bytes again give the existing photo, out of the trash if it lay there, with its original put back if that
     was lost.
     """
@@ -71,6 +74,8 @@ def take_in(
             UPLOAD_SECONDS.labels("duplicate").observe(time.monotonic() - started)
             return Ingested(photo=existing, is_new=False)
         facts = facts or _read_facts(file, sha256=sha256, byte_size=byte_size)
+        uploader_id = uploader.pk if uploader else None
+        quotas.require_room(library_id=library.pk, uploader_id=uploader_id, byte_size=byte_size)
         photo = originals.store(library=library, file=file, facts=facts)
         if _save(photo, uploader=uploader, filename=filename, lane=lane, announce=announce):
             UPLOAD_SECONDS.labels("new").observe(time.monotonic() - started)
@@ -95,12 +100,18 @@ def _save(photo: Photo, *, uploader: User | None, filename: str, lane: int, anno
     """
     try:
         with transaction.atomic():
+            # before the library: whoever erases one holds the plan when it reaches for the library
+            lock_plan_for_reading()
             is_new = originals.save_once(photo=photo, uploader=uploader, filename=filename)
             if is_new:
                 plan([photo.pk], lane=lane, announce=announce)
     except originals.UploadSweptError:
         logger.warning("the bytes of %s were given up while they were stored", photo.storage_key)
         is_new = False
+    except DomainError:
+        # refused by those who were first: the quota is used up, or the library is being erased
+        originals.discard(photo)
+        raise
     if not is_new:
         originals.discard(photo)
     return is_new

@@ -60,6 +60,12 @@ def erase_faces(self: Task, **_hint: object) -> int:
     return library_work.work(kind="erase_faces", task_id=self.request.id, worker=self.request.hostname)
 
 
+@library_task(name="forget")
+def forget(self: Task, **_hint: object) -> int:
+    """Erase people who are to be forgotten, and libraries with everything in them."""
+    return library_work.work(kind="forget", task_id=self.request.id, worker=self.request.hostname)
+
+
 @library_task(name="plan")
 def plan(self: Task, **_hint: object) -> int:
     """Plan the photos of libraries after what is planned has changed."""

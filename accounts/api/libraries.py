@@ -35,4 +35,4 @@ class LibraryViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     def get_queryset(self) -> QuerySet[Library]:
         """Give what the caller may see, with the role held there."""
-        return Library.objects.visible_to(self.request.user).with_own_role(self.request.user)
+        return Library.objects.visible_to(self.request.user).with_own_role(self.request.user).select_related("usage")

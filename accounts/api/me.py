@@ -1,20 +1,26 @@
 """The account that asks."""
 
 from drf_spectacular.utils import extend_schema
+from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.api.access import IN_PERSON
 from accounts.api.problems import problems
-from accounts.api.serializers import OwnAccountSerializer, OwnNameSerializer
-from accounts.services import users
+from accounts.api.serializers import (
+    ErasureReceiptSerializer,
+    OwnAccountSerializer,
+    OwnErasureSerializer,
+    OwnNameSerializer,
+)
+from accounts.services import erasure, users
 
 
 class OwnAccountView(APIView):
     """The account that asks."""
 
-    access = {"get": IN_PERSON, "patch": IN_PERSON}
+    access = {"get": IN_PERSON, "patch": IN_PERSON, "delete": IN_PERSON}
 
     @extend_schema(
         operation_id="auth_me",
@@ -38,3 +44,20 @@ class OwnAccountView(APIView):
         given = OwnNameSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         return Response(OwnAccountSerializer(users.rename(user=request.user, **given.validated_data)).data)
+
+    @extend_schema(
+        operation_id="auth_me_erase",
+        summary="Erase your own account",
+        description="Account, memberships, keys, tokens, sessions and names go at once; what you uploaded stays in its "
+        "libraries, of nobody. It takes the password, and no API key can do it. Codes: `last_admin` (with the ids of "
+        "`libraries` that would have none any more), `last_superuser`.",
+        tags=["auth"],
+        request=OwnErasureSerializer,
+        responses={200: ErasureReceiptSerializer, **problems(400, 403, 409)},
+    )
+    def delete(self, request: Request) -> Response:
+        """Erase the account that the credentials belong to."""
+        given = OwnErasureSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        receipt = erasure.forget_self(user=request.user, password=given.validated_data["password"])
+        return Response(ErasureReceiptSerializer(receipt).data, status=status.HTTP_200_OK)

@@ -14,7 +14,8 @@ _DESCRIPTIONS = {
     HTTPStatus.NOT_FOUND: "The thing is not there, or you may not see it.",
     HTTPStatus.CONFLICT: "The thing is in a state in which this cannot be done.",
     HTTPStatus.LENGTH_REQUIRED: "The body came without a Content-Length (`length_required`).",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The file has more bytes than are allowed (`too_large`).",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The file has more bytes than are allowed (`too_large`), or than are "
+    "left of a quota (`quota_exceeded`).",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The file is not an image of a known format (`unsupported_format`), "
     "or the body is not of the type that is asked for (`unsupported_media_type`).",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`).",

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from accounts.models import AuditEvent, Invitation, Library, Membership, User
+from accounts.models import AuditEvent, ErasureReceipt, Invitation, Library, Membership, User
 from accounts.roles import BuiltInRole, Permission
 
 # hashing takes time by its length
@@ -61,9 +61,11 @@ class TokenPairSerializer(serializers.Serializer):
 class OwnAccountSerializer(serializers.ModelSerializer):
     """Output: the account that asks."""
 
+    used_bytes = serializers.IntegerField(read_only=True, help_text="Of originals that you uploaded, trash included.")
+
     class Meta:
         model = User
-        fields = ("id", "email", "name", "is_staff", "is_superuser", "date_joined")
+        fields = ("id", "email", "name", "is_staff", "is_superuser", "date_joined", "quota_bytes", "used_bytes")
         read_only_fields = fields
 
 
@@ -145,6 +147,7 @@ class AcceptedInvitationSerializer(serializers.ModelSerializer):
 class LibrarySerializer(serializers.ModelSerializer):
     """Output: a library, and what the caller may do in it. Wants `LibraryQuerySet.with_own_role`."""
 
+    used_bytes = serializers.IntegerField(read_only=True, help_text="Of originals, those in the trash too.")
     own_role = serializers.CharField(
         allow_null=True, read_only=True, help_text="Name of your role; null if you are not a member (a superuser)."
     )
@@ -160,7 +163,31 @@ class LibrarySerializer(serializers.ModelSerializer):
             "created_at",
             "face_analysis",
             "face_analysis_changed_at",
+            "face_analysis_consent_version",
+            "quota_bytes",
+            "used_bytes",
             "own_role",
             "own_permissions",
         )
         read_only_fields = fields
+
+
+class ErasureReceiptSerializer(serializers.ModelSerializer):
+    """Output: what was erased, by whom, when, and how much of what."""
+
+    counts = serializers.DictField(child=serializers.IntegerField(), read_only=True, help_text="How many of what went.")
+
+    class Meta:
+        model = ErasureReceipt
+        fields = ("id", "kind", "subject_id", "library_id", "requested_by", "begun_at", "ended_at", "counts")
+        read_only_fields = fields
+        extra_kwargs = {
+            "ended_at": {"help_text": "Null while it is under way."},
+            "requested_by": {"help_text": "The account's id; null where it was asked for on the server."},
+        }
+
+
+class OwnErasureSerializer(serializers.Serializer):
+    """Input: the password, once more."""
+
+    password = serializers.CharField(trim_whitespace=False)

@@ -2,20 +2,28 @@
 
 from accounts.models.api_key import ApiKey, KeyState
 from accounts.models.audit import AuditAction, AuditEvent
+from accounts.models.consent import ConsentRecord
+from accounts.models.erasure import ErasureKind, ErasureReceipt
 from accounts.models.invitation import Invitation
 from accounts.models.library import Library, Membership, Role
 from accounts.models.token_family import TokenFamily
+from accounts.models.usage import LibraryUsage, UserUsage
 from accounts.models.user import User
 
 __all__ = [
     "ApiKey",
     "AuditAction",
     "AuditEvent",
+    "ConsentRecord",
+    "ErasureKind",
+    "ErasureReceipt",
     "Invitation",
     "KeyState",
     "Library",
+    "LibraryUsage",
     "Membership",
     "Role",
     "TokenFamily",
     "User",
+    "UserUsage",
 ]

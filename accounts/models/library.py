@@ -46,14 +46,17 @@ class LibraryQuerySet(models.QuerySet["Library"]):
     def permitting(self, user: User | AnonymousUser, permission: str) -> Self:
         """Libraries in which `user` holds `permission`. A superuser holds all, a deactivated account none.
 
-        A key that the user acts with narrows both: to its scopes, and to its library if it has one.
+        A key that the user acts with narrows both: to its scopes, and to its library if it has one. A library that is
+        being erased lets nobody in.
         """
         if not user.is_authenticated or not user.is_active:
             return self.none()
         key = user.acting_key
         if key is not None and permission not in key.scopes:
             return self.none()
-        opened = self if key is None or key.library_id is None else self.filter(id=key.library_id)
+        opened = self.filter(erasure_requested_at__isnull=True)
+        if key is not None and key.library_id is not None:
+            opened = opened.filter(id=key.library_id)
         if user.is_superuser:
             return opened.all()
         memberships = Membership.objects.filter(user=user, role__permissions__contains=[permission])
@@ -69,11 +72,16 @@ class LibraryQuerySet(models.QuerySet["Library"]):
         permissions = ArrayField(models.CharField())
         everything = Value(list(Permission), output_field=permissions)
         given = everything if user.is_superuser else Subquery(memberships.values("role__permissions"))
-        key = user.acting_key if user.is_authenticated else None
+        key = user.acting_key if isinstance(user, User) else None
         if key is not None:
             scopes = Value(list(key.scopes), output_field=permissions)
             given = _Common(given, scopes, output_field=permissions)
         return self.annotate(own_role=Subquery(memberships.values("role__name")), own_permissions=given)
+
+
+def default_quota() -> int | None:
+    """Give the quota of a new library, in bytes."""
+    return settings.LIBRARY_QUOTA_BYTES
 
 
 class Library(models.Model):
@@ -97,6 +105,24 @@ class Library(models.Model):
         on_delete=models.SET_NULL,
         related_name="face_analysis_switches",
     )
+    # nothing: it was switched on before versions were kept
+    face_analysis_consent_version = models.CharField(
+        _("version of the text that was agreed to"),
+        max_length=32,
+        blank=True,
+        editable=False,
+        default="",
+        db_default="",
+    )
+    quota_bytes = models.PositiveBigIntegerField(
+        _("quota in bytes"),
+        null=True,
+        blank=True,
+        default=default_quota,
+        help_text=_("Of originals, those in the trash too; none: no limit."),
+    )
+    # from then on nobody is let in: it goes with everything in it
+    erasure_requested_at = models.DateTimeField(_("to be erased since"), null=True, editable=False)
 
     objects = LibraryQuerySet.as_manager()
 
@@ -112,10 +138,20 @@ class Library(models.Model):
                 condition=Q(face_analysis=False) | Q(face_analysis_changed_at__isnull=False),
                 name="library_face_analysis_has_time",
             ),
+            # what was agreed to holds for as long as it is on
+            models.CheckConstraint(
+                condition=Q(face_analysis=True) | Q(face_analysis_consent_version=""),
+                name="library_consent_version_while_on",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the originals that count towards the quota, as the database has counted them."""
+        return self.usage.used_bytes if hasattr(self, "usage") else 0
 
 
 class Membership(models.Model):

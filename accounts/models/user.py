@@ -1,5 +1,6 @@
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.db.models import Q
@@ -35,6 +36,11 @@ class UserManager(BaseUserManager["User"]):
         return self.get(email=(username or "").lower())
 
 
+def default_quota() -> int | None:
+    """Give the quota of a new account, in bytes."""
+    return settings.USER_QUOTA_BYTES
+
+
 class User(AbstractBaseUser, PermissionsMixin):
     """A person who logs in with an e-mail address. `is_superuser` runs the installation.
 
@@ -49,6 +55,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(_("name"), max_length=150, blank=True)
     is_staff = models.BooleanField(_("may enter the admin"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
+    quota_bytes = models.PositiveBigIntegerField(
+        _("quota in bytes"),
+        null=True,
+        blank=True,
+        default=default_quota,
+        help_text=_("Of originals uploaded to any library, those in the trash too; none: no limit."),
+    )
     date_joined = models.DateTimeField(_("joined"), default=timezone.now, editable=False)
     # raised to end whatever was given out before: tokens, sessions and links that set a new password
     token_generation = models.PositiveIntegerField(default=0, db_default=0, editable=False)
@@ -77,6 +90,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def get_short_name(self) -> str:
         """Give what to greet somebody with."""
         return self.name or self.email
+
+    @property
+    def used_bytes(self) -> int:
+        """Bytes of the originals that count towards the quota, as the database has counted them."""
+        return self.usage.used_bytes if hasattr(self, "usage") else 0
 
     @property
     def runs_installation(self) -> bool:

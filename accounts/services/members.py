@@ -80,28 +80,6 @@ def remove(*, library: Library, user_id: UUID, by: User | None) -> None:
     membership.delete()
 
 
-@transaction.atomic
-def remove_from_all(*, user: User, by: User | None) -> None:
-    """End all memberships of an account that is about to go. Who may do that is decided where the account goes.
-
-    Raises LastAdminError, which names every library that would be left without an admin, and ConflictError where the
-    account becomes a member of another one at this moment.
-    """
-    memberships = Membership.objects.filter(user=user)
-    # in the order of the keys, as everybody who locks several
-    libraries = Library.objects.filter(pk__in=memberships.values("library_id")).order_by("pk")
-    locked = {one.pk for one in libraries.select_for_update(no_key=True)}
-    # from now on nobody makes it a member of anything
-    list(User.objects.select_for_update().filter(pk=user.pk))
-    rows = list(memberships.select_related("library", "role", "user").order_by("library_id"))
-    if {one.library_id for one in rows} - locked:
-        raise ConflictError(f"{user} has just become a member of another library. Try again.")
-    _refuse([one.library for one in rows if _is_last_admin(one)])
-    for membership in rows:
-        _record(AuditAction.MEMBER_REMOVED, membership, by, role=membership.role.name)
-        membership.delete()
-
-
 def _lock(library_id: UUID) -> None:
     """Let nobody else change who belongs to the library; photos may come in meanwhile."""
     if not Library.objects.select_for_update(no_key=True).filter(pk=library_id).exists():
@@ -152,10 +130,11 @@ def _is_admin(role: Role) -> bool:
 
 def _require_other_admin(membership: Membership) -> None:
     if _is_last_admin(membership):
-        _refuse([membership.library])
+        refuse_last_admin([membership.library])
 
 
-def _refuse(libraries: Iterable[Library]) -> None:
+def refuse_last_admin(libraries: Iterable[Library]) -> None:
+    """Raise LastAdminError, which names the libraries, if there are any."""
     if libraries := list(libraries):
         names = ", ".join(one.name for one in libraries)
         detail = f"This is the last admin of {names}: give somebody else the role admin there first."

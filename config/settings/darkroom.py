@@ -25,6 +25,9 @@ PEOPLE_WORKERS = env.int("PEOPLE_WORKERS", default=2)
 # what may be uploaded:
 
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=200 * MIB)
+# quotas that new libraries and accounts begin with, in bytes of originals; 0: none. Each is changed in the admin
+LIBRARY_QUOTA_BYTES = env.int("LIBRARY_QUOTA_BYTES", default=0) or None
+USER_QUOTA_BYTES = env.int("USER_QUOTA_BYTES", default=0) or None
 # a decoded pixel costs 3 to 4 bytes several times over: 100 megapixels are about 1.2 GB at the worst moment
 IMAGE_MAX_PIXELS = env.int("IMAGE_MAX_PIXELS", default=100_000_000)
 

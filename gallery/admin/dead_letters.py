@@ -26,7 +26,7 @@ from gallery.admin.filters import CHOICES_LIMIT
 from gallery.admin.run_actions import DISCARD_GROUP, DiscardForm
 from gallery.admin.visibility import visible_library_runs, visible_runs
 from photos.models import Photo
-from processing.consent import ERASE_FACES
+from processing.consent import ERASURES
 from processing.dead_letters import narrow
 from processing.error_codes import Explanation, explain
 from processing.models import LibraryRun, RunState, StageRun
@@ -188,7 +188,7 @@ def _row(
     ledger = LIBRARY if group.is_library_work else STAGE
     may_process = user.has_perm(f"processing.change_{model}")
     # what is owed to be erased is not given up
-    may_discard = may_process and group.work != ERASE_FACES
+    may_discard = may_process and group.work not in ERASURES
     return GroupRow(
         group=group,
         explanation=explain(group.error_code),

@@ -15,10 +15,12 @@ from django.utils.safestring import SafeString
 from accounts.models import Library
 from accounts.problems import NotFoundError
 from accounts.roles import Permission
+from gallery import downloads
 from gallery.admin.visibility import visible_photos
 from gallery.downloads import IMMUTABLE, REVALIDATE, object_response
 from photos import storage
 from photos.models import Face, Photo, Rendition
+from photos.services import originals
 
 THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 72, 54
 CHIP_SIDE = 72
@@ -44,7 +46,7 @@ def serve_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     """Answer with the bytes that were uploaded, as an attachment: a stranger wrote them."""
     libraries = Library.objects.permitting(request.user, Permission.DOWNLOAD_ORIGINALS)
     photo = get_object_or_404(visible_photos(request.user).filter(library__in=libraries), pk=photo_id)
-    return _stored(
+    response = _stored(
         request,
         alias=photo.storage_alias,
         key=photo.storage_key,
@@ -54,6 +56,9 @@ def serve_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
         filename=photo.original_filename or f"{photo.pk}.{photo.image_format.lower()}",
         as_attachment=True,
     )
+    if downloads.is_taken(request, response):
+        originals.note_download(photo=photo, by=request.user)
+    return response
 
 
 def _image(request: HttpRequest, *, key: str, content_type: str, filename: str) -> HttpResponseBase:

@@ -7,6 +7,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -14,14 +15,17 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
+from accounts import consent_text
 from accounts.admin_members import MembershipInline
 from accounts.models import Library
 from accounts.roles import Permission
 from accounts.services.libraries import create_library
-from gallery.admin.base import LargeListAdmin, dialog, reload_page
+from gallery.admin.base import LargeListAdmin, act, dialog, reload_page
+from gallery.admin.erasures import FORGET_FACES, FORGET_LIBRARY, ConsentForm, NameForm, erase
 from gallery.admin.visibility import may
 from processing.face_work import face_work
 from processing.models import LibraryRun
+from processing.services import forgetting
 from processing.services.face_analysis import switch_face_analysis
 
 
@@ -33,11 +37,11 @@ class LibraryAdmin(LargeListAdmin):
     search_fields = ("name",)
     sortable_by = ("name",)
     fields = (
-        "name", "created_at", "face_analysis", "face_analysis_changed_at", "face_analysis_changed_by", "erasure",
-        "planning",
+        "name", "created_at", "face_analysis", "face_analysis_changed_at", "face_analysis_changed_by",
+        "face_analysis_consent_version", "erasure", "planning", "quota_bytes", "used",
     )  # fmt: skip
-    readonly_fields = fields[1:]
-    actions_detail = ("switch_on", "switch_off")
+    readonly_fields = (*fields[1:-2], "used")
+    actions_detail = ("switch_on", "switch_off", "forget_faces", "forget")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Library]:
         """Libraries that the user may see."""
@@ -58,9 +62,11 @@ class LibraryAdmin(LargeListAdmin):
         return is_allowed and super().has_change_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Library | None = None) -> tuple[str, ...]:
-        """Keep the name from those who manage members alone."""
+        """Keep the name from those who manage members alone, and the quota from all but superusers."""
         is_allowed = obj is None or may(request.user, Permission.EDIT_LIBRARY, library_id=obj.pk)
-        return tuple(self.readonly_fields) if is_allowed else (*self.readonly_fields, "name")
+        kept = () if is_allowed else ("name",)
+        # how much a library may have is for whoever pays for the disks
+        return (*self.readonly_fields, *kept, *(() if request.user.runs_installation else ("quota_bytes",)))
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Erasing a library is more than deleting a row."""
@@ -75,12 +81,15 @@ class LibraryAdmin(LargeListAdmin):
         obj.refresh_from_db()
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Offer the position that the switch is not in."""
+        """Offer the position that the switch is not in, and what the user may have erased."""
         library = self.get_object(request, object_id)
         if library is None or not may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk):
             return []
-        wanted = "switch_off" if library.face_analysis else "switch_on"
-        return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(wanted)]
+        wanted = ["switch_off" if library.face_analysis else "switch_on", "forget_faces"]
+        if _may_erase(request, library):
+            wanted.append("forget")
+        offered = super().get_actions_detail(request, object_id)
+        return [one for one in offered if one.action_name.endswith(tuple(wanted))]
 
     @action(
         description=_("Switch face analysis on"),
@@ -88,18 +97,19 @@ class LibraryAdmin(LargeListAdmin):
         permissions=["switch"],
         dialog=dialog(
             title=_("Switch face analysis on?"),
-            description=_(
-                "Faces on all photos of this library are looked for and grouped into people. This is biometric data: "
-                "you and the time are recorded as having consented."
-            ),
+            description=consent_text.TEXT,
             submit=_("Switch on"),
+            form_class=ConsentForm,
         ),
     )
-    def switch_on(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+    def switch_on(self, request: HttpRequest, form: ConsentForm, object_id: str) -> HttpResponse:
         """Switch face analysis on."""
-        switch_face_analysis(library=self._switchable(request, object_id), enabled=True, by=request.user)
-        messages.success(request, _("Face analysis is on; the photos that are there are planned in the background."))
-        return reload_page()
+        library, version = self._switchable(request, object_id), form.cleaned_data["consent_version"]
+        return act(
+            request,
+            lambda: switch_face_analysis(library=library, enabled=True, by=request.user, consent_version=version),
+            done=_("Face analysis is on; the photos that are there are planned in the background."),
+        )
 
     @action(
         description=_("Switch face analysis off"),
@@ -120,6 +130,28 @@ class LibraryAdmin(LargeListAdmin):
         messages.success(request, _("Face analysis is off; faces and people are being erased in the background."))
         return reload_page()
 
+    @action(description=_("Forget all faces"), icon="no_accounts", permissions=["switch"], dialog=FORGET_FACES)
+    def forget_faces(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Have all faces and people erased."""
+        library = self._switchable(request, object_id)
+        return act(
+            request,
+            lambda: forgetting.forget_faces(library=library, by=request.user),
+            done=_("Face analysis is off; faces and people are being erased in the background."),
+        )
+
+    @action(description=_("Erase the library"), icon="delete_forever", permissions=["switch"], dialog=FORGET_LIBRARY)
+    def forget(self, request: HttpRequest, form: NameForm, object_id: str) -> HttpResponse:
+        """Have the library erased with everything in it."""
+        library = self.existing(request, object_id)
+        if not _may_erase(request, library):
+            raise PermissionDenied(Permission.EDIT_LIBRARY)
+        return erase(
+            request,
+            lambda: forgetting.forget_library(library=library, by=request.user, name=form.cleaned_data["name"]),
+            then="admin:accounts_library_changelist",
+        )
+
     def has_switch_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Whether the user may switch face analysis where their role allows it."""
         return request.user.has_perm("accounts.change_library")
@@ -130,6 +162,11 @@ class LibraryAdmin(LargeListAdmin):
             raise PermissionDenied(Permission.SWITCH_FACE_ANALYSIS)
         return library
 
+    @display(description=_("used"))
+    def used(self, library: Library) -> str:
+        """Bytes of originals, those in the trash too."""
+        return filesizeformat(library.used_bytes)
+
     @display(description=_("erasure of faces"))
     def erasure(self, library: Library) -> SafeString | None:
         """The last erasure, and its receipt."""
@@ -139,6 +176,11 @@ class LibraryAdmin(LargeListAdmin):
     def planning(self, library: Library) -> SafeString | None:
         """The last planning, and how far it has come."""
         return _run_link(face_work(library).planning)
+
+
+def _may_erase(request: HttpRequest, library: Library) -> bool:
+    needed = (Permission.EDIT_LIBRARY, Permission.PURGE_PHOTOS, Permission.SWITCH_FACE_ANALYSIS)
+    return all(may(request.user, one, library_id=library.pk) for one in needed)
 
 
 def _run_link(run: LibraryRun | None) -> SafeString | None:

@@ -14,14 +14,17 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from unfold.decorators import action, display
+from unfold.forms import BaseDialogForm
 
 from accounts.roles import Permission
 from gallery.admin import files, filters
 from gallery.admin.base import LargeListAdmin
+from gallery.admin.erasures import FORGET_PERSON, erase
 from gallery.admin.visibility import may
 from photos.models import Face, Person
 from photos.services import people
+from processing.services import forgetting
 
 FACES_ON_PAGE = 120
 BEST_FIRST = ("-quality", "pk")
@@ -41,6 +44,7 @@ class PersonAdmin(LargeListAdmin):
     fields = ("name", "library", "created_at")
     readonly_fields = ("library", "created_at")
     change_form_outer_after_template = "admin/photos/person/faces.html"
+    actions_detail = ("forget",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Person]:
         """People whom the user may see, with the number of their faces and the best of them."""
@@ -78,6 +82,28 @@ class PersonAdmin(LargeListAdmin):
         """Forgetting a person is more than deleting a row."""
         return False
 
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Offer it to those who may."""
+        person = self.get_object(request, object_id)
+        is_allowed = person is not None and _may_forget(request, person)
+        return super().get_actions_detail(request, object_id) if is_allowed else []
+
+    @action(description=_("Forget"), icon="person_remove", permissions=["forget"], dialog=FORGET_PERSON)
+    def forget(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Have the person erased."""
+        person = self.existing(request, object_id)
+        if not _may_forget(request, person):
+            raise PermissionDenied(Permission.SWITCH_FACE_ANALYSIS)
+        return erase(
+            request,
+            lambda: forgetting.forget_person(person=person, by=request.user),
+            then="admin:photos_person_changelist",
+        )
+
+    def has_forget_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Whether the user may have people erased where their role allows it."""
+        return request.user.has_perm("photos.change_person")
+
     def log_change(self, request: HttpRequest, obj: Person, message: Any) -> Any:
         """Note the act without the name: what is noted stays when the person is erased."""
         return super().log_change(request, Person(pk=obj.pk), message)
@@ -106,6 +132,11 @@ class PersonAdmin(LargeListAdmin):
     def faces_found(self, person: Person) -> int:
         """How many kept faces the person has."""
         return person.face_count
+
+
+def _may_forget(request: HttpRequest, person: Person) -> bool:
+    needed = (Permission.EDIT_PEOPLE, Permission.SWITCH_FACE_ANALYSIS)
+    return all(may(request.user, one, library_id=person.library_id) for one in needed)
 
 
 def _order_of(request: HttpRequest) -> str:

@@ -25,7 +25,7 @@ from gallery.admin.base import RUN_STATE_LABELS, ReadOnlyAdmin, act, page
 from gallery.admin.durations import duration
 from gallery.admin.run_actions import DISCARD, DISCARD_GROUP, RETRY, DiscardForm
 from gallery.admin.visibility import visible_library_runs, visible_runs
-from processing.consent import ERASE_FACES
+from processing.consent import ERASURES
 from processing.error_codes import explain
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import DISCARDED, Run
@@ -80,7 +80,7 @@ class RunAdmin(ReadOnlyAdmin):
             return []
         fitting = {
             "retry_run": run.state == RunState.DEAD or run.skip_reason == DISCARDED,
-            "discard_run": run.state == RunState.DEAD and getattr(run, run.WORK) != ERASE_FACES,
+            "discard_run": run.state == RunState.DEAD and getattr(run, run.WORK) not in ERASURES,
             "download_run": bool(run.error_code),
         }
         prefix = f"{self.opts.app_label}_{self.opts.model_name}_"

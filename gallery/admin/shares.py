@@ -7,10 +7,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import AutocompleteSelectFilter, RadioFilter
+from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
+from gallery.admin import filters
 from gallery.admin.base import ReadOnlyAdmin, act, dialog, say
 from gallery.models import Share
 from gallery.services import shares
@@ -40,7 +41,7 @@ class ShareAdmin(ReadOnlyAdmin):
 
     list_display = ("who", "state", "library", "created_by", "photos_shared", "views", "last_viewed_at", "expires_at")
     list_select_related = ("library", "created_by")
-    list_filter = (OpenFilter, ("library", AutocompleteSelectFilter), ("created_by", AutocompleteSelectFilter))
+    list_filter = (OpenFilter, ("library", filters.VisibleSelectFilter))
     list_filter_submit = True
     search_fields = ("title",)
     fields = (

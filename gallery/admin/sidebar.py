@@ -41,6 +41,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _list(request, _("Audit trail"), "history", "accounts.auditevent"),
             _entry(_("API keys"), "key", "admin:accounts_apikey_changelist", user.runs_installation),
             _list(request, _("Staff groups"), "group", "auth.group"),
+            _list(request, _("Erasure receipts"), "receipt_long", "accounts.erasurereceipt"),
         ),
     ]
 

@@ -14,6 +14,7 @@ from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
 from accounts.roles import Permission
 from gallery.api.filters import PersonFilter
+from gallery.api.person_rights import ANSWERING, PersonRightsMixin
 from gallery.api.photos import listed
 from gallery.api.serializers.people import PersonSerializer, RenameSerializer
 from gallery.api.serializers.photos import PhotoSerializer
@@ -35,7 +36,7 @@ TAGS = ["people"]
         responses={200: PersonSerializer, **problems(404)},
     ),
 )
-class PersonViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
+class PersonViewSet(PersonRightsMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """People that the caller may see."""
 
     access = {
@@ -43,6 +44,8 @@ class PersonViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         "retrieve": Seeing(Permission.VIEW_PEOPLE),
         "partial_update": Doing(Permission.EDIT_PEOPLE, seeing=Permission.VIEW_PEOPLE),
         "photos": Seeing(Permission.VIEW_PEOPLE),
+        "export": ANSWERING,
+        "forget": ANSWERING,
     }
     serializer_class = PersonSerializer
     filterset_class = PersonFilter

@@ -19,6 +19,7 @@ from gallery.api.links import VERSION_PARAMETER
 from gallery.api.negotiation import AnyAccepted
 from photos import storage
 from photos.models import Photo, Rendition
+from photos.services import originals
 
 VERSION = OpenApiParameter(
     VERSION_PARAMETER,
@@ -72,7 +73,7 @@ class PhotoFileViewSet(GenericViewSet):
     def original(self, request: Request, pk: UUID) -> HttpResponseBase:  # noqa: ARG002 - the framework's signature
         """Give the bytes as they were uploaded."""
         photo = self.get_object()
-        return downloads.object_response(
+        response = downloads.object_response(
             request,
             alias=photo.storage_alias,
             key=photo.storage_key,
@@ -82,3 +83,6 @@ class PhotoFileViewSet(GenericViewSet):
             filename=photo.original_filename or f"{photo.pk}.{photo.image_format.lower()}",
             as_attachment=True,
         )
+        if downloads.is_taken(request, response):
+            originals.note_download(photo=photo, by=request.user)
+        return response

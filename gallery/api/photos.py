@@ -104,7 +104,7 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         "leaves nothing behind. Whoever may upload and not look around, as a camera's key with `photos.upload` alone, "
         "is told no more of the photo than id, library, hash, size and state. Codes: `unsupported_format`, "
         "`empty_file`, `damaged`, `incomplete_upload`, `too_many_files`, `too_large`, `too_many_pixels`, "
-        "`length_required`.",
+        "`length_required`, `quota_exceeded` (with `of`, `used` and `limit` in bytes).",
         tags=TAGS,
         request={"multipart/form-data": UploadSerializer},
         responses={

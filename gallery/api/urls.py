@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 from gallery.api.administration.dead_letters import DeadLetterViewSet
 from gallery.api.administration.stages import StageViewSet
 from gallery.api.administration.workers import WorkerViewSet
+from gallery.api.erasures import ErasureViewSet
 from gallery.api.faces import FaceViewSet
 from gallery.api.libraries import LibrarySwitchViewSet
 from gallery.api.people import PersonViewSet
@@ -19,6 +20,7 @@ router.register("photos", PhotoFileViewSet, basename="photo-file")
 router.register("faces", FaceViewSet, basename="face")
 router.register("people", PersonViewSet, basename="person")
 router.register("shares", ShareViewSet, basename="share")
+router.register("erasures", ErasureViewSet, basename="erasure")
 router.register("libraries", LibrarySwitchViewSet, basename="library-switch")
 router.register("processing", ProcessingViewSet, basename="processing")
 router.register("admin/dlq", DeadLetterViewSet, basename="admin-dlq")

@@ -148,9 +148,7 @@ def original(request: HttpRequest, token: str, position: int) -> HttpResponseBas
         as_attachment=True,
         may_redirect=False,
     )
-    # the first part tells of all: those who go on are not told of again
-    begins = request.headers.get("Range", "bytes=0-").replace(" ", "").startswith("bytes=0-")
-    if request.method == "GET" and response.status_code in {200, 206} and begins:
+    if downloads.is_taken(request, response):
         shares.note_original(share=share, photo_id=photo.pk)
     return response
 

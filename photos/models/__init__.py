@@ -2,10 +2,22 @@
 
 from photos.models.embedding import FaceEmbedding, GroupLoss
 from photos.models.face import Face, is_kept
+from photos.models.face_suppression import FaceSuppression
 from photos.models.metadata import Metadata
 from photos.models.object_sweep import ObjectSweep
 from photos.models.person import Person
 from photos.models.photo import Photo
 from photos.models.rendition import Rendition
 
-__all__ = ["Face", "FaceEmbedding", "GroupLoss", "Metadata", "ObjectSweep", "Person", "Photo", "Rendition", "is_kept"]
+__all__ = [
+    "Face",
+    "FaceEmbedding",
+    "FaceSuppression",
+    "GroupLoss",
+    "Metadata",
+    "ObjectSweep",
+    "Person",
+    "Photo",
+    "Rendition",
+    "is_kept",
+]

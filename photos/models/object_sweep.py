@@ -21,6 +21,7 @@ class ObjectSweep(models.Model):
         LOST = "lost", _("A run that was lost or has died")
         FACES_OFF = "faces_off", _("Face analysis was switched off")
         PURGED = "purged", _("The photo was deleted")
+        FORGOTTEN = "forgotten", _("A person was forgotten")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     alias = models.CharField(_("storage"), max_length=32)

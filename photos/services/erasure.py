@@ -6,7 +6,8 @@ from uuid import UUID
 from django.db import transaction
 
 from photos import storage
-from photos.models import Face, FaceEmbedding, GroupLoss, ObjectSweep, Person
+from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss, ObjectSweep, Person
+from photos.services import faces as face_rows
 from photos.services import object_sweeps
 
 
@@ -43,3 +44,37 @@ def erase_people(*, library_id: UUID, limit: int) -> dict[str, int]:
     chosen = list(people.values_list("pk", flat=True)[:limit])
     Person.objects.filter(pk__in=chosen).delete()
     return {"people": len(chosen)}
+
+
+@transaction.atomic
+def forget_faces_of_person(*, library_id: UUID, person_id: UUID, photo_ids: Sequence[UUID]) -> dict[str, int]:
+    """Erase a person's faces on these photos, and keep detection from finding them there again.
+
+    Gives how many `photos`, `faces` and `embeddings`. The caller keeps stages from the photos. The groups of the faces
+    are noted as having lost members; chips go at once, and once more when the last lease there has run out.
+    """
+    locked = Face.objects.select_for_update().filter(photo_id__in=photo_ids, person_id=person_id).order_by("pk")
+    found = list(locked.only("pk", "photo_id", "left", "top", "right", "bottom"))
+    FaceSuppression.objects.bulk_create(
+        FaceSuppression(photo_id=one.photo_id, left=one.left, top=one.top, right=one.right, bottom=one.bottom)
+        for one in found
+    )
+    ids = [one.pk for one in found]
+    embeddings = FaceEmbedding.objects.filter(face_id__in=ids).count()
+    face_rows.forget_faces(face_ids=ids)
+    having_had_faces = {one.photo_id for one in found}
+    prefixes = [storage.derived_prefix(library_id=library_id, photo_id=one) for one in having_had_faces]
+    object_sweeps.request_all(
+        sweeps=((storage.RENDITIONS, prefix) for prefix in prefixes), reason=ObjectSweep.Reason.FORGOTTEN
+    )
+    return {"photos": len(having_had_faces), "faces": len(ids), "embeddings": embeddings}
+
+
+@transaction.atomic
+def delete_person(*, person_id: UUID) -> bool:
+    """Delete a person who has no face any more; False, and nothing is done, if one has come or nobody is there."""
+    # for update: whoever is about to give the person a face waits, and then finds nobody
+    locked = list(Person.objects.select_for_update().filter(pk=person_id).values_list("pk", flat=True))
+    if not locked or Face.objects.filter(person_id=person_id).exists():
+        return False
+    return bool(Person.objects.filter(pk=person_id).delete()[0])

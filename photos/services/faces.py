@@ -5,15 +5,35 @@ Called in the stage's own transaction, which is fenced. Calling twice with equal
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Protocol
 from uuid import UUID
 
 import numpy as np
 
-from photos.models import Face, FaceEmbedding, GroupLoss
+from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss
 
 SAME_FACE_OVERLAP = 0.4
 # of a vector's length: batches of other sizes and other devices give last bits of their own, faces differ by far more
 SAME_VECTOR_DISTANCE = 0.01
+
+
+class Box(Protocol):
+    """Something that lies on a photo, in fractions of its width and height."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A box and nothing else."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +59,41 @@ def replace_faces(*, photo_id: UUID, version: str, found: Sequence[FoundFace]) -
     """Put the found faces in the place of the photo's old ones; gives the chip keys that no row names any more.
 
     Old and new are matched one to one by overlap. An old face that was not found again is removed, unless a person
-    decided on it.
+    decided on it. One that is found where a forgotten person's was is dropped, unless it is an old one.
     """
     old = list(Face.objects.select_for_update().filter(photo_id=photo_id).order_by("id"))
-    pairs = match_by_overlap(old, found)
+    places = _suppressed_places(photo_id)
+    # places compete with old faces: of two that overlap both get the one that is nearest
+    pairs = match_by_overlap([*old, *places], found)
+    pairs = {index: position for index, position in pairs.items() if index < len(old)}
     before = {face.chip_key for face in old}
     gone = [face.pk for index, face in enumerate(old) if index not in pairs and not face.person_decided]
     _forget_faces(gone)
     for index, position in pairs.items():
         _update(old[index], version=version, found=found[position])
     matched = set(pairs.values())
+    dropped = _lying_in(places, found) - matched
     Face.objects.bulk_create(
         Face(photo_id=photo_id, version=version, **asdict(face))
         for position, face in enumerate(found)
-        if position not in matched
+        if position not in matched | dropped
     )
     after = set(Face.objects.filter(photo_id=photo_id).values_list("chip_key", flat=True))
-    return sorted(before - after)
+    # of what is dropped a chip was stored, if the person was forgotten while it was found
+    stored = {found[position].chip_key for position in dropped}
+    return sorted((before | stored) - after)
 
 
-def match_by_overlap(old: Sequence[Face], found: Sequence[FoundFace]) -> dict[int, int]:
+def suppressed(*, photo_id: UUID, boxes: Sequence[Box]) -> set[int]:
+    """Give the places in `boxes` where nothing may be stored: a forgotten person's face was there, and no other is."""
+    places = _suppressed_places(photo_id)
+    if not places:
+        return set()
+    lying = _lying_in(places, boxes)
+    return lying - _lying_in(list(Face.objects.filter(photo_id=photo_id)), boxes)
+
+
+def match_by_overlap(old: Sequence[Box], found: Sequence[Box]) -> dict[int, int]:
     """Pair old and found faces so that the sum of their overlaps is greatest (Hungarian algorithm, by SciPy).
 
     The overlap is intersection over union; what is below `SAME_FACE_OVERLAP` is none. Gives {old: found} indices.
@@ -68,12 +103,7 @@ def match_by_overlap(old: Sequence[Face], found: Sequence[FoundFace]) -> dict[in
     # takes most of a second to import, and the web process never comes here
     from scipy.optimize import linear_sum_assignment
 
-    first, second = _boxes(old)[:, None, :], _boxes(found)[None, :, :]
-    low = np.maximum(first[..., :2], second[..., :2])
-    high = np.minimum(first[..., 2:], second[..., 2:])
-    intersection = np.prod(np.clip(high - low, 0, None), axis=-1)
-    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (first, second)]
-    overlap = intersection / (areas[0] + areas[1] - intersection)
+    overlap = _overlaps(old, found)
     # before the assignment: two pairs that are none must not outweigh one that is
     overlap[overlap < SAME_FACE_OVERLAP] = 0
     rows, columns = linear_sum_assignment(overlap, maximize=True)
@@ -115,7 +145,28 @@ def _is_same_vector(row: FaceEmbedding, vector: np.ndarray) -> bool:
     return bool(np.linalg.norm(np.asarray(row.vector, dtype=np.float32) - vector) <= SAME_VECTOR_DISTANCE * length)
 
 
-def _boxes(faces: Sequence[Face] | Sequence[FoundFace]) -> np.ndarray:
+def _suppressed_places(photo_id: UUID) -> list[FaceSuppression]:
+    return list(FaceSuppression.objects.filter(photo_id=photo_id).order_by("id"))
+
+
+def _lying_in(places: Sequence[Box], found: Sequence[Box]) -> set[int]:
+    """Give the indices of those found that are the same face as one of the places, if there is one there."""
+    if not places or not found:
+        return set()
+    return {int(index) for index in np.flatnonzero(_overlaps(places, found).max(axis=0) >= SAME_FACE_OVERLAP)}
+
+
+def _overlaps(one: Sequence[Box], other: Sequence[Box]) -> np.ndarray:
+    """Give intersection over union of every pair: float64 (len(one), len(other)), 0 to 1."""
+    first, second = _boxes(one)[:, None, :], _boxes(other)[None, :, :]
+    low = np.maximum(first[..., :2], second[..., :2])
+    high = np.minimum(first[..., 2:], second[..., 2:])
+    intersection = np.prod(np.clip(high - low, 0, None), axis=-1)
+    areas = [np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1) for boxes in (first, second)]
+    return intersection / (areas[0] + areas[1] - intersection)
+
+
+def _boxes(faces: Sequence[Box]) -> np.ndarray:
     return np.array([(face.left, face.top, face.right, face.bottom) for face in faces], dtype=np.float64)
 
 

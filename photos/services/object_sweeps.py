@@ -3,7 +3,7 @@
 All times are the database's. What a sweep does lies above, where runs are known.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -122,9 +122,9 @@ def cancel(*, alias: str, prefix: str) -> bool:
     return bool(deleted)
 
 
-def is_any_due(*, library_id: UUID) -> bool:
-    """Tell whether derived objects of any photo of a library are to be looked at now, by whomever."""
-    due = ObjectSweep.objects.filter(alias=storage.RENDITIONS, due_at__lte=Now())
+def is_any_due(*, library_id: UUID, aliases: Sequence[str] = (storage.RENDITIONS,)) -> bool:
+    """Tell whether objects of any photo of a library are to be looked at now; derived ones, unless it is said."""
+    due = ObjectSweep.objects.filter(alias__in=aliases, due_at__lte=Now())
     return due.filter(prefix__startswith=f"{library_id}/").exists()
 
 

@@ -4,16 +4,19 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files.base import File
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from uuid_utils.compat import uuid7
 
-from accounts.models import Library, User
+from accounts.models import AuditAction, Library, User
+from accounts.problems import NotFoundError
+from accounts.services import audit
 from photos import storage
 from photos.models import ObjectSweep, Photo
-from photos.services import object_sweeps
+from photos.services import object_sweeps, quotas
 
 HASH_CHUNK_BYTES = 1024 * 1024
 FILENAME_MAX_LENGTH = 255
@@ -115,14 +118,18 @@ def discard(photo: Photo) -> None:
 def save_once(*, photo: Photo, uploader: User | None, filename: str) -> bool:
     """Save the row of a stored original; False if a racing upload of the same bytes was first.
 
-    Raises UploadSweptError where the bytes were given up meanwhile; nothing may be committed then.
+    Raises UploadSweptError where the bytes were given up meanwhile, NotFoundError where the library is being erased,
+    RefusedFileError where the photo is beyond a quota; nothing may be committed then. An uploader who is gone is kept
+    as nobody.
     """
-    photo.uploader = uploader
     photo.original_filename = clean_filename(filename)
     try:
         with transaction.atomic():
+            _keep_library(photo.library_id)
+            photo.uploader = uploader if uploader and _is_kept(uploader) else None
             photo.full_clean(validate_unique=False, validate_constraints=False)
             photo.save(force_insert=True)
+            quotas.require_within(library_id=photo.library_id, uploader_id=photo.uploader_id)
             if not object_sweeps.cancel(alias=photo.storage_alias, prefix=photo.storage_key):
                 raise UploadSweptError("The bytes came in too slowly and were deleted again.")
     except IntegrityError as error:
@@ -131,3 +138,24 @@ def save_once(*, photo: Photo, uploader: User | None, filename: str) -> bool:
             raise
         return False
     return True
+
+
+def _keep_library(library_id: UUID) -> None:
+    """Keep a library from being deleted until this transaction has ended; raises NotFoundError where it is to go."""
+    with connection.cursor() as cursor:
+        # the weakest lock that a deletion respects
+        query = "SELECT FROM accounts_library WHERE id = %s AND erasure_requested_at IS NULL FOR KEY SHARE"
+        cursor.execute(query, [library_id])
+        if cursor.fetchone() is None:
+            raise NotFoundError("The library is gone, or is being erased.")
+
+
+def _is_kept(user: User) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM accounts_user WHERE id = %s FOR KEY SHARE", [user.pk])
+        return cursor.fetchone() is not None
+
+
+def note_download(*, photo: Photo, by: User) -> None:
+    """Write into the trail that somebody took an original."""
+    audit.record(action=AuditAction.ORIGINAL_DOWNLOADED, actor=by, library_id=photo.library_id, subject=photo)

@@ -27,6 +27,7 @@ Hold = Callable[[Sequence[UUID]], None]
 
 
 IN_TRASH = Q(trashed_at__isnull=False)
+ANY = Q()
 
 
 def purge_photos(*, photo_ids: Iterable[UUID], only: Q = IN_TRASH, hold: Hold | None = None) -> int:

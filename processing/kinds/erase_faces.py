@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from accounts.models import Library
+from accounts.models import ErasureKind, Library
+from accounts.services import erasure as receipts
 from photos.models import Photo
 from photos.services import erasure
 from photos.services import object_sweeps as sweep_dates
@@ -53,6 +54,7 @@ class EraseFacesKind(SteppedKind):
             erased = erasure.erase_people(library_id=run.library_id, limit=PEOPLE_PER_STEP)
         before = dict.fromkeys(RECEIPT, 0) | run.report
         run.report = before | {name: before[name] + count for name, count in erased.items()}
+        receipts.note(kind=ErasureKind.FACES, subject_id=run.library_id, counts=run.report)
         return bool(ids) or any(erased.values())
 
     def settle(self, library_id: UUID) -> bool:
@@ -68,9 +70,20 @@ class EraseFacesKind(SteppedKind):
         lock_plan_for_change()
 
     def end(self, run: LibraryRun) -> None:
-        """Have face work planned where it was switched on again meanwhile; older erasures that died are made up for."""
+        """Close the receipt, and have face work planned where it was switched on again meanwhile.
+
+        Older erasures that died are made up for.
+        """
         dead = LibraryRun.objects.filter(library_id=run.library_id, kind=self.name, state=RunState.DEAD)
         dead.update(state=RunState.SKIPPED, skip_reason=SUPERSEDED)
+        library_id, counts = run.library_id, dict.fromkeys(RECEIPT, 0) | run.report
+        receipts.end(
+            kind=ErasureKind.FACES,
+            subject_id=library_id,
+            library_id=library_id,
+            counts=counts,
+            begun_at=run.created_at,
+        )
         if Library.objects.filter(pk=run.library_id, face_analysis=True).exists():
             PLAN.request_for_all(libraries=[run.library_id])
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from processing import ledger
+from processing.consent import is_somebody_being_forgotten
 from processing.kinds.base import Ended, Held, Kind
 from processing.services import grouping
 
@@ -32,6 +33,9 @@ class PeopleKind(Kind):
         made = grouping.perform(lease.subject_id)
         spent = time.monotonic() - started
         with transaction.atomic():
+            if is_somebody_being_forgotten(lease.subject_id):
+                # asked for since the faces were read: they are not moved from whom they are of
+                made = grouping.NothingToDo(grouping.FORGETTING)
             if isinstance(made, grouping.NothingToDo):
                 ledger.mark_skipped(lease, reason=made.reason, work_seconds=spent)
                 return Ended.SKIPPED

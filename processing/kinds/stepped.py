@@ -62,18 +62,15 @@ class SteppedKind(Kind):
                 ledger.give_turn(held.lease)
                 return Ended.INTERRUPTED
 
-    def request(self, *, library_ids: Iterable[UUID]) -> None:
-        """Ask for the work on libraries; a run that has begun goes over everything once more.
+    def request(self, *, library_ids: Iterable[UUID], subject: str = "") -> None:
+        """Ask for the work on libraries, or on a `subject` in them; a run that has begun goes over it once more.
 
         Call it in the transaction that makes the work due, under the lock of a change of the plan.
         """
         missing = set(library_ids)
         while missing:
-            missing -= self._found_open(missing)
-            rows = [
-                LibraryRun(library_id=one, kind=self.name, version=self.code_version, lane=self.lane, queued_at=Now())
-                for one in sorted(missing)
-            ]
+            missing -= self._found_open(missing, subject)
+            rows = [self._new_run(one, subject) for one in sorted(missing)]
             LibraryRun.objects.bulk_create(rows, ignore_conflicts=True)
             # not one where a dead run was retried at this moment
             made = set(LibraryRun.objects.filter(pk__in=[row.pk for row in rows]).values_list("library_id", flat=True))
@@ -81,8 +78,12 @@ class SteppedKind(Kind):
             if made:
                 ring_on_commit(task=self.name, queue=self.queue, ids=sorted(made))
 
-    def _found_open(self, library_ids: set[UUID]) -> set[UUID]:
-        runs = LibraryRun.objects.open().filter(kind=self.name, subject="", library_id__in=library_ids)
+    def _new_run(self, library_id: UUID, subject: str) -> LibraryRun:
+        work = {"kind": self.name, "version": self.code_version, "lane": self.lane}
+        return LibraryRun(library_id=library_id, subject=subject, queued_at=Now(), **work)
+
+    def _found_open(self, library_ids: set[UUID], subject: str) -> set[UUID]:
+        runs = LibraryRun.objects.open().filter(kind=self.name, subject=subject, library_id__in=library_ids)
         # locked: one that is about to end has ended then, or sees that it is asked for again
         found = list(runs.select_for_update(no_key=True).order_by("pk"))
         for run in found:

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from accounts.models import User
 from accounts.problems import ConflictError, InvalidValueError, NotFoundError
 from processing.backlog import queues
-from processing.consent import ERASE_FACES
+from processing.consent import ERASURES
 from processing.dead_letters import DeadLetterGroup, alike, find, groups
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import DISCARDED
@@ -111,7 +111,7 @@ def discard_library_runs(*, run_ids: Iterable[UUID], by: User | None, reason: st
     Raises InvalidValueError as `discard` does.
     """
     end = _end(by=by, reason=reason)
-    dead = LibraryRun.objects.filter(pk__in=list(run_ids), state=RunState.DEAD).exclude(kind=ERASE_FACES)
+    dead = LibraryRun.objects.filter(pk__in=list(run_ids), state=RunState.DEAD).exclude(kind__in=ERASURES)
     locked = list(dead.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
     return LibraryRun.objects.filter(pk__in=locked).update(**end)
 

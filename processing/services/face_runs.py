@@ -44,7 +44,7 @@ def begun_and_not_done(*, photo_ids: Sequence[UUID]) -> Collection[UUID]:
 
     It may have stored chips that no row names, and may still store some until its lease would have run out.
     """
-    runs = StageRun.objects.filter(photo_id__in=photo_ids, stage__in=[stage.name for stage in _face_stages()])
+    runs = StageRun.objects.filter(photo_id__in=photo_ids, stage__in=[stage.name for stage in face_stages()])
     return set(runs.exclude(task_id="").exclude(state=RunState.DONE).values_list("photo_id", flat=True))
 
 
@@ -53,8 +53,9 @@ def _by_stage(photos: QuerySet[Photo] | Sequence[UUID]) -> list[QuerySet[StageRu
 
     By the photos, not by a join: an update that had to wait for a commit must look at the state again.
     """
-    return [StageRun.objects.filter(photo__in=photos, stage=stage.name) for stage in _face_stages()]
+    return [StageRun.objects.filter(photo__in=photos, stage=stage.name) for stage in face_stages()]
 
 
-def _face_stages() -> list[Stage]:
+def face_stages() -> list[Stage]:
+    """Give the stages that look for faces or read them, in the order of the pipeline."""
     return [stage for stage in registry.all_stages() if stage.is_face_work]

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 
 from photos.models import FaceEmbedding, GroupLoss
 from photos.services import people
-from processing.consent import libraries_wanting_faces
+from processing.consent import is_somebody_being_forgotten, libraries_wanting_faces
 from processing.engines import catalogue
 from processing.models import LibraryRun, ModelSelection, RunState
 from processing.models.ledger import DISCARDED, Lane
@@ -21,6 +21,7 @@ KIND = "people"
 QUEUE = "people"
 CODE_VERSION = "1"
 NO_MODEL = "no_model_in_use"
+FORGETTING = "person_being_forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,9 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
         return NothingToDo(NO_MODEL)
     if not libraries_wanting_faces().filter(pk=library_id).exists():
         return NothingToDo(FACE_ANALYSIS_OFF)
+    if is_somebody_being_forgotten(library_id):
+        # asked for again by the end of that
+        return NothingToDo(FORGETTING)
     faces = people.read_library(library_id=library_id, model=rule.model.name)
     if _last_version(library_id) != rule.version:
         faces.components[:] = -1

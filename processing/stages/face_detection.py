@@ -81,9 +81,16 @@ class FaceDetectionStage(Stage):
         return [_with_chips(preview, faces) for preview, faces in zip(previews, found, strict=True)]
 
     def store(self, loaded: Loaded, result: FacesOfPreview, *, version: str) -> list[faces.FoundFace]:
-        """Put the chips. A chip's key is a function of the face's place, so a repetition writes the same objects."""
+        """Put the chips. A chip's key is a function of the face's place, so a repetition writes the same objects.
+
+        Of a face that is suppressed none is put; one that is from now on is dropped by `write`.
+        """
         found = []
-        for one in result.faces:
+        places = [_box(one, width=result.width, height=result.height) for one in result.faces]
+        suppressed = faces.suppressed(photo_id=loaded.photo_id, boxes=places)
+        for number, one in enumerate(result.faces):
+            if number in suppressed:
+                continue
             key = storage.chip_key(
                 library_id=loaded.library_id,
                 photo_id=loaded.photo_id,
@@ -123,6 +130,11 @@ def _position(box: Sequence[float]) -> str:
     """Name a place in a photo: a hash of the box in whole pixels."""
     corners = ",".join(str(round(value)) for value in box)
     return hashlib.sha256(corners.encode()).hexdigest()[:12]
+
+
+def _box(one: FaceWithChip, *, width: int, height: int) -> faces.Place:
+    left, top, right, bottom = one.face.box
+    return faces.Place(left=left / width, top=top / height, right=right / width, bottom=bottom / height)
 
 
 def _found_face(one: FaceWithChip, *, key: str, width: int, height: int) -> faces.FoundFace:

@@ -43,6 +43,8 @@ def test_a_password_gives_a_pair_that_works() -> None:
         "is_staff": False,
         "is_superuser": False,
         "date_joined": user.date_joined.isoformat().replace("+00:00", "Z"),
+        "quota_bytes": None,
+        "used_bytes": 0,
     }
 
 

@@ -28,6 +28,9 @@ def test_a_member_sees_the_library_and_the_role_held_there(role: str) -> None:
         "created_at": library.created_at.isoformat().replace("+00:00", "Z"),
         "face_analysis": False,
         "face_analysis_changed_at": None,
+        "face_analysis_consent_version": "",
+        "quota_bytes": None,
+        "used_bytes": 0,
         "own_role": role,
         "own_permissions": [str(permission) for permission in BUILT_IN_ROLES[role]],
     }

@@ -11,8 +11,7 @@ from django.db import transaction
 from accounts.models import ApiKey, AuditEvent, Library, Membership, Role, User
 from accounts.problems import DomainError, NotFoundError, NotPermittedError
 from accounts.roles import BUILT_IN_ROLES, BuiltInRole
-from accounts.services import members
-from accounts.services.account_deletion import delete_accounts
+from accounts.services import erasure, members
 from accounts.services.libraries import add_member, create_library
 
 pytestmark = pytest.mark.django_db
@@ -170,25 +169,13 @@ def test_the_last_admin_stays(library: Library, admin: User, by: str) -> None:
     for change in (
         lambda: members.change_role(library=library, user_id=admin.pk, role=role("editor"), by=actor),
         lambda: members.remove(library=library, user_id=admin.pk, by=actor),
-        lambda: delete_accounts(user_ids=[admin.pk], by=actor),
+        lambda: erasure.forget_user(user=admin, by=actor),
         lambda: add_member(library=library, user=admin, role=BuiltInRole.VISITOR),
     ):
         with pytest.raises(members.LastAdminError) as refused:
             change()
         assert refused.value.extra == {"libraries": [str(library.pk)]}
     assert state() == before
-
-
-def test_deleting_accounts_takes_all_of_them_or_none(library: Library, admin: User) -> None:
-    visitor = factories.make_member(library, "visitor")
-    before = state()
-    with pytest.raises(members.LastAdminError, match=library.name):
-        delete_accounts(user_ids=[visitor.pk, admin.pk], by=None)
-    assert state() == before
-    second = factories.make_member(library, "admin")
-    assert delete_accounts(user_ids=[visitor.pk, admin.pk], by=second) == 2
-    assert roles_in(library) == {second.email: "admin"}
-    assert [event[0] for event in events()] == ["member.removed", "member.removed"]
 
 
 def test_a_library_begins_with_its_admin() -> None:
@@ -205,7 +192,7 @@ WAYS: dict[str, Callable[[Library, User], object]] = {
     "demote": lambda library, user: members.change_role(
         library=library, user_id=user.pk, role=role("visitor"), by=user
     ),
-    "delete": lambda library, user: delete_accounts(user_ids=[user.pk], by=None),
+    "delete": lambda library, user: erasure.forget_user(user=user, by=None),
 }
 
 

@@ -142,7 +142,7 @@ def test_the_ways_to_look_are_there(installation: Installation, client: requests
     assert requests.get(f"{installation.url}/api/v1/photos", timeout=10).status_code == 401
     assert requests.get(f"{installation.url}/metrics", timeout=10).status_code in {401, 403, 404}
     summary = client.get(f"{installation.url}/api/v1/processing/summary", timeout=10).json()
-    assert {work["name"] for work in summary["work"]} == STAGES | {"people", "plan", "erase_faces"}
+    assert {work["name"] for work in summary["work"]} == STAGES | {"people", "plan", "erase_faces", "forget"}
 
 
 def test_no_log_line_tells_a_secret_a_place_or_a_face(installation: Installation, client: requests.Session) -> None:

@@ -93,6 +93,8 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "POST auth/password/reset/confirm": lambda w: {"token": "x", "password": "quite another one"},
     "POST auth/invitations/accept": lambda w: {"token": "x"},
     "POST keys": lambda w: {"name": "camera", "scopes": ["photos.view"]},
+    "DELETE auth/me": lambda w: {"password": factories.PASSWORD},
+    "POST libraries/{pk}/forget": lambda w: {"what": "faces"},
     "POST shares": lambda w: {"photos": [str(w.place.photo.pk)]},
     "PATCH shares/{pk}": lambda w: {"title": "Summer"},
     "POST libraries/{pk}/invitations": lambda w: {"email": "new@example.org"},
@@ -119,12 +121,16 @@ ALLOWED = {
     "DELETE keys/{pk}": 404,
     "POST libraries/{pk}/invitations": 201,
     "DELETE invitations/{pk}": 204,
+    "POST libraries/{pk}/forget": 202,
+    "POST people/{pk}/forget": 202,
     "POST shares": 201,
     "DELETE shares/{pk}": 204,
     "DELETE photos/{pk}": 204,
     "POST libraries/{library_id}/members": 201,
     "DELETE libraries/{library_id}/members/{user_id}": 204,
 }
+# permissions that they take beside that of their rule
+ALSO = dict.fromkeys(("GET people/{pk}/export", "POST people/{pk}/forget"), (Permission.EDIT_PEOPLE,))
 MEMBERS = "libraries/{library_id}/members"
 
 
@@ -139,6 +145,7 @@ def calls() -> list[Call]:
             allowed=ALLOWED.get(one.name, 200),
             is_list="{" not in one.name,
             is_form=one.name == "POST photos",
+            also=ALSO.get(one.name, ()),
             reads_credentials=bool(one.view.authentication_classes),
         )
         for one in operations()
@@ -193,7 +200,7 @@ def address(call: Call, world: World) -> str:
     subjects = {
         "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
-        "shares": place.share,
+        "shares": place.share, "erasures": place.receipt,
     }  # fmt: skip
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(

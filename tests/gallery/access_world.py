@@ -12,7 +12,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.api.access import Access, Doing, InPerson, Public, RunsInstallation, Seeing, Somewhere
-from accounts.models import AuditAction, AuditEvent, Library, User
+from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt, Library, User
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import shares
@@ -46,6 +46,9 @@ class Place:
         self.share, _ = shares.create_share(
             by=self.admin, photo_ids=[self.photo.pk], options={"title": f"Title {number}"}
         )
+        self.receipt = ErasureReceipt.objects.create(
+            kind=ErasureKind.PERSON, subject_id=self.library.pk, library_id=self.library.pk
+        )
         audit.record(action=AuditAction.ERASED, library_id=self.library.pk, subject=self.photo)
         self.event = AuditEvent.objects.get(library_id=self.library.pk, action=AuditAction.ERASED)
 
@@ -53,7 +56,7 @@ class Place:
         """Give what nobody may read who does not see the library."""
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
-            self.key, self.invitation, self.event, self.share,
+            self.key, self.invitation, self.event, self.share, self.receipt,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,

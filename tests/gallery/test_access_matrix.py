@@ -34,6 +34,7 @@ DECLARED = {
     "InPerson()": {
         "GET auth/me",
         "PATCH auth/me",
+        "DELETE auth/me",
         "POST auth/password/change",
         "GET keys",
         "POST keys",
@@ -72,7 +73,9 @@ DECLARED = {
     "Doing(photos.trash, photos.view)": {"DELETE photos/{pk}", "POST photos/{pk}/restore"},
     "Doing(originals.download, photos.view)": {"GET photos/{pk}/original"},
     "Doing(processing.retry, photos.view)": {"POST photos/{pk}/retry"},
-    "Doing(face_analysis.switch, photos.view)": {"POST libraries/{pk}/face-analysis"},
+    "Doing(face_analysis.switch, photos.view)": {"POST libraries/{pk}/face-analysis", "POST libraries/{pk}/forget"},
+    "Doing(face_analysis.switch, people.view)": {"GET people/{pk}/export", "POST people/{pk}/forget"},
+    "Seeing(library.edit)": {"GET erasures", "GET erasures/{pk}"},
     "Doing(members.manage, photos.view)": {
         "GET libraries/{library_id}/members",
         "POST libraries/{library_id}/members",
@@ -136,8 +139,11 @@ def cell(call: Call, actor: Actor, world: World, before: dict[str, str]) -> Cell
     if call.reads_credentials and actor.name == "deactivated":
         expected = 401  # also where nobody has to log in: what is sent is worth nothing
     after = digests()
-    may_change = response.status_code < 400 and not call.name.startswith("GET")
-    changed = () if may_change else tuple(name for name in before if after[name] != before[name])
+    is_answered = response.status_code < 400
+    may_change = is_answered and not call.name.startswith("GET")
+    # the trail tells of some reading too
+    noted = {"accounts_auditevent"} if is_answered else set()
+    changed = () if may_change else tuple(name for name in before if after[name] != before[name] and name not in noted)
     known, foreign = ({mark for mark in place.marks() if mark in text} for place in (world.place, world.elsewhere))
     told = set() if sees(call.rule, actor) and response.status_code < 400 else known
     told |= set() if sees(call.rule, actor, elsewhere=True) else foreign

@@ -17,7 +17,7 @@ from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
-from accounts.models import AuditEvent, Library, User
+from accounts.models import AuditEvent, ErasureReceipt, Library, User
 from gallery.admin import photos as photo_admin
 from gallery.models import Share
 from photos.models import Face, Person, Photo
@@ -49,7 +49,7 @@ def members_of(place: Place) -> dict[type[Model], Model]:
     """Give the row of the place that the pages of each model are asked for."""
     rows = (
         place.library, place.photo, place.person, place.face, place.run, place.library_run, place.member, place.event,
-        place.share,
+        place.share, place.receipt,
     )  # fmt: skip
     return {type(row): row for row in rows}
 
@@ -207,7 +207,7 @@ def test_every_model_with_rows_of_a_library_is_asked_for() -> None:
     installation = {"apikey", "group", "role", "modelselection", "workerpresence"}
     assert {model._meta.model_name for model in admin.site._registry} - installation == {
         model._meta.model_name
-        for model in (AuditEvent, Library, User, Photo, Person, Face, StageRun, LibraryRun, Share)
+        for model in (AuditEvent, Library, User, Photo, Person, Face, StageRun, LibraryRun, Share, ErasureReceipt)
     }
 
 

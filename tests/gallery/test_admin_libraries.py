@@ -7,7 +7,10 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from accounts.models import Library, Membership, User
+from accounts import consent_text
+from accounts.models import ErasureKind, ErasureReceipt, Library, Membership, Role, User
+from accounts.services import erasure
+from photos.models import Photo
 from processing.models import ModelSelection, RunState, StageRun
 from processing.pipeline import library_work
 
@@ -81,7 +84,17 @@ def test_face_analysis_is_switched_with_consent(admin: Client, operator: User) -
     assert "biometric data" in dialog
     library.refresh_from_db()
     assert not library.face_analysis
-    assert admin.post(f"{page}switch_on/", SUBMITTED)["HX-Refresh"] == "true"
+    assert "of each face Darkroom keeps a small picture" in dialog
+    for unread in ({}, {"consent_version": ""}):
+        admin.post(f"{page}switch_on/", SUBMITTED | unread)
+        library.refresh_from_db()
+        assert not library.face_analysis
+    stale = admin.post(f"{page}switch_on/", SUBMITTED | {"consent_version": "1999-01"})
+    library.refresh_from_db()
+    assert (stale["HX-Refresh"], library.face_analysis) == ("true", False)
+    agreed = SUBMITTED | {"consent_version": consent_text.VERSION}
+    assert agreed["consent_version"] in dialog
+    assert admin.post(f"{page}switch_on/", agreed)["HX-Refresh"] == "true"
     library.refresh_from_db()
     assert (library.face_analysis, library.face_analysis_changed_by) == (True, operator)
     assert library.face_analysis_changed_at is not None
@@ -91,7 +104,7 @@ def test_face_analysis_is_switched_with_consent(admin: Client, operator: User) -
     factories.make_face(photo, person=factories.make_person(library, name="Ada"))
     assert ">Done · of 1 · runs 3 · photos 1</a>" in admin.get(f"{page}change/").content.decode()
     offered = [action["path"] for action in admin.get(f"{page}change/").context["actions_detail"]]
-    assert offered == [f"{page}switch_off/"]
+    assert offered == [f"{page}switch_off/", f"{page}forget_faces/", f"{page}forget/"]
     assert admin.post(f"{page}switch_off/", SUBMITTED)["HX-Refresh"] == "true"
     library.refresh_from_db()
     run.refresh_from_db()
@@ -127,3 +140,72 @@ def test_a_foreign_library_is_not_switched(client: Client) -> None:
     assert client.post(f"{LIBRARIES}{foreign.pk}/switch_on/", SUBMITTED).status_code == HTTPStatus.NOT_FOUND
     foreign.refresh_from_db()
     assert not foreign.face_analysis
+
+
+def test_all_faces_are_forgotten_and_the_receipt_is_listed(admin: Client, operator: User) -> None:
+    library = factories.make_library()
+    factories.make_face(factories.make_photo(library), person=factories.make_person(library, name="Ada"))
+    page = f"{LIBRARIES}{library.pk}/"
+    assert "This cannot be undone" in admin.get(f"{page}forget_faces/").content.decode()
+    assert ErasureReceipt.objects.count() == 0
+    assert admin.post(f"{page}forget_faces/", SUBMITTED)["HX-Refresh"] == "true"
+    assert library_work.work(kind="erase_faces", task_id="t", worker="w") == 1
+    receipt = ErasureReceipt.objects.get()
+    assert (receipt.requested_by, receipt.counts["faces"]) == (operator.pk, 1)
+    listed = admin.get("/admin/accounts/erasurereceipt/").content.decode()
+    assert "embeddings 0 · faces 1 · people 1 · photos 1" in listed
+    assert "Ada" not in listed
+    assert admin.get(f"/admin/accounts/erasurereceipt/{receipt.pk}/change/").status_code == HTTPStatus.OK
+
+
+def test_a_library_is_erased_when_its_name_is_typed(admin: Client) -> None:
+    library = factories.make_library(name="Family")
+    factories.make_photo(library)
+    page = f"{LIBRARIES}{library.pk}/"
+    assert "Name of the library" in admin.get(f"{page}forget/").content.decode()
+    for typed in ({}, {"name": "family"}):
+        admin.post(f"{page}forget/", SUBMITTED | typed)
+        library.refresh_from_db()
+        assert library.erasure_requested_at is None
+    assert admin.post(f"{page}forget/", SUBMITTED | {"name": "Family"})["HX-Redirect"] == LIBRARIES
+    assert library_work.work(kind="forget", task_id="t", worker="w") == 1
+    assert (Library.objects.count(), Photo.objects.count()) == (0, 0)
+
+
+def test_staff_erase_what_their_role_allows_and_see_those_receipts(client: Client) -> None:
+    library, foreign = (factories.make_library() for _ in range(2))
+    user = factories.make_member(library, "editor")
+    user.is_staff = True
+    user.save()
+    wanted = ["view_library", "change_library", "view_person", "change_person", "view_erasurereceipt"]
+    user.user_permissions.set(Permission.objects.filter(codename__in=wanted))
+    client.force_login(user)
+    person = factories.make_person(library)
+    for page in (f"{LIBRARIES}{library.pk}/forget", f"{LIBRARIES}{library.pk}/forget_faces"):
+        assert client.post(f"{page}/", SUBMITTED | {"name": library.name}).status_code == HTTPStatus.FORBIDDEN
+    assert client.post(f"/admin/photos/person/{person.pk}/forget/", SUBMITTED).status_code == HTTPStatus.FORBIDDEN
+    assert ErasureReceipt.objects.count() == 0
+    for one in (library, foreign):
+        erasure.begin(kind=ErasureKind.FACES, subject=one, library_id=one.pk, by=None)
+    assert list(client.get("/admin/accounts/erasurereceipt/").context["cl"].result_list) == []
+    library.memberships.update(role=Role.objects.get_or_create(name="admin")[0])
+    [seen] = client.get("/admin/accounts/erasurereceipt/").context["cl"].result_list
+    assert seen.library_id == library.pk
+    assert client.post(f"/admin/photos/person/{person.pk}/forget/", SUBMITTED)["HX-Redirect"] == "/admin/photos/person/"
+    assert ErasureReceipt.objects.filter(kind="person", subject_id=person.pk, requested_by=user.pk).exists()
+
+
+def test_a_quota_is_set_by_superusers_alone(admin: Client, client: Client) -> None:
+    library = factories.make_library(name="Family")
+    form = {"name": "Family", "quota_bytes": "1000", **members_form()}
+    assert admin.post(f"{LIBRARIES}{library.pk}/change/", form).status_code == HTTPStatus.FOUND
+    library.refresh_from_db()
+    assert library.quota_bytes == 1000
+    user = factories.make_member(library, "admin")
+    user.is_staff = True
+    user.save()
+    user.user_permissions.set(Permission.objects.filter(codename__in=["view_library", "change_library"]))
+    client.force_login(user)
+    client.post(f"{LIBRARIES}{library.pk}/change/", form | {"quota_bytes": "5000"})
+    library.refresh_from_db()
+    assert library.quota_bytes == 1000

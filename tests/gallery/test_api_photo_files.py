@@ -9,7 +9,7 @@ from django.test import Client
 from PIL import Image
 from uuid_utils.compat import uuid7
 
-from accounts.models import Library, Membership, Role
+from accounts.models import AuditEvent, Library, Membership, Role
 from accounts.roles import Permission
 from photos import storage
 from photos.models import Photo
@@ -239,3 +239,19 @@ def test_reading_leaves_nothing_open(client: Client, library: Library, monkeypat
     assert content(client.get(f"{PHOTOS}/{photo.pk}/original")) == b"original"
 
     assert [file.closed for file in opened] == [True]
+
+
+def test_the_trail_tells_who_took_an_original(client: Client, library: Library) -> None:
+    photo = factories.make_photo(library, data=b"0123456789")
+    address = f"/api/v1/photos/{photo.pk}/original"
+    visitor = factories.client_of(factories.make_member(library, "visitor"))
+    etag = client.head(address)["ETag"]
+    assert client.get(address, headers={"If-None-Match": etag}).status_code == 304
+    assert b"".join(client.get(address, headers={"Range": "bytes=5-"}).streaming_content) == b"56789"
+    assert visitor.get(address).status_code == 403
+    taken = AuditEvent.objects.filter(action="original.downloaded")
+    assert not taken.exists()
+    assert b"".join(client.get(address).streaming_content) == b"0123456789"
+    event = taken.get()
+    assert (event.library_id, event.subject_type, event.subject_id) == (library.pk, "photo", str(photo.pk))
+    assert event.actor_id is not None

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from accounts import consent_text
 from accounts.models import Library
 from photos.models import Face
 from processing.models import LibraryRun, ModelSelection, RunState, StageRun, WorkerPresence
@@ -65,6 +66,7 @@ def test_the_summary_counts_runs_of_ones_own_libraries(library: Library) -> None
         "people",
         "plan",
         "erase_faces",
+        "forget",
     ]
     assert {name: one["queue"] for name, one in work.items()} == {
         "exif": "ingest",
@@ -74,6 +76,7 @@ def test_the_summary_counts_runs_of_ones_own_libraries(library: Library) -> None
         "people": "people",
         "plan": "people",
         "erase_faces": "people",
+        "forget": "people",
     }
     assert work["exif"]["counts"] == NO_RUNS | {"pending": 2}
     assert 90 <= work["exif"]["oldest_pending_seconds"] < 120
@@ -109,7 +112,7 @@ def test_a_superuser_sees_everything_also_when_there_is_nothing() -> None:
 
     empty = client.get(SUMMARY)
 
-    assert [one["counts"] for one in by_name(empty).values()] == [NO_RUNS] * 7
+    assert [one["counts"] for one in by_name(empty).values()] == [NO_RUNS] * 8
     assert empty.json()["is_settled"] is True
     factories.make_run(factories.make_photo(factories.make_library()))
     assert by_name(client.get(SUMMARY))["exif"]["counts"] == NO_RUNS | {"done": 1}
@@ -158,14 +161,28 @@ def test_face_analysis_is_switched_and_who_did_it_is_kept(library: Library) -> N
     client = factories.client_of(admin)
     address = f"/api/v1/libraries/{library.pk}/face-analysis"
 
-    on = client.post(address, {"enabled": True})
+    stale = client.post(address, {"enabled": True, "consent_version": "1999-01"})
+    assert (stale.status_code, stale.json()["code"]) == (409, "consent_outdated")
+    assert stale.json()["consent_version"] == consent_text.VERSION
+    unread = client.post(address, {"enabled": True})
+    assert (unread.status_code, unread.json()["errors"][0]["field"]) == (400, "consent_version")
+    library.refresh_from_db()
+    assert (library.face_analysis, library.consent_records.count()) == (False, 0)
+    shown = client.get(address).json()
+    assert shown["consent"] == {"version": consent_text.VERSION, "text": consent_text.TEXT}
+
+    on = client.post(address, {"enabled": True, "consent_version": shown["consent"]["version"]})
 
     assert on.status_code == 200
+    assert on.json()["face_analysis_consent_version"] == consent_text.VERSION
     assert on.json()["face_analysis"] is True
     assert on.json()["own_role"] == "admin"
     work = on.json()["face_work"]
     assert (work["erasure"], work["planning"]["state"], work["planning"]["report"]) == (None, "pending", {})
-    assert on.json() == client.get(f"/api/v1/libraries/{library.pk}").json() | {"face_work": work}
+    assert on.json() == client.get(f"/api/v1/libraries/{library.pk}").json() | {
+        "face_work": work,
+        "consent": shown["consent"],
+    }
     assert on.json() == client.get(address).json()
     library.refresh_from_db()
     assert library.face_analysis is True

@@ -8,7 +8,8 @@ import photo_samples
 import pytest
 from django.utils import timezone
 
-from accounts.models import Library
+from accounts import consent_text
+from accounts.models import AuditEvent, Library
 from photos.models import Face, FaceEmbedding, Person, Photo
 from processing.models import LibraryRun, RunState, StageRun
 from processing.models.ledger import Lane
@@ -37,9 +38,42 @@ def test_who_switched_it_and_when_are_kept(library: Library) -> None:
     switch_face_analysis(library=library, enabled=True, by=None)
     assert Library.objects.values().get() == before
 
+    record = library.consent_records.get()
+    assert (record.enabled, record.by, record.text_version) == (True, user, consent_text.VERSION)
+    assert switched.face_analysis_consent_version == consent_text.VERSION
+
     off = switch_face_analysis(library=library, enabled=False, by=None)
+    assert off.face_analysis_consent_version == ""
+    told = AuditEvent.objects.filter(action="face_analysis.switched").order_by("id").values_list("details", flat=True)
+    assert list(told) == [
+        {"enabled": True, "consent_version": consent_text.VERSION},
+        {"enabled": False, "consent_version": ""},
+    ]
+    last = library.consent_records.order_by("id").last()
+    assert (last.enabled, last.by, last.text_version) == (False, None, "")
     assert (off.face_analysis, off.face_analysis_changed_by) == (False, None)
     assert off.name == library.name
+
+
+def test_another_text_than_the_current_one_is_no_consent(library: Library) -> None:
+    with pytest.raises(consent_text.ConsentOutdatedError) as refused:
+        switch_face_analysis(library=library, enabled=True, by=None, consent_version="1999-01")
+    assert (refused.value.code, refused.value.extra) == ("consent_outdated", {"consent_version": consent_text.VERSION})
+    library.refresh_from_db()
+    assert (library.face_analysis, library.consent_records.count(), AuditEvent.objects.count()) == (False, 0, 0)
+
+
+def test_a_newer_text_is_agreed_to_while_it_is_on(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo_samples.take_in(library, photo_samples.picture())
+    switch_face_analysis(library=library, enabled=True, by=None)
+    monkeypatch.setattr(consent_text, "VERSION", "2030-01")
+    user = factories.make_user()
+    again = switch_face_analysis(library=library, enabled=True, by=user, consent_version="2030-01")
+    assert (again.face_analysis_consent_version, again.face_analysis_changed_by) == ("2030-01", user)
+    versions = library.consent_records.order_by("id").values_list("text_version", flat=True)
+    assert len(set(versions)) == len(versions) == 2
+    # nothing is planned anew, nothing is erased
+    assert [run.kind for run in library.runs.all()] == ["plan"]
 
 
 def test_on_plans_the_photos_that_are_there(library: Library, models_in_use: None) -> None:

@@ -37,6 +37,7 @@ def test_an_empty_pipeline_is_settled() -> None:
         ("people", "people"),
         ("plan", "people"),
         ("erase_faces", "people"),
+        ("forget", "people"),
     ]
     for work in seen.work:
         assert (work.counts, work.blocked, work.oldest_pending_seconds, work.obstacle) == (NOTHING, 0, None, "")
@@ -113,6 +114,7 @@ def test_blocked_runs_are_those_below_a_dead_one(make_photo: Callable[..., Photo
         (0, 0),
         (0, 0),
         (0, 0),
+        (0, 0),
     ]
 
 
@@ -150,7 +152,7 @@ def test_what_keeps_pending_runs_from_moving(make_photo: Callable[..., Photo], f
     WorkerPresence.objects.update(seen_at=Now() - timedelta(minutes=1))
     assert obstacles() == ["no_worker", "", "no_worker", "no_worker"]
     StageRun.objects.update(state=RunState.DONE, finished_at=Now())
-    assert [work.obstacle for work in by_name().values()] == ["", "", "", "", "no_worker", "", ""]
+    assert [work.obstacle for work in by_name().values()] == ["", "", "", "", "no_worker", "", "", ""]
 
 
 def test_a_worker_that_takes_nothing_new_is_none(make_run: Callable[..., StageRun]) -> None:

@@ -226,7 +226,7 @@ def test_faces_of_a_library_that_consents_again_are_not_erased(face_library: Lib
 
 def test_faces_of_a_library_without_consent_are_erased(face_library: Library, photo_store: Path) -> None:
     photo = photo_samples.take_through(face_library, photo_samples.portrait(faces=2))
-    Library.objects.filter(pk=face_library.pk).update(face_analysis=False)
+    Library.objects.filter(pk=face_library.pk).update(face_analysis=False, face_analysis_consent_version="")
 
     said = proving.prove("--repair", "--yes")
 

@@ -23,7 +23,7 @@ MakeRun = Callable[..., StageRun]
 LEASED = {"state": RunState.RUNNING, "lease_token": UUID(int=1), "lease_until": Now()}
 NOTHING = {"waiting": 0, "pending": 0, "running": 0, "dead": 0}
 STAGES = ["exif", "renditions", "face_detection", "face_embedding"]
-KINDS = {"people", "plan", "erase_faces"}
+KINDS = {"people", "plan", "erase_faces", "forget"}
 
 
 def by_name() -> dict[str, StageStatus]:
@@ -138,7 +138,7 @@ def test_stages_say_what_they_are_at(make_run: MakeRun, django_assert_num_querie
 
     assert [stage.name for stage in stages[:4]] == STAGES
     assert {stage.name for stage in stages[4:]} == KINDS
-    assert [stage.is_library_work for stage in stages] == [False] * 4 + [True] * 3
+    assert [stage.is_library_work for stage in stages] == [False] * 4 + [True] * 4
     found = by_name()
     exif = found["exif"]
     assert exif.counts == {"waiting": 0, "pending": 2, "running": 1, "dead": 3}

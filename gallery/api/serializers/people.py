@@ -42,3 +42,50 @@ class RenameSerializer(serializers.Serializer):
     name = serializers.CharField(
         max_length=200, allow_blank=True, required=False, help_text="Empty takes the name away."
     )
+
+
+class ExportedPersonSerializer(serializers.Serializer):
+    """Output: the person of an export."""
+
+    id = serializers.UUIDField()
+    library = serializers.UUIDField()
+    name = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class ExportedEmbeddingSerializer(serializers.Serializer):
+    """Output: a vector of an export."""
+
+    model = serializers.CharField()
+    version = serializers.CharField()
+    vector = serializers.ListField(child=serializers.FloatField())
+
+
+class ExportedFaceSerializer(serializers.Serializer):
+    """Output: a face of an export."""
+
+    id = serializers.UUIDField()
+    photo = serializers.UUIDField()
+    photo_filename = serializers.CharField()
+    photo_uploaded_at = serializers.DateTimeField()
+    photo_is_in_trash = serializers.BooleanField()
+    found_at = serializers.DateTimeField()
+    version = serializers.CharField(help_text="Of the stage that found it.")
+    box = serializers.ListField(
+        child=serializers.FloatField(), help_text="Left, top, right, bottom, as fractions of the upright photo."
+    )
+    landmarks = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
+    confidence = serializers.FloatField()
+    quality = serializers.FloatField()
+    decided_by_somebody = serializers.BooleanField()
+    embeddings = ExportedEmbeddingSerializer(many=True)
+    chip_jpeg_base64 = serializers.CharField(allow_null=True, help_text="Null where the object is missing.")
+
+
+class PersonExportSerializer(serializers.Serializer):
+    """Output: all that is held on a person (`photos.services.person_export`)."""
+
+    format = serializers.IntegerField()
+    exported_at = serializers.DateTimeField()
+    person = ExportedPersonSerializer()
+    faces = ExportedFaceSerializer(many=True)

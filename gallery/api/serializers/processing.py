@@ -41,6 +41,30 @@ class FaceAnalysisSerializer(serializers.Serializer):
     """Input: the switch of a library's face analysis."""
 
     enabled = serializers.BooleanField()
+    consent_version = serializers.CharField(
+        required=False,
+        default="",
+        max_length=32,
+        help_text="With `enabled`: the version of the text that you agree to.",
+    )
+
+
+class ForgetLibrarySerializer(serializers.Serializer):
+    """Input: how much of a library is to be erased."""
+
+    what = serializers.ChoiceField(
+        choices=[("faces", "All faces and people"), ("everything", "The library with everything in it")]
+    )
+    name = serializers.CharField(
+        required=False, default="", max_length=200, help_text="With `everything`: the library's name, typed once more."
+    )
+
+
+class ConsentTextSerializer(serializers.Serializer):
+    """Output: what is agreed to by switching face analysis on."""
+
+    version = serializers.CharField()
+    text = serializers.CharField()
 
 
 class LibraryWorkSerializer(serializers.ModelSerializer):
@@ -67,10 +91,11 @@ class FaceWorkSerializer(serializers.Serializer):
 
 
 class FaceAnalysisLibrarySerializer(LibrarySerializer):
-    """Output: a library, and what goes on behind its switch. Wants the attribute `face_work`."""
+    """Output: a library, and what goes on behind its switch. Wants the attributes `face_work` and `consent`."""
 
     face_work = FaceWorkSerializer(read_only=True)
+    consent = ConsentTextSerializer(read_only=True, help_text="The text that holds now.")
 
     class Meta(LibrarySerializer.Meta):
-        fields = (*LibrarySerializer.Meta.fields, "face_work")
+        fields = (*LibrarySerializer.Meta.fields, "face_work", "consent")
         read_only_fields = fields

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import requests
 
+from accounts import consent_text
 from faults import orders
 from faults.events import Event
 from faults.fault import Fault, Injected, Judgement
@@ -206,7 +207,7 @@ def _photo_of(event: Event) -> str:
 def _switch(world: Installation, library: str, *, enabled: bool) -> None:
     answer = requests.post(
         f"{world.url}/api/v1/libraries/{library}/face-analysis",
-        json={"enabled": enabled},
+        json={"enabled": enabled, "consent_version": consent_text.VERSION if enabled else ""},
         headers=world.uploader.client.authorization(),
         timeout=TIMEOUT_SECONDS,
     )
