@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -18,6 +20,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.admin_activation import ActivationActions
+from accounts.admin_second_factor import SecondFactorActions
 from accounts.models import Library, Membership, Role, User
 from accounts.roles import Permission
 from accounts.services import passwords
@@ -27,6 +30,9 @@ STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions")
 # their pages show whole refresh tokens
 for token in (BlacklistedToken, OutstandingToken):
     admin.site.unregister(token)
+# rows that are changed by services alone; allauth's own pages would take a second factor away without a trace
+for row in (Authenticator, EmailAddress):
+    admin.site.unregister(row)
 # wears the old look
 admin.site.unregister(Group)
 
@@ -97,7 +103,7 @@ class PasswordForm(AdminPasswordChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(ActivationActions, DjangoUserAdmin, ModelAdmin):
+class UserAdmin(ActivationActions, SecondFactorActions, DjangoUserAdmin, ModelAdmin):
     """People who log in with an e-mail address. Whether an account opens anything is no field: that ends tokens too."""
 
     form = UserChangeForm
@@ -110,6 +116,7 @@ class UserAdmin(ActivationActions, DjangoUserAdmin, ModelAdmin):
     autocomplete_fields = ("groups",)
     filter_horizontal = ("user_permissions",)
     readonly_fields = ("is_active", "last_login", "date_joined")
+    actions_detail = (*ActivationActions.actions_detail, *SecondFactorActions.actions_detail)
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),

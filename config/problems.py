@@ -33,6 +33,7 @@ STATUS_BY_CODE = {
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_format": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "second_factor_locked": HTTPStatus.TOO_MANY_REQUESTS,
 }
 STATUS_BY_ERROR = {
     RefusedFileError: HTTPStatus.BAD_REQUEST,

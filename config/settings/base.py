@@ -12,6 +12,7 @@ from config.settings.admin import *
 from config.settings.api import *
 from config.settings.darkroom import *
 from config.settings.environment import BASE_DIR, VAR_DIR, env
+from config.settings.identity import *
 from config.settings.logs import *
 from config.settings.mail import *
 from config.settings.queue import *
@@ -38,6 +39,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
+    *IDENTITY_APPS,
     "django_prometheus",
     "accounts",
     "photos",
@@ -56,6 +58,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.origin.OriginMiddleware",
+    # allauth remembers the request in it
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.second_factor_gate.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
