@@ -153,7 +153,8 @@ def _show(request: HttpRequest, **shown: Any) -> HttpResponse:
     state = second_factor.state(user=request.user)
     site = admin.site.each_context(request)
     if state.required and not state.enabled:
-        site["sidebar_navigation"] = []  # nothing of it opens
+        # nothing of it opens
+        site["sidebar_navigation"] = site["available_apps"] = []
     context = {
         **site,
         "title": _("Second factor"),

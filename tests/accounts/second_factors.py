@@ -37,5 +37,8 @@ def change_row(user: User, **data: Any) -> None:
 def wrong_code(secret: str) -> str:
     """Give a code that is right at no step near now."""
     right = {code_of(secret, step=step) for step in range(-3, 4)}
-    return next(code for code in ("000000", "111111", "222222", "333333", "444444", "555555", "666666", "777777")
-                if code not in right)
+    return next(
+        code
+        for code in ("000000", "111111", "222222", "333333", "444444", "555555", "666666", "777777")
+        if code not in right
+    )

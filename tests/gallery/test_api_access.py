@@ -77,6 +77,25 @@ NEW_PASSWORD = {"old_password": factories.PASSWORD, "new_password": "another lon
 # status by who knocks, in the order of WHO
 MATRIX: dict[str, tuple[Callable[[Client, World], Any], tuple[int, ...]]] = {
     "auth/me": (lambda c, w: c.get("/api/v1/auth/me"), (401, 401, 200, 200, 200, 200, 200)),
+    "auth/second-factor": (lambda c, w: c.get("/api/v1/auth/second-factor"), (401, 401, 200, 200, 200, 200, 200)),
+    "auth/second-factor, POST": (
+        lambda c, w: c.post("/api/v1/auth/second-factor", {"password": factories.PASSWORD}),
+        (401, 401, 200, 200, 200, 200, 200),
+    ),
+    # nobody has begun to set one up, or has one
+    "auth/second-factor/confirm": (
+        lambda c, w: c.post("/api/v1/auth/second-factor/confirm", {"enrolment": "none", "code": "123456"}),
+        (401, 401, 400, 400, 400, 400, 400),
+    ),
+    **{
+        f"auth/second-factor/{what}": (
+            lambda c, w, what=what: c.post(
+                f"/api/v1/auth/second-factor/{what}", {"password": factories.PASSWORD, "code": "123456"}
+            ),
+            (401, 401, 409, 409, 409, 409, 409),
+        )
+        for what in ("disable", "recovery-codes")
+    },
     "audit": (lambda c, w: c.get("/api/v1/audit"), (401, 401, 200, 403, 403, 200, 200)),
     "auth/me, PATCH": (lambda c, w: c.patch("/api/v1/auth/me", {"name": "Me"}), (401, 401, 200, 200, 200, 200, 200)),
     "auth/password/change": (
