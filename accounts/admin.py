@@ -4,6 +4,7 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -31,7 +32,7 @@ STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions")
 for token in (BlacklistedToken, OutstandingToken):
     admin.site.unregister(token)
 # rows that are changed by services alone; allauth's own pages would take a second factor away without a trace
-for row in (Authenticator, EmailAddress):
+for row in (Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken):
     admin.site.unregister(row)
 # wears the old look
 admin.site.unregister(Group)

@@ -13,6 +13,7 @@ urlpatterns = [
     path("invitation", InvitationPage.as_view(), name="invitation"),
     path("password-reset", PasswordResetPage.as_view(), name="password-reset"),
     path("admin/", admin.site.urls),
+    path("auth/", include("accounts.social_urls")),
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("gallery.api.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),

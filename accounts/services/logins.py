@@ -27,14 +27,17 @@ def log_in(*, request: Request, email: str, password: str, code: str = "") -> To
     user = authenticate(request, email=email, password=password)
     if user is None:
         raise WrongCredentialsError("No active account has this address and this password.")
-    return begin(request=request, user=user, code=code)
-
-
-def begin(*, request: Request, user: User, code: str) -> TokenPair:
-    """Give the first pair to a user who has shown who they are, but for the second factor. Raises as `log_in` does."""
     second_factor.check(user=user, code=code, request=request)
+    with transaction.atomic():
+        return give_pair(request=request, user=user)
+
+
+def give_pair(*, request: Request, user: User) -> TokenPair:
+    """Give the first pair to a user who has shown all of who they are, as a part of the transaction that is open.
+
+    Raises EnrolmentRequiredError.
+    """
     if user.must_enrol:
         raise EnrolmentRequiredError("This account needs a second factor: log in to the admin, and set one up there.")
-    with transaction.atomic():
-        user_logged_in.send(sender=type(user), request=request, user=user)
-        return tokens.begin(user=user)
+    user_logged_in.send(sender=type(user), request=request, user=user)
+    return tokens.begin(user=user)
