@@ -52,7 +52,7 @@ class ProvidersView(generics.GenericAPIView):
         "the query if it went wrong; ask for tokens then, from that browser.",
         tags=TAGS,
         auth=[],
-        responses={200: ProvidersSerializer},
+        responses={200: ProvidersSerializer, **problems()},
     )
     def get(self, request: Request) -> Response:
         """List them."""

@@ -251,7 +251,7 @@ def test_strangers_stay_out_unless_anybody_may_join(browser: Browser, settings: 
 
 def test_who_is_invited_may_join(browser: Browser) -> None:
     library = factories.make_library()
-    admin = factories.make_member(library, "admin")
+    admin, _ = (factories.make_member(library, role) for role in ("admin", "visitor"))
     invitations.invite(actor=admin, library=library, email="Grace@example.org")
 
     assert browser.log_in("grace", email="grace@example.org", email_verified=True).status_code == 200
@@ -302,6 +302,35 @@ def test_accounts_of_staff_are_linked_with_a_second_factor_alone(browser: Browse
     user.authenticator_set.all().delete()
     settings.STAFF_SECOND_FACTOR = True
     assert refusal(browser.log_in("root", **claims)) == (401, "second_factor_enrolment_required")
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("google", "https://accounts.google.com/o/oauth2/v2/auth"),
+        ("github", "https://github.com/login/oauth/authorize"),
+    ],
+)
+def test_google_and_github_are_asked_with_state_and_challenge(
+    live_server: LiveServer, settings: Settings, name: str, address: str
+) -> None:
+    app = {"client_id": f"darkroom at {name}", "secret": "secret of the client"}
+    settings.SOCIALACCOUNT_PROVIDERS = {name: {"APPS": [app], "OAUTH_PKCE_ENABLED": True}}
+    http = requests.Session()
+    offered = http.get(f"{live_server.url}/api/v1/auth/social/providers").json()
+    assert [one["id"] for one in offered["providers"]] == [name]
+    form = {"provider": name, "process": "login", "callback_url": FRONT_END}
+    form["csrfmiddlewaretoken"] = offered["csrf_token"]
+
+    begun = http.post(f"{live_server.url}{offered['action']}", data=form, allow_redirects=False)
+
+    asked, _, query = begun.headers["Location"].partition("?")
+    assert asked == address
+    given = {name: values[0] for name, values in parse_qs(query).items()}
+    assert given["client_id"] == f"darkroom at {name}"
+    assert given["redirect_uri"] == f"{live_server.url}/auth/{name}/callback"
+    assert "email" in given["scope"]
+    assert (given["code_challenge_method"], len(given["code_challenge"]), len(given["state"])) == ("S256", 43, 16)
 
 
 def test_the_way_back_leads_to_nobody_else(browser: Browser) -> None:
