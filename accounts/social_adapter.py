@@ -11,6 +11,11 @@ from django.http import HttpRequest, HttpResponseRedirect
 from accounts.services import social_logins
 from accounts.services.social_logins import Identity
 
+URLS = {"google": "https://accounts.google.com", "github": "https://github.com"}
+# columns of allauth's
+PROVIDER_MAX_LENGTH = 200
+UID_MAX_LENGTH = 191
+
 
 class SocialAccountAdapter(DefaultSocialAccountAdapter):
     """Remembers the identity, and leads back to where the login began, before allauth goes any further."""
@@ -30,24 +35,30 @@ def _identity(login: SocialLogin) -> Identity:
     _require_one_subject(said)
     addresses = sorted(login.email_addresses, key=lambda one: not one.primary)
     verified = [one.email.lower() for one in addresses if _is_true(one.verified)]
+    provider, uid = _provider(login), login.account.uid
+    if len(provider) > PROVIDER_MAX_LENGTH or len(uid) > UID_MAX_LENGTH:
+        raise PermissionDenied
     return Identity(
-        provider=_provider(login),
-        uid=login.account.uid,
+        provider=provider,
+        uid=uid,
         verified=tuple(verified),
         unverified=tuple(one.email.lower() for one in addresses if one.email.lower() not in verified),
-        name=str((said.get("userinfo") or said.get("id_token") or said).get("name") or ""),
+        name=str((said.get("userinfo") or said.get("id_token") or said).get("name") or "").replace("\0", ""),
     )
 
 
 def _provider(login: SocialLogin) -> str:
-    """Name the provider; an issuer by its URL: people of another one, configured later, are others."""
-    app_settings: dict[str, str] = login.provider.app.settings
-    return app_settings.get("server_url", login.account.provider)[:200]
+    """Name the provider by its URL: people of another issuer, configured later, are others.
+
+    Being no name of allauth's, it also keeps allauth from storing what the provider says of a person.
+    """
+    provider_id: str = login.account.provider
+    return URLS.get(provider_id) or login.provider.app.settings["server_url"]
 
 
 def _require_one_subject(said: dict[str, Any]) -> None:
     """Refuse user info that is not about whom the ID token is about (OpenID Connect Core, section 5.3.2)."""
-    subjects = {part["sub"] for part in (said.get("userinfo"), said.get("id_token")) if part}
+    subjects = {part.get("sub") for part in (said.get("userinfo"), said.get("id_token")) if part}
     if len(subjects) > 1:
         raise PermissionDenied
 

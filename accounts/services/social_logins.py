@@ -35,7 +35,7 @@ NAME_MAX_LENGTH = 150
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who somebody is elsewhere. `provider` is its name, or an issuer's URL; `uid` its own name for the person.
+    """Who somebody is elsewhere. `provider` is its URL; `uid` its own name for the person.
 
     `verified` are the addresses, in lower case, of which the provider says that they are the person's; the first one is
     that of a new account. `unverified` are others that it was told.
@@ -107,9 +107,10 @@ def _account_of(identity: Identity) -> User | None:
             detail = "Accounts of staff are linked only with a second factor: log in with the password, and set one up."
             raise SocialLoginRefusedError(detail, code="social_link_refused", account=user)
         return _open(user)
-    if found:
+    if not identity.verified:
         detail = "The provider has not verified your address: have it verified there, or log in with the password."
-        raise SocialLoginRefusedError(detail, code="social_email_not_verified", account=next(iter(found.values())))
+        account = next(iter(found.values()), None)
+        raise SocialLoginRefusedError(detail, code="social_email_not_verified", account=account)
     return None
 
 
@@ -134,10 +135,7 @@ def _enter(request: Request, identity: Identity, user: User, code: str) -> Token
 
 
 def _join(request: Request, identity: Identity) -> TokenPair:
-    """Make an account, without a password, for somebody who may join."""
-    if not identity.verified:
-        detail = "The provider has not verified your address: have it verified there."
-        raise SocialLoginRefusedError(detail, code="social_email_not_verified")
+    """Make an account, without a password, for somebody who may join and whose address is verified."""
     invited = set(Invitation.objects.open().filter(email__in=identity.verified).values_list("email", flat=True))
     email = next((address for address in identity.verified if address in invited), None)
     if email is None and not settings.SOCIAL_SIGNUP:
@@ -145,8 +143,10 @@ def _join(request: Request, identity: Identity) -> TokenPair:
         raise SocialLoginRefusedError(detail, code="social_signup_closed")
     try:
         with transaction.atomic():
-            name = identity.name[:NAME_MAX_LENGTH]
-            user = User.objects.create_user(email or identity.verified[0], None, name=name)
+            user = User(email=email or identity.verified[0], name=identity.name[:NAME_MAX_LENGTH])
+            user.set_unusable_password()
+            user.full_clean()
+            user.save()
             SocialAccount.objects.create(provider=identity.provider, uid=identity.uid, user=user)
             _record_link(identity, user, new_account=True)
             return logins.give_pair(request=request, user=user)

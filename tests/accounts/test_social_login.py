@@ -14,10 +14,12 @@ import pytest
 import requests
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings as django_settings
+from django.core.exceptions import PermissionDenied
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 from second_factors import code_of, enrol, wrong_code
 
+from accounts import social_adapter
 from accounts.models import AuditAction, AuditEvent, TokenFamily, User
 from accounts.services import invitations, users
 
@@ -130,7 +132,7 @@ def test_a_verified_address_opens_its_account(browser: Browser, issuer: str) -> 
     assert browser.http.get(me).status_code == 401
     assert refusal(browser.token()) == (401, "social_login_missing")
     linked = SocialAccount.objects.get()
-    assert (linked.provider, linked.uid, linked.user) == (issuer, "ada", user)
+    assert (linked.provider, linked.uid, linked.user, linked.extra_data) == (issuer, "ada", user, {})
     event = AuditEvent.objects.get(action=AuditAction.SOCIAL_LINKED)
     assert (event.actor_id, event.details) == (user.pk, {"provider": issuer, "new_account": False})
     assert AuditEvent.objects.filter(action=AuditAction.LOGIN_SUCCEEDED, actor_id=user.pk).count() == 1
@@ -227,6 +229,15 @@ def test_an_unverified_address_takes_over_no_account(browser: Browser, settings:
     # nor does it make one
     assert refusal(browser.log_in("eve", email="eve@example.org")) == (401, "social_email_not_verified")
     assert User.objects.count() == 1
+
+
+def test_an_answer_about_two_people_is_refused() -> None:
+    """What the user info says is believed only of whom the ID token is about."""
+    with pytest.raises(PermissionDenied):
+        social_adapter._require_one_subject({"userinfo": {"sub": "ada"}, "id_token": {"sub": "mallory"}})
+
+    social_adapter._require_one_subject({"userinfo": {"sub": "ada"}, "id_token": {"sub": "ada"}})
+    social_adapter._require_one_subject({"id_token": {"sub": "ada"}})
 
 
 def test_strangers_stay_out_unless_anybody_may_join(browser: Browser, settings: Settings) -> None:
