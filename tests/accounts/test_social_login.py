@@ -100,8 +100,19 @@ class Browser:
 
 
 @pytest.fixture
-def browser(live_server: LiveServer, issuer: str) -> Browser:
-    return Browser(live_server, issuer)
+def browser(live_server: LiveServer, issuer: str) -> Iterator[Browser]:
+    """A connection left open would keep the server's thread, and its own to the database."""
+    browser = Browser(live_server, issuer)
+    with browser.http:
+        yield browser
+
+
+@pytest.fixture
+def other_browser(live_server: LiveServer, issuer: str) -> Iterator[Browser]:
+    """Somebody else's."""
+    browser = Browser(live_server, issuer)
+    with browser.http:
+        yield browser
 
 
 def refusal(response: requests.Response) -> tuple[int, str]:
@@ -161,15 +172,14 @@ def test_a_wrong_state_is_refused(browser: Browser) -> None:
     assert_nobody_came_in()
 
 
-def test_the_answer_is_for_the_browser_that_began(browser: Browser, live_server: LiveServer, issuer: str) -> None:
+def test_the_answer_is_for_the_browser_that_began(browser: Browser, other_browser: Browser) -> None:
     factories.make_user(email="mallory@example.org")
-    victim = Browser(live_server, issuer)
-    victim.begin()
+    other_browser.begin()
 
     address = browser.consent("mallory", email="mallory@example.org", email_verified=True)
 
-    assert victim.come_back(address).startswith(f"{LOST}?error=unknown")
-    assert refusal(victim.token()) == (401, "social_login_missing")
+    assert other_browser.come_back(address).startswith(f"{LOST}?error=unknown")
+    assert refusal(other_browser.token()) == (401, "social_login_missing")
     assert_nobody_came_in()
 
 
@@ -323,23 +333,22 @@ def test_accounts_of_staff_are_linked_with_a_second_factor_alone(browser: Browse
     ],
 )
 def test_google_and_github_are_asked_with_state_and_challenge(
-    live_server: LiveServer, settings: Settings, name: str, address: str
+    browser: Browser, settings: Settings, name: str, address: str
 ) -> None:
     app = {"client_id": f"darkroom at {name}", "secret": "secret of the client"}
     settings.SOCIALACCOUNT_PROVIDERS = {name: {"APPS": [app], "OAUTH_PKCE_ENABLED": True}}
-    http = requests.Session()
-    offered = http.get(f"{live_server.url}/api/v1/auth/social/providers").json()
+    offered = browser.http.get(f"{browser.server}/api/v1/auth/social/providers").json()
     assert [one["id"] for one in offered["providers"]] == [name]
     form = {"provider": name, "process": "login", "callback_url": FRONT_END}
     form["csrfmiddlewaretoken"] = offered["csrf_token"]
 
-    begun = http.post(f"{live_server.url}{offered['action']}", data=form, allow_redirects=False)
+    begun = browser.http.post(f"{browser.server}{offered['action']}", data=form, allow_redirects=False)
 
     asked, _, query = begun.headers["Location"].partition("?")
     assert asked == address
     given = {name: values[0] for name, values in parse_qs(query).items()}
     assert given["client_id"] == f"darkroom at {name}"
-    assert given["redirect_uri"] == f"{live_server.url}/auth/{name}/callback"
+    assert given["redirect_uri"] == f"{browser.server}/auth/{name}/callback"
     assert "email" in given["scope"]
     assert (given["code_challenge_method"], len(given["code_challenge"]), len(given["state"])) == ("S256", 43, 16)
 
