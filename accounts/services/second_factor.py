@@ -1,31 +1,20 @@
 """The second factor: a code that an authenticator on somebody's phone makes (TOTP), asked for at every login.
 
-Secrets and codes are allauth's. A code works once, which the row of the secret remembers under its lock, and nothing
-else: allauth itself would ask the cache, which may be away. So are wrong codes counted, for each user.
+Secrets and codes are allauth's; `second_factor_codes` says which are right.
 
 Setting one up and taking it away end all sessions and tokens. So whatever a user with a second factor is logged in by
 was begun with it, and one that has just been set up throws out whoever came in before with the password alone.
 """
 
 import json
-import logging
-import time
 from dataclasses import dataclass
 from datetime import datetime
-from math import ceil
 
-from allauth.core.internal.cryptokit import compare_user_code
 from allauth.mfa import app_settings
 from allauth.mfa.adapter import get_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-from allauth.mfa.totp.internal.auth import (
-    TOTP,
-    format_hotp_value,
-    generate_totp_secret,
-    hotp_value,
-    yield_hotp_counters_from_time,
-)
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from cryptography.fernet import InvalidToken
 from django.conf import settings
 from django.contrib.auth.signals import user_login_failed
@@ -44,9 +33,8 @@ from accounts.problems import (
 )
 from accounts.second_factor_secrets import open_enrolment, seal_enrolment
 from accounts.services import audit, tokens
+from accounts.services.second_factor_codes import counter_of, verify
 from accounts.services.tokens import TokenPair
-
-logger = logging.getLogger(__name__)
 
 REQUIRED = "second_factor_required"
 WRONG = "second_factor_wrong"
@@ -74,22 +62,6 @@ class CodeWrongError(DomainError):
     """Somebody who is logged in gave a code that is wrong, has run out, or was used before."""
 
     code = WRONG
-
-
-class SecondFactorLockedError(DomainError):
-    """There were too many wrong codes; `wait` is the number of seconds until one is looked at again."""
-
-    code = "second_factor_locked"
-
-    def __init__(self, wait: int) -> None:
-        super().__init__(f"There were too many wrong codes: try again in {wait} seconds.")
-        self.wait = wait
-
-
-class SecondFactorUnreadableError(NotAuthenticatedError):
-    """No key of the settings decrypts the secret; nobody comes in without it."""
-
-    code = "second_factor_unreadable"
 
 
 class EnrolmentNotValidError(DomainError):
@@ -163,7 +135,7 @@ def confirm(*, user: User, enrolment: str, code: str) -> Enabled:
     secret = _carried_secret(enrolment, locked)
     if locked.has_second_factor:
         raise ConflictError("This account has a second factor: take it away first.")
-    counter = _counter_of(secret, code)
+    counter = counter_of(secret, code)
     if counter is None:
         raise CodeWrongError("This code is wrong, or has run out: give the one that the phone shows now.")
     totp = TOTP.activate(locked, secret).instance
@@ -185,7 +157,7 @@ def check(*, user: User, code: str, request: HttpRequest | Request | None) -> No
         if user.has_second_factor:
             raise SecondFactorRequiredError("This account has a second factor: give its code as well.")
         return
-    if not _verify(user, code, way="login"):
+    if not verify(user, code, way="login"):
         credentials = {"email": user.email, "username": user.email}
         user_login_failed.send(sender=__name__, credentials=credentials, request=request)
         raise LoginCodeWrongError("This code is wrong, has run out, or was used before.")
@@ -272,7 +244,7 @@ def _require_both(user: User, password: str, code: str, *, way: str) -> None:
     _require_password(user, password)
     if not user.has_second_factor:
         raise ConflictError("This account has no second factor.")
-    if not _verify(user, code, way=way):
+    if not verify(user, code, way=way):
         raise CodeWrongError("This code is wrong, has run out, or was used before.")
 
 
@@ -284,54 +256,3 @@ def _carried_secret(enrolment: str, locked: User) -> str:
     if (user_id, generation) != (str(locked.pk), locked.token_generation):
         raise EnrolmentNotValidError("This enrolment is somebody else's, or too old: begin anew.")
     return secret
-
-
-def _verify(user: User, code: str, *, way: str) -> bool:
-    """Use up a code and tell whether it was right; one for an account without a second factor is.
-
-    What is counted here is committed whatever the caller makes of it. Raises SecondFactorLockedError.
-    """
-    with transaction.atomic():
-        of_user = Authenticator.objects.select_for_update().filter(user_id=user.pk)
-        totp = of_user.filter(type=Authenticator.Type.TOTP).first()
-        if totp is None:
-            return True
-        now = time.time()
-        since = now - settings.SECOND_FACTOR_ATTEMPTS_SECONDS
-        failures = [at for at in totp.data.get("failures", []) if at > since]
-        if len(failures) >= settings.SECOND_FACTOR_ATTEMPTS:
-            raise SecondFactorLockedError(ceil(failures[0] - since))
-        is_right = _use(totp, code)
-        totp.data["failures"] = [] if is_right else [*failures, now]
-        totp.save(update_fields=["data"])
-        if is_right:
-            totp.record_usage()
-        else:
-            audit.record(action=AuditAction.SECOND_FACTOR_FAILED, subject=user, details={"way": way})
-    return is_right
-
-
-def _use(totp: Authenticator, code: str) -> bool:
-    """Use up a code of the phone, or a recovery code; the row of the secret is locked."""
-    recovery = Authenticator.objects.filter(user_id=totp.user_id, type=Authenticator.Type.RECOVERY_CODES).first()
-    try:
-        counter = _counter_of(get_adapter().decrypt(totp.data["secret"]), code)
-        if counter is None:
-            return recovery is not None and RecoveryCodes(recovery).validate_code(code)
-    except InvalidToken as error:
-        logger.error("a second factor cannot be decrypted: SECOND_FACTOR_KEY or SECRET_KEY was replaced")  # noqa: TRY400
-        detail = "Your second factor cannot be read: an operator has to restore its key, or take it away."
-        raise SecondFactorUnreadableError(detail) from error
-    # neither this code nor one before it, were it still within the time
-    if counter <= totp.data["last_counter"]:
-        return False
-    totp.data["last_counter"] = counter
-    return True
-
-
-def _counter_of(secret: str, code: str) -> int | None:
-    """Give the step of time that a code is of; None for a wrong code."""
-    for counter in yield_hotp_counters_from_time():
-        if compare_user_code(actual=code, expected=format_hotp_value(hotp_value(secret, counter))):
-            return counter
-    return None
