@@ -150,15 +150,10 @@ def _keep_session(request: HttpRequest) -> None:
 
 
 def _show(request: HttpRequest, **shown: Any) -> HttpResponse:
-    state = second_factor.state(user=request.user)
-    site = admin.site.each_context(request)
-    if state.required and not state.enabled:
-        # nothing of it opens
-        site["sidebar_navigation"] = site["available_apps"] = []
     context = {
-        **site,
+        **admin.site.each_context(request),
         "title": _("Second factor"),
-        "state": state,
+        "state": second_factor.state(user=request.user),
         "begin_form": BeginForm(),
         "change_form": ChangeForm(),
         **shown,
