@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -22,6 +25,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from accounts.admin_activation import ActivationActions
 from accounts.admin_base import CarefulAdmin
 from accounts.admin_members import MembershipInline, touchable_users, visible_users
+from accounts.admin_second_factor import SecondFactorActions
 from accounts.models import Role, User
 from accounts.problems import DomainError
 from accounts.roles import Permission
@@ -32,6 +36,9 @@ STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions", "quota
 # their pages show whole refresh tokens
 for token in (BlacklistedToken, OutstandingToken):
     admin.site.unregister(token)
+# rows that are changed by services alone; allauth's own pages would take a second factor away without a trace
+for row in (Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken):
+    admin.site.unregister(row)
 # wears the old look
 admin.site.unregister(Group)
 
@@ -64,7 +71,7 @@ class PasswordForm(AdminPasswordChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(ActivationActions, CarefulAdmin, DjangoUserAdmin):
+class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUserAdmin):
     """People who log in with an e-mail address. Whether an account opens anything is no field: that ends tokens too."""
 
     form = UserChangeForm
@@ -77,6 +84,7 @@ class UserAdmin(ActivationActions, CarefulAdmin, DjangoUserAdmin):
     autocomplete_fields = ("groups",)
     filter_horizontal = ("user_permissions",)
     readonly_fields = ("is_active", "last_login", "date_joined", "used")
+    actions_detail = (*ActivationActions.actions_detail, *SecondFactorActions.actions_detail)
     inlines = (MembershipInline,)
     fieldsets = (
         (None, {"fields": ("email", "name", "password")}),

@@ -24,8 +24,9 @@ class ActivationActions:
         user = self.get_object(request, object_id)
         if user is None or user == request.user or not request.user.is_superuser:
             return []
-        wanted = "deactivate" if user.is_active else "reactivate"
-        return [one for one in super().get_actions_detail(request, object_id) if one.action_name.endswith(f"_{wanted}")]
+        unwanted = "_reactivate" if user.is_active else "_deactivate"
+        actions = super().get_actions_detail(request, object_id)
+        return [one for one in actions if not one.action_name.endswith(unwanted)]
 
     def has_activation_permission(self, request: HttpRequest, _object_id: object = None) -> bool:
         """Superusers alone."""

@@ -35,6 +35,7 @@ STATUS_BY_CODE = {
     "unsupported_format": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,
     "login_locked": HTTPStatus.TOO_MANY_REQUESTS,
+    "second_factor_locked": HTTPStatus.TOO_MANY_REQUESTS,
 }
 STATUS_BY_ERROR = {
     RefusedFileError: HTTPStatus.BAD_REQUEST,

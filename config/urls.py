@@ -14,6 +14,7 @@ urlpatterns = [
     path("password-reset", PasswordResetPage.as_view(), name="password-reset"),
     path("admin/", admin.site.urls),
     path("s/", include("gallery.sharing.urls")),
+    path("auth/", include("accounts.social_urls")),
     path("api/v1/", include("accounts.api.urls")),
     path("api/v1/", include("gallery.api.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),

@@ -16,11 +16,19 @@ class PasswordField(serializers.CharField):
         super().__init__(trim_whitespace=False, style={"input_type": "password"}, **options)
 
 
+class CodeField(serializers.CharField):
+    """A code of a second factor: the phone's, or a recovery code."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(max_length=32, **options)
+
+
 class CredentialsSerializer(serializers.Serializer):
     """Input: what somebody logs in with."""
 
     email = serializers.CharField()
     password = PasswordField()
+    code = CodeField(required=False, allow_blank=True, help_text="Of the second factor, where there is one.")
 
 
 class AuditEventSerializer(serializers.ModelSerializer):

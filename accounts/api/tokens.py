@@ -27,6 +27,10 @@ class TokenView(generics.GenericAPIView):
     @extend_schema(
         operation_id="auth_token",
         summary="Log in with e-mail address and password",
+        description="An account with a second factor needs its `code` too: without one the answer is 401, "
+        "`second_factor_required`, and for a wrong one 401, `second_factor_wrong`. After five wrong ones none is "
+        "looked at for five minutes: 429, `second_factor_locked`. Staff who must have one and have none get 401, "
+        "`second_factor_enrolment_required`.",
         tags=TAGS,
         auth=[],
         responses={200: TokenPairSerializer, **problems(400)},

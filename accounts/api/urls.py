@@ -12,6 +12,13 @@ from accounts.api.me import OwnAccountView
 from accounts.api.members import MemberViewSet
 from accounts.api.passwords import PasswordChangeView, PasswordResetConfirmView, PasswordResetView
 from accounts.api.roles import RoleViewSet
+from accounts.api.second_factor import (
+    RecoveryCodesView,
+    SecondFactorConfirmView,
+    SecondFactorDisableView,
+    SecondFactorView,
+)
+from accounts.api.social import ProvidersView, SocialTokenView
 from accounts.api.tokens import TokenRefreshView, TokenRevokeView, TokenView
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -30,6 +37,12 @@ urlpatterns = [
     path("auth/password/change", PasswordChangeView.as_view(), name="auth-password-change"),
     path("auth/password/reset", PasswordResetView.as_view(), name="auth-password-reset"),
     path("auth/password/reset/confirm", PasswordResetConfirmView.as_view(), name="auth-password-reset-confirm"),
+    path("auth/second-factor", SecondFactorView.as_view(), name="auth-second-factor"),
+    path("auth/second-factor/confirm", SecondFactorConfirmView.as_view(), name="auth-second-factor-confirm"),
+    path("auth/second-factor/disable", SecondFactorDisableView.as_view(), name="auth-second-factor-disable"),
+    path("auth/second-factor/recovery-codes", RecoveryCodesView.as_view(), name="auth-second-factor-recovery-codes"),
+    path("auth/social/providers", ProvidersView.as_view(), name="auth-social-providers"),
+    path("auth/social/token", SocialTokenView.as_view(), name="auth-social-token"),
     path("auth/invitations/accept", AcceptInvitationView.as_view(), name="auth-invitations-accept"),
     path("auth/me", OwnAccountView.as_view(), name="auth-me"),
     *router.urls,

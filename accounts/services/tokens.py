@@ -158,6 +158,9 @@ def _checked(token: Token, family: TokenFamily | None) -> User:
         raise RefusedTokenError("The password has been changed.", code="password_changed")
     if family.revoked_at is not None or token.get(GENERATION_CLAIM) != user.token_generation:
         raise RefusedTokenError("The token has been revoked.", code="token_revoked")
+    if user.must_enrol:
+        detail = "This account needs a second factor: log in to the admin, and set one up there."
+        raise RefusedTokenError(detail, code="second_factor_enrolment_required")
     return user
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from config.settings.environment import env
@@ -23,6 +24,13 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "ENVIRONMENT": lambda _request: [ENVIRONMENT_LABEL, "info"] if ENVIRONMENT_LABEL else None,
+    "LOGIN": {"form": "accounts.admin_second_factor.LoginForm"},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Second factor"), "link": reverse_lazy("admin:second_factor")},
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+        ]
+    },
     "DASHBOARD_CALLBACK": "gallery.admin.dashboard.dashboard_context",
     "STYLES": [lambda _request: static("gallery/admin.css")],
     "COLORS": {

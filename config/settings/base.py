@@ -12,6 +12,7 @@ from config.settings.admin import *
 from config.settings.api import *
 from config.settings.darkroom import *
 from config.settings.environment import BASE_DIR, VAR_DIR, env
+from config.settings.identity import *
 from config.settings.lockout import *
 from config.settings.logs import *
 from config.settings.mail import *
@@ -40,6 +41,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "csp",
     "axes",
+    *IDENTITY_APPS,
     "django_prometheus",
     "accounts",
     "photos",
@@ -59,6 +61,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.origin.OriginMiddleware",
     "config.rate_limits.RateLimitMiddleware",
+    # allauth remembers the request in it
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.second_factor_gate.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",

@@ -15,6 +15,11 @@ BADGE_LIMIT = 999
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Give the groups of entries that the user may open."""
     user = request.user
+    if user.must_enrol:
+        # nothing else opens
+        return [
+            {"items": [{"title": _("Second factor"), "icon": "phonelink_lock", "link": reverse("admin:second_factor")}]}
+        ]
     return [
         {"items": [{"title": _("Dashboard"), "icon": "monitoring", "link": reverse("admin:index")}]},
         _group(

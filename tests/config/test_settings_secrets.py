@@ -66,6 +66,11 @@ def test_a_command_says_in_one_line_what_is_not_set() -> None:
         ({"SECRET_KEY": "django-insecure-" + "k" * 50}, "SECRET_KEY must be random and have at least 32 characters"),
         ({"JWT_SIGNING_KEY": "k" * 50}, "SECRET_KEY, JWT_SIGNING_KEY, INTERNAL_TOKEN must differ from each other"),
         ({"STORAGE_TYPE": "s3"}, "STORAGE_TYPE is s3, and S3_BUCKET is not set"),
+        ({"SECOND_FACTOR_KEY": "short"}, "SECOND_FACTOR_KEY must be random and have at least 32 characters"),
+        (
+            {"OIDC_ISSUER": "http://login.example.org", "OIDC_CLIENT_ID": "a", "OIDC_CLIENT_SECRET": "b"},
+            "OIDC_ISSUER must begin with https://",
+        ),
     ],
 )
 def test_production_refuses_weak_or_half_settings(given: dict[str, str], reason: str) -> None:
@@ -73,6 +78,32 @@ def test_production_refuses_weak_or_half_settings(given: dict[str, str], reason:
 
     assert finished.returncode == 1
     assert finished.stderr.strip().endswith(f"Darkroom does not start: {reason}")
+
+
+def test_providers_are_set_up_by_the_environment() -> None:
+    given = {
+        "GITHUB_CLIENT_ID": "at GitHub",
+        "GITHUB_CLIENT_SECRET": "hush",
+        "OIDC_ISSUER": "https://login.example.org/",
+        "OIDC_CLIENT_ID": "at the office",
+        "OIDC_CLIENT_SECRET": "hush, too",
+        "OIDC_NAME": "The office",
+    }
+    finished = load_production(COMPLETE | given, "__import__('json').dumps(settings.SOCIALACCOUNT_PROVIDERS)")
+
+    office = {"provider_id": "oidc", "name": "The office", "client_id": "at the office", "secret": "hush, too"}
+    office["settings"] = {"server_url": "https://login.example.org"}
+    assert json.loads(finished.stdout) == {
+        "github": {"APPS": [{"client_id": "at GitHub", "secret": "hush"}], "OAUTH_PKCE_ENABLED": True},
+        "openid_connect": {"APPS": [office], "OAUTH_PKCE_ENABLED": True},
+    }
+
+
+def test_a_provider_without_its_secret_is_a_mistake() -> None:
+    finished = load_production(COMPLETE | {"GOOGLE_CLIENT_ID": "at Google"})
+
+    assert finished.returncode == 1
+    assert "GOOGLE_CLIENT_SECRET" in finished.stderr
 
 
 def test_a_secret_may_be_a_file_that_ends_with_a_line_break(tmp_path: Path) -> None:

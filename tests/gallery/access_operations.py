@@ -88,6 +88,12 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "POST auth/token/revoke": lambda w: {"refresh": tokens.begin(user=w.newcomer).refresh},
     "PATCH auth/me": lambda w: {"name": "Grace"},
     "POST auth/password/change": lambda w: {"old_password": factories.PASSWORD, "new_password": "quite another one"},
+    "POST auth/second-factor": lambda w: {"password": factories.PASSWORD},
+    # nobody here has one, or has begun to set one up
+    "POST auth/second-factor/confirm": lambda w: {"enrolment": "x", "code": "000000"},
+    "POST auth/second-factor/disable": lambda w: {"password": factories.PASSWORD, "code": "000000"},
+    "POST auth/second-factor/recovery-codes": lambda w: {"password": factories.PASSWORD, "code": "000000"},
+    "POST auth/social/token": lambda w: {},
     "POST auth/password/reset": lambda w: {"email": "nobody@example.org"},
     # wrong ones, whoever sends them
     "POST auth/password/reset/confirm": lambda w: {"token": "x", "password": "quite another one"},
@@ -112,6 +118,10 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
 ALLOWED = {
     "POST photos": 201,
     "POST auth/token/revoke": 204,
+    "POST auth/second-factor/confirm": 400,
+    "POST auth/second-factor/disable": 409,
+    "POST auth/second-factor/recovery-codes": 409,
+    "POST auth/social/token": 401,
     "POST auth/password/reset": 202,
     "POST auth/password/reset/confirm": 400,
     "POST auth/invitations/accept": 400,

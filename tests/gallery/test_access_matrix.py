@@ -28,6 +28,8 @@ DECLARED = {
         "POST auth/password/reset",
         "POST auth/password/reset/confirm",
         "POST auth/invitations/accept",
+        "GET auth/social/providers",
+        "POST auth/social/token",
         "GET health",
     },
     "Access()": {"GET roles"},
@@ -36,6 +38,11 @@ DECLARED = {
         "PATCH auth/me",
         "DELETE auth/me",
         "POST auth/password/change",
+        "GET auth/second-factor",
+        "POST auth/second-factor",
+        "POST auth/second-factor/confirm",
+        "POST auth/second-factor/disable",
+        "POST auth/second-factor/recovery-codes",
         "GET keys",
         "POST keys",
         "GET keys/{pk}",
@@ -94,6 +101,11 @@ DECLARED = {
 OPEN_TO_ALL = {"", "live", "ready", "health", "health/db", "health/ai", "metrics", "api/schema", "api/docs"} | {
     "invitation",
     "password-reset",
+    # to a provider of identities and back
+    "auth/redirect",
+    "auth/google/callback",
+    "auth/github/callback",
+    "auth/<str:provider_id>/callback",
     # whoever has the link of a share
     "s/<str:token>",
     "s/<str:token>/<int:position>",

@@ -1,0 +1,93 @@
+"""Logging in with an account elsewhere: what there is, and tokens for who has come back from a provider."""
+
+from allauth.socialaccount.adapter import get_adapter
+from django.middleware.csrf import get_token
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.access import PUBLIC
+from accounts.api.problems import problems
+from accounts.api.serializers import CodeField, TokenPairSerializer
+from accounts.api.throttles import LoginThrottle
+from accounts.services import social_logins
+
+TAGS = ["auth"]
+
+
+class ProviderSerializer(serializers.Serializer):
+    """Output: a provider that people may log in with."""
+
+    id = serializers.CharField(help_text="What `provider` is in the form.")
+    name = serializers.CharField()
+
+
+class ProvidersSerializer(serializers.Serializer):
+    """Output: the providers, and what the form needs that leads a browser to one of them."""
+
+    providers = ProviderSerializer(many=True)
+    action = serializers.CharField(help_text="Where a form is posted to, by the browser itself.")
+    csrf_token = serializers.CharField(help_text="The form's `csrfmiddlewaretoken`; its cookie comes with this answer.")
+
+
+class SocialCodeSerializer(serializers.Serializer):
+    """Input: a code of the second factor, where there is one."""
+
+    code = CodeField(required=False, allow_blank=True, default="")
+
+
+class ProvidersView(generics.GenericAPIView):
+    """Where people may log in elsewhere."""
+
+    authentication_classes = ()
+    access = {"get": PUBLIC}
+    serializer_class = ProvidersSerializer
+
+    @extend_schema(
+        operation_id="auth_social_providers",
+        summary="See which accounts elsewhere people may log in with",
+        description="To log in, have the browser post a form to `action` with `provider`, `process` (`login`), "
+        "`callback_url` (a page of yours) and `csrfmiddlewaretoken`. It comes back to `callback_url`, with `error` in "
+        "the query if it went wrong; ask for tokens then, from that browser.",
+        tags=TAGS,
+        auth=[],
+        responses={200: ProvidersSerializer, **problems()},
+    )
+    def get(self, request: Request) -> Response:
+        """List them."""
+        found = get_adapter().list_providers(request)
+        shown = {
+            "providers": sorted(({"id": one.sub_id, "name": one.name} for one in found), key=lambda one: one["name"]),
+            "action": reverse("social-redirect"),
+            "csrf_token": get_token(request),
+        }
+        return Response(ProvidersSerializer(shown).data)
+
+
+class SocialTokenView(generics.GenericAPIView):
+    """Tokens for who has come back from a provider."""
+
+    authentication_classes = ()
+    access = {"post": PUBLIC}
+    throttle_classes = (LoginThrottle,)
+    throttle_scope = "token"
+    serializer_class = SocialCodeSerializer
+
+    @extend_schema(
+        operation_id="auth_social_token",
+        summary="Log in with an account elsewhere",
+        description="Wants the session cookie of the browser that came back from the provider. Works once. A refusal "
+        "is 401: `social_login_missing` (nobody has come back), `social_signup_closed` (there is no such account, and "
+        "none is made), `social_email_not_verified`, `social_link_refused` (staff without a second factor), "
+        "`user_inactive`, and those of the second factor as at `auth/token`: then it may be asked again.",
+        tags=TAGS,
+        auth=[],
+        responses={200: TokenPairSerializer, **problems(400, 409, 429)},
+    )
+    def post(self, request: Request) -> Response:
+        """Give a pair, as a password does."""
+        given = self.get_serializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        return Response(TokenPairSerializer(social_logins.log_in(request=request, **given.validated_data)).data)
