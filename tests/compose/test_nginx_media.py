@@ -13,9 +13,9 @@ import requests
 from django.conf import settings as django_settings
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
-from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.models import Library, User
+from accounts.services import tokens
 from gallery.services import shares
 from photos.models import Photo
 
@@ -109,7 +109,7 @@ def nginx(
 @pytest.fixture
 def session(member: tuple[Library, User]) -> Iterator[requests.Session]:
     with requests.Session() as session:
-        session.headers["Authorization"] = f"Bearer {AccessToken.for_user(member[1])}"
+        session.headers["Authorization"] = f"Bearer {tokens.begin(user=member[1]).access}"
         yield session
 
 
