@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -171,8 +172,11 @@ def _new_account(email: str, *, name: str, password: str) -> User:
     try:
         with transaction.atomic():
             return User.objects.create_user(email, password, name=name)
-    except IntegrityError as error:  # by an invitation to another library, at the same moment
-        raise AccountExistsError from error
+    except (IntegrityError, ValidationError) as error:
+        # by an invitation to another library at the same moment: the database says so, or the check right before
+        if User.objects.filter(email=email).exists():
+            raise AccountExistsError from error
+        raise
 
 
 def _still_stands(invitation: Invitation) -> bool:

@@ -396,6 +396,17 @@ def test_of_two_libraries_that_one_address_joins_at_once_one_makes_the_account()
     assert guest.memberships.count() == 2
 
 
+def test_an_account_that_is_made_a_moment_before_is_not_made_again(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.make_invitation(library, token=TOKEN, email=GUEST)
+    # between the look for it and its making
+    monkeypatch.setattr(invitations, "check_new", lambda **_: factories.make_user(email=GUEST))
+    response = accept()
+    assert (response.status_code, response.json()["code"]) == (409, "account_exists")
+    assert Invitation.objects.get().accepted_at is None
+
+
 @pytest.mark.django_db(transaction=True)
 def test_an_invitation_is_either_accepted_or_taken_back(library: Library) -> None:
     invitation = factories.make_invitation(library, token=TOKEN, email=GUEST)
