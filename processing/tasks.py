@@ -96,8 +96,7 @@ def empty_trash(_self: Task, **_hint: object) -> None:
 def seal_audit(_self: Task, **_hint: object) -> None:
     """Chain what was written into the audit trail."""
     if sweeps.begin("seal_audit", every=settings.AUDIT_SEAL_SECONDS):
-        while audit.seal() == audit.SEAL_AT_ONCE:
-            pass
+        audit.seal_all()
 
 
 @maintenance_task(name="flush_tokens")

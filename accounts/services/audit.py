@@ -95,6 +95,14 @@ def seal(*, limit: int = SEAL_AT_ONCE) -> int:
     return len(events)
 
 
+def seal_all(*, step: int = SEAL_AT_ONCE) -> int:
+    """Chain all that is committed, `step` events at a time; gives how many. Ends where another sealer is at work."""
+    count = 0
+    while sealed := seal(limit=step):
+        count += sealed
+    return count
+
+
 def verify(*, known: Head | None = None) -> Verification:
     """Read the whole chain, in batches. `known` is a head of an earlier time: the chain has to lead through it.
 

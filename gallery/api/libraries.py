@@ -11,12 +11,12 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts import consent_text
+from accounts.access import require
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
 from accounts.api.serializers import ErasureReceiptSerializer, LibrarySerializer
 from accounts.models import Library
 from accounts.roles import Permission
-from gallery.api.access import require
 from gallery.api.serializers.processing import (
     FaceAnalysisLibrarySerializer,
     FaceAnalysisSerializer,

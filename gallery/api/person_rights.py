@@ -9,11 +9,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.access import require
 from accounts.api.access import Doing
 from accounts.api.problems import problems
 from accounts.api.serializers import ErasureReceiptSerializer
 from accounts.roles import Permission
-from gallery.api.access import require
 from gallery.api.serializers.people import PersonExportSerializer
 from photos.models import Person
 from photos.services import person_export

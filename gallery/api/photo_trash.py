@@ -9,11 +9,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.access import require
 from accounts.api.access import Doing
 from accounts.api.parsers import BoundedJSONParser
 from accounts.api.problems import problems
 from accounts.roles import Permission
-from gallery.api.access import require
 from gallery.api.serializers.photos import DeletionSerializer, PhotoDetailSerializer
 from photos.models import Photo
 from photos.services import trash as photo_trash

@@ -88,6 +88,13 @@ def test_committed_events_are_chained_in_their_order(user: User) -> None:
     assert audit.verify() == audit.Verification(sealed=3, unsealed=0, head=events[2].hash)
 
 
+def test_a_pile_is_chained_in_steps(user: User) -> None:
+    record(5, actor=user)
+    assert audit.seal_all(step=2) == 5
+    assert audit.seal_all() == 0
+    assert (audit.verify().sealed, audit.verify().broken_at) == (5, None)
+
+
 @pytest.mark.parametrize(
     ("sql", "broken_at", "reason"),
     [

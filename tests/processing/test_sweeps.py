@@ -43,7 +43,7 @@ def test_a_task_of_beat_is_done_once_and_the_rest_of_the_pile_returns(
     monkeypatch.setattr(tasks, "tend_once", lambda: done.append("tend"))
     monkeypatch.setattr(tasks.trash, "purge_expired", lambda: done.append("empty_trash"))
     monkeypatch.setattr(tasks.object_sweeps, "sweep_incoming", lambda: done.append("sweep_incoming"))
-    monkeypatch.setattr(tasks.audit, "seal", lambda: done.append("seal_audit"))
+    monkeypatch.setattr(tasks.audit, "seal_all", lambda: done.append("seal_audit"))
     monkeypatch.setattr(tasks.tokens, "flush_expired", lambda: done.append("flush_tokens"))
     for _ in range(3):
         getattr(tasks, name).apply(throw=True)
