@@ -1,4 +1,4 @@
-"""Opening and closing accounts on the page of a user: superusers do, each time asked whether they mean it."""
+"""Opening, closing and unlocking accounts on the page of a user: superusers do, and are asked before."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,24 +9,27 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 
+from accounts import lockout
 from accounts.models import User
 from accounts.problems import DomainError
 from accounts.services import users
 
 
 class ActivationActions:
-    """Two actions of a user's page, of which one is offered."""
+    """Actions of a user's page, of which those are offered that would do something."""
 
-    actions_detail = ("deactivate", "reactivate")
+    actions_detail = ("deactivate", "reactivate", "unlock")
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         """Offer to superusers what can be done with the account of somebody else."""
         user = self.get_object(request, object_id)
         if user is None or user == request.user or not request.user.is_superuser:
             return []
-        unwanted = "_reactivate" if user.is_active else "_deactivate"
+        unwanted = ["_reactivate" if user.is_active else "_deactivate"]
+        if not lockout.is_locked(user=user):
+            unwanted.append("_unlock")
         actions = super().get_actions_detail(request, object_id)
-        return [one for one in actions if not one.action_name.endswith(unwanted)]
+        return [one for one in actions if not one.action_name.endswith(tuple(unwanted))]
 
     def has_activation_permission(self, request: HttpRequest, _object_id: object = None) -> bool:
         """Superusers alone."""
@@ -64,6 +67,23 @@ class ActivationActions:
     def reactivate(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Open the account again."""
         return self._act(request, object_id, users.reactivate, done=_("The account is open."))
+
+    @action(
+        description=_("Unlock"),
+        icon="lock_open",
+        permissions=["activation"],
+        dialog={
+            "title": _("Let this account be tried again?"),
+            "description": _(
+                "Too many wrong passwords keep it locked for a while. They are forgotten, from everywhere."
+            ),
+            "form_class": None,
+            "form_submit_text": _("Unlock"),
+        },
+    )
+    def unlock(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
+        """Let somebody in who was locked out."""
+        return self._act(request, object_id, users.unlock, done=_("The account may be tried again."))
 
     def _act(self, request: HttpRequest, object_id: str, change: Callable[..., None], *, done: Any) -> HttpResponse:
         user: User | None = self.get_object(request, object_id)

@@ -14,6 +14,7 @@ from axes.models import AccessAttempt
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, Sum
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from rest_framework.request import Request
 
@@ -68,6 +69,18 @@ def account_name(request: HttpRequest, credentials: dict[str, Any] | None) -> st
     given = credentials or {}
     name = str(given.get("email") or given.get("username") or "")
     return name.strip().lower().replace("\0", "")[:NAME_MAX_LENGTH]
+
+
+def is_locked(*, user: User) -> bool:
+    """Tell whether wrong passwords keep an account's owner out now: from some address at least, or from all."""
+    attempts = AccessAttempt.objects.filter(username=user.email, attempt_time__gt=Now() - get_cool_off())
+    counted = list(attempts.values_list("failures_since_start", flat=True))
+    return max(counted, default=0) >= settings.AXES_FAILURE_LIMIT or sum(counted) >= settings.LOCKOUT_ACCOUNT_FAILURES
+
+
+def unlock(*, user: User) -> bool:
+    """Forget the wrong passwords of an account from everywhere; gives whether there were any."""
+    return bool(AxesProxyHandler.reset_attempts(username=user.email))
 
 
 def locked_seconds() -> int:

@@ -16,8 +16,8 @@ from redis.commands.core import Script
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-# one step; a window without an end, as a new one is, is given one
-_SCRIPT = """
+# each is one step; a window without an end, as a new one is, is given one
+_COUNT = """
 local count = redis.call('INCR', KEYS[1])
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 then
@@ -25,6 +25,12 @@ if left < 0 then
     left = tonumber(ARGV[1])
 end
 return {count, left}
+"""
+_TAKE_BACK = """
+if tonumber(redis.call('GET', KEYS[1]) or '0') > 0 then
+    redis.call('DECR', KEYS[1])
+end
+return {0, 0}
 """
 # after Redis did not answer; one request tries it again then, and the others do not wait for that
 CIRCUIT_SECONDS = 5.0
@@ -59,6 +65,12 @@ class _Memory:
             self._windows[key] = (count + 1, ends_at)
         return Window(count + 1, ends_at - now)
 
+    def take_back(self, key: str) -> None:
+        with self._lock:
+            count, ends_at = self._windows.get(key, (0, 0.0))
+            if count:
+                self._windows[key] = (count - 1, ends_at)
+
     def clear(self) -> None:
         with self._lock:
             self._windows.clear()
@@ -77,41 +89,54 @@ class _Shared:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._address = ""
-        self._script: Script | None = None
+        self._scripts: dict[str, Script] = {}
         self._open_until = 0.0
 
     def count(self, key: str, *, seconds: float) -> Window | None:
         """Count in Redis; None while it does not answer."""
-        script = self._claim()
+        found = self._run(_COUNT, key, max(1, round(seconds * 1000)))
+        return None if found is None else Window(found[0], max(0, found[1]) / 1000)
+
+    def take_back(self, key: str) -> None:
+        self._run(_TAKE_BACK, key)
+
+    def _run(self, text: str, key: str, *given: int) -> list[int] | None:
+        script = self._claim(text)
         if script is None:
             return None
         try:
-            count, milliseconds = script(keys=[key], args=[max(1, round(seconds * 1000))])
+            found: list[int] = script(keys=[key], args=given)
         except RedisError as error:
             with self._lock:
                 self._open_until = time.monotonic() + CIRCUIT_SECONDS
             logger.warning("each process counts requests for itself for %.0f s: %s", CIRCUIT_SECONDS, error)
             return None
         self._open_until = 0.0
-        return Window(count, max(0, milliseconds) / 1000)
+        return found
 
-    def _claim(self) -> Script | None:
-        """Give the script to whoever may try it."""
+    def _claim(self, text: str) -> Script | None:
+        """Give a script to whoever may try it."""
         address = settings.CACHES["default"]["LOCATION"]
         with self._lock:
-            if self._script is None or address != self._address:
-                self._script, self._address, self._open_until = _script(address), address, 0.0
+            if not self._scripts or address != self._address:
+                self._scripts, self._address, self._open_until = _scripts(address), address, 0.0
             now = time.monotonic()
             if self._open_until > now:
                 return None
             if self._open_until:
                 self._open_until = now + CIRCUIT_SECONDS  # those who come meanwhile do not wait too
-            return self._script
+            return self._scripts[text]
 
 
 def count(key: str, *, seconds: float) -> Window:
     """Count one more of `key`, in the window of so many seconds that is open or begins now. Never raises for Redis."""
     return _shared.count(key, seconds=seconds) or _memory.count(key, seconds=seconds)
+
+
+def take_back(key: str) -> None:
+    """Count one less of `key`, in the window that is open, if there is one. Never raises for Redis."""
+    _shared.take_back(key)
+    _memory.take_back(key)
 
 
 def forget() -> None:
@@ -121,11 +146,11 @@ def forget() -> None:
     _memory.clear()
 
 
-def _script(address: str) -> Script:
+def _scripts(address: str) -> dict[str, Script]:
     patience = settings.REQUEST_BROKER_SECONDS
     once = Retry(NoBackoff(), 0)
     client = Redis.from_url(address, socket_connect_timeout=patience, socket_timeout=patience, retry=once)
-    return client.register_script(_SCRIPT)
+    return {text: client.register_script(text) for text in (_COUNT, _TAKE_BACK)}
 
 
 _shared = _Shared()

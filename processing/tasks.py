@@ -7,7 +7,7 @@ message says, so every task takes whatever keywords a newer sender may add.
 from celery import Task
 from django.conf import settings
 
-from accounts.services import audit, tokens
+from accounts.services import audit, logins
 from processing import sweeps
 from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
@@ -99,11 +99,11 @@ def seal_audit(_self: Task, **_hint: object) -> None:
         audit.seal_all()
 
 
-@maintenance_task(name="flush_tokens")
-def flush_tokens(_self: Task, **_hint: object) -> None:
-    """Delete the rows of login tokens that ran out."""
-    if sweeps.begin("flush_tokens", every=HOUR_SECONDS):
-        tokens.flush_expired()
+@maintenance_task(name="flush_logins")
+def flush_logins(_self: Task, **_hint: object) -> None:
+    """Delete the rows of login tokens and sessions that ran out."""
+    if sweeps.begin("flush_logins", every=HOUR_SECONDS):
+        logins.flush_expired()
 
 
 @maintenance_task(name="tend")

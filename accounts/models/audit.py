@@ -20,6 +20,7 @@ class AuditAction(models.TextChoices):
     LOGIN_SUCCEEDED = "login.succeeded", _("logged in")
     LOGIN_FAILED = "login.failed", _("failed to log in")
     LOGIN_LOCKED = "login.locked", _("was locked out")
+    LOGIN_UNLOCKED = "login.unlocked", _("let in somebody who was locked out")
     TOKEN_REUSED = "token.reused", _("used a token again that was rotated")
     TOKEN_REVOKED = "token.revoked", _("logged out")
     PASSWORD_CHANGED = "password.changed", _("changed the password")

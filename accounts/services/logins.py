@@ -1,5 +1,8 @@
 """Logging in with a password, and the second factor where there is one."""
 
+from importlib import import_module
+
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_logged_in
 from django.db import transaction
@@ -45,3 +48,9 @@ def give_pair(*, request: Request, user: User) -> TokenPair:
         raise EnrolmentRequiredError("This account needs a second factor: log in to the admin, and set one up there.")
     user_logged_in.send(sender=type(user), request=request, user=user)
     return tokens.begin(user=user)
+
+
+def flush_expired() -> None:
+    """Delete the rows of tokens and of the admin's sessions that ran out."""
+    tokens.flush_expired()
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

@@ -3,6 +3,7 @@
 Either ends all sessions and tokens. API keys go on: they are no password's, and are revoked one by one.
 """
 
+import logging
 from uuid import UUID
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from accounts import mail
+from accounts import lockout, mail, rate_limits
 from accounts.models import AuditAction, User
 from accounts.problems import ConflictError, DomainError, InvalidValueError, NotPermittedError
 from accounts.services import audit, tokens
@@ -32,6 +33,9 @@ or give this code to the program that you use:
 It works once, and for {minutes} minutes. If it was not you who asked, there is nothing to do: your password has not
 changed.
 """
+
+
+logger = logging.getLogger(__name__)
 
 
 class ResetNotValidError(DomainError):
@@ -74,8 +78,13 @@ def request_reset(*, email: str) -> None:
     """Send a token that sets a new password to the account that has this address, if there is one.
 
     Takes about as long if there is none, and raises nothing: nobody learns who has an account. Accounts without a
-    password, which log in elsewhere, get none in this way.
+    password, which log in elsewhere, get none in this way. An address gets PASSWORD_RESET_MAILS of them and no more;
+    each is good for whoever reads it, so that a stranger who asks for all of them keeps nobody out.
     """
+    sent = rate_limits.count(policy="reset_mail", rate=settings.PASSWORD_RESET_MAILS, who=email.lower())
+    if sent is not None and not sent.is_within:
+        logger.warning("a mail that sets a new password was not sent: its address had %d of them", sent.limit)
+        return
     user = User.objects.filter(email=email.lower(), is_active=True).first()
     if user is None or not user.has_usable_password():
         return
@@ -87,7 +96,7 @@ def request_reset(*, email: str) -> None:
 
 @transaction.atomic
 def confirm_reset(*, token: str, password: str) -> None:
-    """Set a new password with a token from a mail. Ends all sessions and tokens, and logs nobody in.
+    """Set a new password with a token from a mail. Ends all sessions, tokens and locks, and logs nobody in.
 
     Raises ResetNotValidError; ValidationError where the password is not good enough, and the token goes on then.
     """
@@ -96,6 +105,7 @@ def confirm_reset(*, token: str, password: str) -> None:
     if user is None or not _reset_tokens.check_token(user, signed):
         raise ResetNotValidError("This token is wrong, was used before, or has run out: ask for another one.")
     _replace(user, password, field="password")
+    lockout.unlock(user=user)
     audit.record(action=AuditAction.PASSWORD_CHANGED, actor=user, subject=user, details={"way": "reset"})
 
 

@@ -3,6 +3,7 @@
 from django.db import transaction
 from django.db.models.functions import Now
 
+from accounts import lockout
 from accounts.models import AuditAction, User
 from accounts.problems import ConflictError, NotFoundError, NotPermittedError
 from accounts.services import audit, tokens
@@ -58,6 +59,17 @@ def reactivate(*, user: User, actor: User) -> None:
     audit.record(action=AuditAction.USER_REACTIVATED, actor=actor, subject=locked)
 
 
+@transaction.atomic
+def unlock(*, user: User, actor: User) -> None:
+    """Let somebody try their password again whom wrong ones keep out. Does nothing where there were none.
+
+    Raises NotPermittedError unless `actor` runs the installation.
+    """
+    locked = _locked(user=user, actor=actor)
+    if lockout.unlock(user=locked):
+        audit.record(action=AuditAction.LOGIN_UNLOCKED, actor=actor, subject=locked)
+
+
 def _locked(*, user: User, actor: User) -> User:
     """Lock both accounts, in the order of their keys, and give the one that is changed.
 
@@ -67,7 +79,7 @@ def _locked(*, user: User, actor: User) -> User:
     locked = {row.pk: row for row in rows}
     acting = locked.get(actor.pk)
     if actor.acting_key is not None or acting is None or not acting.runs_installation:
-        raise NotPermittedError("Accounts are opened and closed by superusers, in person.")
+        raise NotPermittedError("Accounts are opened, closed and unlocked by superusers, in person.")
     if user.pk not in locked:
         raise NotFoundError("This account is gone.")
     return locked[user.pk]

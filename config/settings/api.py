@@ -52,6 +52,9 @@ REST_FRAMEWORK: dict[str, Any] = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
+# mails that set a new password, to one address, whoever asks for them: nobody fills somebody else's mailbox
+PASSWORD_RESET_MAILS = rate("RATE_LIMIT_RESET_MAILS", "3/hour")
+
 # SIGNING_KEY comes with the secrets of local, test and production
 SIMPLE_JWT: dict[str, Any] = {
     "ALGORITHM": "HS256",

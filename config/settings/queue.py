@@ -87,6 +87,6 @@ CELERY_BEAT_SCHEDULE = {
     "tend": {"task": "tend", "schedule": LEDGER_TEND_SECONDS, "options": _MAINTENANCE},
     "seal_audit": {"task": "seal_audit", "schedule": AUDIT_SEAL_SECONDS, "options": _MAINTENANCE},
     "empty_trash": {"task": "empty_trash", "schedule": crontab(minute="17"), "options": _MAINTENANCE},
-    "flush_tokens": {"task": "flush_tokens", "schedule": crontab(minute="37"), "options": _MAINTENANCE},
+    "flush_logins": {"task": "flush_logins", "schedule": crontab(minute="37"), "options": _MAINTENANCE},
     "sweep_incoming": {"task": "sweep_incoming", "schedule": crontab(minute="47"), "options": _MAINTENANCE},
 }

@@ -26,6 +26,7 @@ MODELS_DIR = path("DARKROOM_TEST_MODELS_DIR", BASE_DIR / "var" / "test-models")
 
 # all tests come from one address; those of limits set them for themselves
 REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = dict.fromkeys(REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"])
+PASSWORD_RESET_MAILS = None
 
 # a good hash is slow by design, and every test makes users
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -18,7 +18,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.client_address import client_address
 from accounts.problems import NotFoundError
 from accounts.roles import Permission
 from gallery import downloads
@@ -169,9 +168,8 @@ def _unlocked(request: HttpRequest, token: str) -> Share:
 
 
 def _unlock(request: HttpRequest, share: Share, token: str) -> HttpResponse:
-    address = client_address(request)
     try:
-        attempts.take(share_id=share.pk, address=address)
+        attempts.take(request, share_id=share.pk)
     except attempts.TooManyAttemptsError:
         message = _("Too many attempts. Try again in ten minutes.")
         response = _password_page(message, status=429)
@@ -180,7 +178,7 @@ def _unlock(request: HttpRequest, share: Share, token: str) -> HttpResponse:
     given = request.POST.get("password", "")[:PASSWORD_MAX_LENGTH]
     if share.has_password and not check_password(given, share.password):
         return _password_page(_("That is not the password."), status=403)
-    attempts.give_back(share_id=share.pk, address=address)
+    attempts.give_back(request, share_id=share.pk)
     # by another method: a reload does not send the password again
     response = HttpResponseRedirect(reverse("shared", args=[token]))
     response.status_code = 303

@@ -17,7 +17,10 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from accounts import lockout
 from accounts.models import AuditEvent, User
+from accounts.problems import NotPermittedError
+from accounts.services import passwords, users
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +58,49 @@ def test_five_wrong_passwords_lock_an_account_for_that_address(user: User) -> No
     assert ask(user.email, factories.PASSWORD, THERE).status_code == 200
     other = factories.make_user()
     assert ask(other.email, factories.PASSWORD).status_code == 200
+
+
+def test_a_superuser_lets_somebody_in_on_their_page(user: User) -> None:
+    boss = factories.make_user(is_staff=True, is_superuser=True)
+    client = Client()
+    client.force_login(boss)
+    address = f"/admin/accounts/user/{user.pk}"
+    assert statuses(user.email, 4) == [401] * 4
+    assert f"{address}/unlock/" not in client.get(f"{address}/change/").content.decode()
+    assert statuses(user.email, 1) == [429]
+    assert f"{address}/unlock/" in client.get(f"{address}/change/").content.decode()
+    assert client.get(f"{address}/unlock/").status_code == 200
+    assert ask(user.email, factories.PASSWORD).status_code == 429
+    client.post(f"{address}/unlock/", {"_form_submitted": "True"})
+    assert ask(user.email, factories.PASSWORD).status_code == 200
+    events = AuditEvent.objects.filter(action="login.unlocked").values_list("actor_id", "subject_id")
+    assert list(events) == [(boss.pk, str(user.pk))]
+    assert f"{address}/unlock/" not in client.get(f"{address}/change/").content.decode()
+
+
+def test_a_lock_of_all_addresses_together_is_seen_too(user: User, settings: Settings) -> None:
+    settings.LOCKOUT_ACCOUNT_FAILURES = 3
+    for number in range(3):
+        assert not lockout.is_locked(user=user)
+        ask(user.email, address=f"192.0.2.{number}")
+    assert lockout.is_locked(user=user)
+    AccessAttempt.objects.update(attempt_time=timezone.now() - timedelta(seconds=901))
+    assert not lockout.is_locked(user=user)
+
+
+def test_superusers_alone_unlock(user: User) -> None:
+    assert statuses(user.email, 5)[-1] == 429
+    admin = factories.make_member(factories.make_library(), "admin")
+    with pytest.raises(NotPermittedError):
+        users.unlock(user=user, actor=admin)
+    assert lockout.is_locked(user=user)
+
+
+def test_a_new_password_by_mail_lets_its_owner_in(user: User) -> None:
+    assert statuses(user.email, 5)[-1] == 429
+    token = f"{user.pk.hex}.{passwords._reset_tokens.make_token(user)}"
+    passwords.confirm_reset(token=token, password="another long passphrase")
+    assert ask(user.email, "another long passphrase").status_code == 200
 
 
 def test_the_lock_holds_for_every_way_of_logging_in_however_the_address_is_typed(user: User) -> None:

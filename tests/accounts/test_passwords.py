@@ -218,6 +218,27 @@ def test_nobody_learns_who_has_an_account(user: User) -> None:
     assert [one.to for one in mail.outbox] == [[user.email]]
 
 
+def test_an_address_gets_no_more_than_three_mails_in_an_hour(
+    user: User, caplog: pytest.LogCaptureFixture, settings: Settings
+) -> None:
+    settings.PASSWORD_RESET_MAILS = "3/hour"
+    user.email = f"ada-{user.pk.hex}@example.org"
+    user.save()
+    answers = [ask(email) for email in (user.email, user.email.upper(), user.email, user.email)]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(202, b"")] * 4
+    wait_until(lambda: len(mail.outbox) == 3, "three mails")
+    assert "its address had 3 of them" in caplog.text
+    assert "ada" not in caplog.text.lower()
+    # what a stranger asked for is good for whoever reads it, and nobody else is held up
+    other = factories.make_user()
+    assert ask(other.email).status_code == 202
+    wait_until(lambda: len(mail.outbox) == 4, "one to somebody else")
+    assert mail.outbox[3].to == [other.email]
+    settings.PASSWORD_RESET_MAILS = None
+    ask(user.email)
+    wait_until(lambda: len(mail.outbox) == 5, "one without a limit")
+
+
 def test_a_mail_server_that_hangs_is_not_waited_for(user: User, settings: Settings, silent_port: int) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT = "127.0.0.1", silent_port, 2

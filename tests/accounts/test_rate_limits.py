@@ -289,7 +289,7 @@ def test_the_circuit_closes_when_redis_is_back(
     assert [windows.count("here", seconds=60).count for _ in range(2)] == [1, 2]
     assert len(caplog.records) == 1
     # the same client, and a server that answers again
-    monkeypatch.setattr(windows._shared, "_script", windows._script(there))
+    monkeypatch.setattr(windows._shared, "_scripts", windows._scripts(there))
     assert windows.count("here", seconds=60).count == 3
     time.sleep(0.35)
     assert windows.count("here", seconds=60).count == 1

@@ -7,9 +7,11 @@ from typing import Any
 import factories
 import pytest
 from concurrency import in_a_thread, wait_until_blocked
+from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models.functions import Now
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.exceptions import TokenError
@@ -17,7 +19,7 @@ from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, Ou
 from rest_framework_simplejwt.tokens import RefreshToken
 
 from accounts.models import AuditEvent, TokenFamily, User
-from accounts.services import tokens
+from accounts.services import logins, tokens
 from accounts.services.tokens import TokenPair
 
 pytestmark = pytest.mark.django_db
@@ -278,6 +280,15 @@ def test_more_rows_than_are_deleted_at_once(user: User, monkeypatch: pytest.Monk
         age(tokens.begin(user=user), days=2)
     assert tokens.flush_expired() == 10
     assert (OutstandingToken.objects.count(), TokenFamily.objects.count()) == (0, 0)
+
+
+def test_sessions_that_ran_out_are_deleted_with_the_tokens(user: User) -> None:
+    age(tokens.begin(user=user), days=2)
+    for days in (-1, 1):
+        Session.objects.create(session_key=f"of {days}", session_data="", expire_date=timezone.now() + timedelta(days))
+    logins.flush_expired()
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["of 1"]
+    assert TokenFamily.objects.count() == 0
 
 
 def test_staff_who_are_logged_out_see_no_health_in_detail(client: Client, photo_store: object) -> None:

@@ -34,7 +34,7 @@ def test_of_messages_that_have_piled_up_one_is_enough() -> None:
     assert not sweeps.begin("tend", every=30)
 
 
-@pytest.mark.parametrize("name", ["reconcile", "tend", "empty_trash", "seal_audit", "sweep_incoming", "flush_tokens"])
+@pytest.mark.parametrize("name", ["reconcile", "tend", "empty_trash", "seal_audit", "sweep_incoming", "flush_logins"])
 def test_a_task_of_beat_is_done_once_and_the_rest_of_the_pile_returns(
     name: str, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,7 +44,7 @@ def test_a_task_of_beat_is_done_once_and_the_rest_of_the_pile_returns(
     monkeypatch.setattr(tasks.trash, "purge_expired", lambda: done.append("empty_trash"))
     monkeypatch.setattr(tasks.object_sweeps, "sweep_incoming", lambda: done.append("sweep_incoming"))
     monkeypatch.setattr(tasks.audit, "seal_all", lambda: done.append("seal_audit"))
-    monkeypatch.setattr(tasks.tokens, "flush_expired", lambda: done.append("flush_tokens"))
+    monkeypatch.setattr(tasks.logins, "flush_expired", lambda: done.append("flush_logins"))
     for _ in range(3):
         getattr(tasks, name).apply(throw=True)
     assert done == [name]
@@ -56,7 +56,7 @@ def test_a_task_of_beat_is_done_once_and_the_rest_of_the_pile_returns(
 def test_no_message_of_beat_is_thrown_away_by_the_clock_of_whoever_reads_it() -> None:
     schedule = project_settings.CELERY_BEAT_SCHEDULE
     tasks_sent = {entry["task"] for entry in schedule.values()}
-    assert tasks_sent == {"reconcile", "tend", "empty_trash", "seal_audit", "sweep_incoming", "flush_tokens"}
+    assert tasks_sent == {"reconcile", "tend", "empty_trash", "seal_audit", "sweep_incoming", "flush_logins"}
     assert all(entry["options"] == {"queue": "maintenance"} for entry in schedule.values())
 
 
