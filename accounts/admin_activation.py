@@ -10,7 +10,7 @@ from unfold.decorators import action
 from unfold.forms import BaseDialogForm
 
 from accounts import lockout
-from accounts.models import User
+from accounts.models import Library, User
 from accounts.problems import DomainError
 from accounts.services import users
 
@@ -50,7 +50,7 @@ class ActivationActions:
         },
     )
     def deactivate(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
-        """Close the account."""
+        """Close the account, and say where an admin is wanted now."""
         return self._act(request, object_id, users.deactivate, done=_("The account is closed."))
 
     @action(
@@ -85,15 +85,20 @@ class ActivationActions:
         """Let somebody in who was locked out."""
         return self._act(request, object_id, users.unlock, done=_("The account may be tried again."))
 
-    def _act(self, request: HttpRequest, object_id: str, change: Callable[..., None], *, done: Any) -> HttpResponse:
+    def _act(
+        self, request: HttpRequest, object_id: str, change: Callable[..., list[Library] | None], *, done: Any
+    ) -> HttpResponse:
         user: User | None = self.get_object(request, object_id)
         if user is None:
             raise Http404(object_id)
         try:
-            change(user=user, actor=request.user)
+            without_admin = change(user=user, actor=request.user)
         except DomainError as error:
             messages.error(request, error.detail)
         else:
             messages.success(request, done)
+            if without_admin:
+                names = ", ".join(library.name for library in without_admin)
+                messages.warning(request, _("Without an active admin now: %s. Give somebody the role.") % names)
         # the page beneath the dialog loads again and shows the message
         return HttpResponse(headers={"HX-Refresh": "true"})

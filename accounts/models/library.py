@@ -4,13 +4,13 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Func, OuterRef, Q, Subquery, Value
+from django.db.models import Exists, Func, OuterRef, Q, Subquery, Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from accounts.models.user import User
-from accounts.roles import Permission
+from accounts.roles import BuiltInRole, Permission
 
 
 class Role(models.Model):
@@ -61,6 +61,12 @@ class LibraryQuerySet(models.QuerySet["Library"]):
             return opened.all()
         memberships = Membership.objects.filter(user=user, role__permissions__contains=[permission])
         return opened.filter(id__in=memberships.values("library_id"))
+
+    def administered_alone_by(self, user: User) -> Self:
+        """Libraries of which `user`, active or not, is an admin by the built-in role, and no other active one is."""
+        admins = Membership.objects.filter(library=OuterRef("pk"), role__name=BuiltInRole.ADMIN)
+        others = admins.filter(user__is_active=True).exclude(user=user)
+        return self.filter(Exists(admins.filter(user=user)), ~Exists(others))
 
     def with_own_role(self, user: User | AnonymousUser) -> Self:
         """Annotate each library with what `user` is and may do there: `own_role` (a name) and `own_permissions`.

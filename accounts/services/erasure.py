@@ -15,7 +15,6 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.models import ApiKey, AuditAction, ErasureKind, ErasureReceipt, Invitation, Library, Membership, User
 from accounts.problems import ConflictError, InvalidValueError, NotFoundError, NotPermittedError
-from accounts.roles import BuiltInRole
 from accounts.services import audit
 from accounts.services.members import refuse_last_admin
 
@@ -152,11 +151,8 @@ def _keep_admins(user: User, locked: set[UUID]) -> None:
     mine = Membership.objects.filter(user=user)
     if set(mine.values_list("library_id", flat=True)) - locked:
         raise ConflictError("The account has just become a member of another library. Try again.")
-    of_admins = mine.filter(role__name=BuiltInRole.ADMIN, library__erasure_requested_at__isnull=True)
-    ids = list(of_admins.order_by("library_id").values_list("library_id", flat=True))
-    admins = Membership.objects.filter(library_id__in=ids, role__name=BuiltInRole.ADMIN, user__is_active=True)
-    kept = set(admins.exclude(user=user).values_list("library_id", flat=True))
-    refuse_last_admin(Library.objects.filter(pk__in=set(ids) - kept).order_by("pk"))
+    alone = Library.objects.administered_alone_by(user).filter(erasure_requested_at__isnull=True)
+    refuse_last_admin(alone.order_by("pk"))
 
 
 def _end_sessions(user: User) -> int:

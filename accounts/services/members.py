@@ -117,11 +117,8 @@ def _require_right(by: User | None, library_id: UUID, *roles: Role) -> None:
 
 def _is_last_admin(membership: Membership) -> bool:
     """Whether the library would be without an active admin. Wants the library's row to be locked."""
-    if not _is_admin(membership.role):
-        return False
-    admins = Membership.objects.filter(library=membership.library_id, user__is_active=True)
-    others = admins.filter(role__is_built_in=True, role__name=BuiltInRole.ADMIN).exclude(pk=membership.pk)
-    return not others.exists()
+    alone = Library.objects.administered_alone_by(membership.user)
+    return alone.filter(pk=membership.library_id).exists()
 
 
 def _is_admin(role: Role) -> bool:

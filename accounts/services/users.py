@@ -4,7 +4,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts import lockout
-from accounts.models import AuditAction, User
+from accounts.models import AuditAction, Library, User
 from accounts.problems import ConflictError, NotFoundError, NotPermittedError
 from accounts.services import audit, tokens
 
@@ -22,17 +22,18 @@ def rename(*, user: User, name: str) -> User:
 
 
 @transaction.atomic
-def deactivate(*, user: User, actor: User) -> None:
+def deactivate(*, user: User, actor: User) -> list[Library]:
     """Close an account: its sessions, tokens, links and API keys are worth nothing from the commit on, for ever.
 
-    Its memberships stay, so that reactivating it gives them back. One that is closed stays as it is. Raises
-    NotPermittedError unless `actor` runs the installation, ConflictError for one's own account.
+    Its memberships stay, so that reactivating it gives them back. One that is closed stays as it is. Gives the
+    libraries that it leaves without an active admin: an account in wrong hands is closed before others are found.
+    Raises NotPermittedError unless `actor` runs the installation, ConflictError for one's own account.
     """
     locked = _locked(user=user, actor=actor)
     if locked.pk == actor.pk:
         raise ConflictError("Nobody deactivates their own account: another superuser does.")
     if not locked.is_active:
-        return
+        return []
     locked.is_active = False
     locked.token_generation += 1
     locked.full_clean()
@@ -42,6 +43,7 @@ def deactivate(*, user: User, actor: User) -> None:
     keys = locked.api_keys.filter(revoked_at__isnull=True).update(revoked_at=Now())
     details = {"logins": families, "keys": keys}
     audit.record(action=AuditAction.USER_DEACTIVATED, actor=actor, subject=locked, details=details)
+    return list(Library.objects.administered_alone_by(locked).order_by("name"))
 
 
 @transaction.atomic

@@ -9,9 +9,9 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from rest_framework.test import APIClient
 
-from accounts.models import ApiKey, AuditEvent, TokenFamily, User
+from accounts.models import ApiKey, AuditEvent, Role, TokenFamily, User
 from accounts.problems import ConflictError, NotFoundError, NotPermittedError
-from accounts.services import passwords, tokens, users
+from accounts.services import members, passwords, tokens, users
 
 pytestmark = pytest.mark.django_db
 
@@ -202,6 +202,19 @@ def test_a_superuser_closes_and_opens_an_account_on_its_page(admin: Client, supe
         ("user.deactivated", superuser.pk, str(user.pk)),
         ("user.reactivated", superuser.pk, str(user.pk)),
     ]
+
+
+def test_its_page_names_the_libraries_that_want_an_admin(admin: Client, user: User) -> None:
+    alone, shared, visited = (factories.make_library(name=name) for name in ("Alone", "Shared", "Visited"))
+    closed = factories.make_member(alone, "admin")
+    users.deactivate(user=closed, actor=factories.make_user(is_superuser=True))
+    factories.make_member(shared, "admin")
+    for library, role in ((alone, "admin"), (shared, "admin"), (visited, "visitor")):
+        members.add(library=library, user=user, role=Role.objects.get(name=role), by=None)
+    admin.post(page(user, "deactivate"), SUBMITTED)
+    content = admin.get(page(user)).content.decode()
+    assert "The account is closed." in content
+    assert "Without an active admin now: Alone. Give somebody the role." in content
 
 
 def test_ones_own_page_offers_neither(admin: Client, superuser: User) -> None:
