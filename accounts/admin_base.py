@@ -25,21 +25,21 @@ class CarefulAdmin(ModelAdmin):
         try:
             return super().changeform_view(request, *args, **kwargs)
         except DomainError as error:
-            return _said(request, error, request.get_full_path())
+            return _said(request, error)
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Ask whether to delete, or delete."""
         try:
             return super().delete_view(request, *args, **kwargs)
         except DomainError as error:
-            return _said(request, error, request.get_full_path())
+            return _said(request, error)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponseBase | None:
         """Do to many rows what was chosen."""
         try:
             return super().response_action(request, queryset)
         except DomainError as error:
-            return _said(request, error, request.get_full_path())
+            return _said(request, error)
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Find rows by the words typed: in the list, and where a form offers them."""
@@ -49,6 +49,6 @@ class CarefulAdmin(ModelAdmin):
         return super().get_search_results(request, ordered, search_term)
 
 
-def _said(request: HttpRequest, error: DomainError, address: str) -> HttpResponseBase:
+def _said(request: HttpRequest, error: DomainError) -> HttpResponseBase:
     messages.error(request, error.detail)
-    return redirect(address)
+    return redirect(request.get_full_path())

@@ -73,8 +73,10 @@ def account_name(request: HttpRequest, credentials: dict[str, Any] | None) -> st
 
 def is_locked(*, user: User) -> bool:
     """Tell whether wrong passwords keep an account's owner out now: from some address at least, or from all."""
-    attempts = AccessAttempt.objects.filter(username=user.email, attempt_time__gt=Now() - get_cool_off())
-    counted = list(attempts.values_list("failures_since_start", flat=True))
+    # a row is of an address and a browser
+    recent = AccessAttempt.objects.filter(username=user.email, attempt_time__gt=Now() - get_cool_off())
+    by_address = recent.values("ip_address").annotate(failures=Sum("failures_since_start")).order_by()
+    counted = list(by_address.values_list("failures", flat=True))
     return max(counted, default=0) >= settings.AXES_FAILURE_LIMIT or sum(counted) >= settings.LOCKOUT_ACCOUNT_FAILURES
 
 

@@ -114,7 +114,9 @@ def _answer(error: Exception) -> dict[str, Any] | None:
         return problem(HTTPStatus.UNAUTHORIZED, code="token_not_valid", detail=str(error))
     if isinstance(error, RequestDataTooBig):
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        return problem(status, code="request_too_large", detail="The request has too much beside its file.")
+        return problem(
+            status, code="request_too_large", detail="The request is larger than any that is asked for here."
+        )
     if isinstance(error, SuspiciousOperation):
         return problem(HTTPStatus.BAD_REQUEST, code="bad_request", detail="The request is not valid.")
     if isinstance(error, UnreadablePostError):

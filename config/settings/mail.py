@@ -4,7 +4,7 @@ from config.settings.environment import env
 
 # smtp+tls://user:password@mail.example.org:587; without one mail is printed where the web server writes its output, so
 # that an installation on one machine can be tried
-_mail = env.email_url("EMAIL_URL", default="consolemail://")
+_mail = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
 
 EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
 EMAIL_HOST = _mail["EMAIL_HOST"] or "localhost"

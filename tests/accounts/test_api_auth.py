@@ -1,9 +1,11 @@
 """Logging in, staying logged in, and what ends it."""
 
+import json
 from typing import Any
 
 import factories
 import pytest
+from pytest_django import Settings
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
@@ -179,3 +181,12 @@ def test_nesting_without_end_is_a_bad_request() -> None:
     answer = APIClient().post("/api/v1/auth/token", "[" * 100_000, content_type="application/json")
     assert answer.status_code == 400
     assert answer.json()["code"] == "parse_error"
+
+
+def test_a_body_larger_than_any_that_is_wanted_is_not_read(settings: Settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 100
+    body = json.dumps({"email": "ada@example.org", "password": "x" * 100})
+    response = APIClient().post("/api/v1/auth/token", body, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (413, "request_too_large")
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(body)
+    assert APIClient().post("/api/v1/auth/token", body, content_type="application/json").status_code == 401

@@ -88,6 +88,23 @@ def test_a_lock_of_all_addresses_together_is_seen_too(user: User, settings: Sett
     assert not lockout.is_locked(user=user)
 
 
+def test_a_lock_of_several_browsers_of_one_address_is_seen_too(user: User) -> None:
+    for number in range(4):
+        assert ask(user.email, HTTP_USER_AGENT=f"browser {number}").status_code == 401
+    assert not lockout.is_locked(user=user)
+    assert ask(user.email, HTTP_USER_AGENT="another").status_code == 429
+    assert AccessAttempt.objects.count() == 5
+    assert lockout.is_locked(user=user)
+
+
+def test_what_is_counted_tells_no_code(user: User) -> None:
+    Client().post(LOGIN, {"username": user.email, "password": "a wrong password", "code": "recovery-42", "next": "/"})
+    attempt = AccessAttempt.objects.get()
+    assert "code" in attempt.post_data
+    assert "recovery-42" not in attempt.post_data
+    assert "a wrong password" not in attempt.post_data
+
+
 def test_superusers_alone_unlock(user: User) -> None:
     assert statuses(user.email, 5)[-1] == 429
     admin = factories.make_member(factories.make_library(), "admin")
