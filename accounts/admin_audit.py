@@ -12,8 +12,17 @@ from accounts.models import AuditAction
 from accounts.services import audit
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-# these tell the trail of themselves
-OF_THEIR_OWN = frozenset({"login", "logout"})
+# pages that tell the trail of themselves
+_of_their_own = {"login", "logout"}
+
+
+def leave_alone(*names: str) -> None:
+    """Let a page, or `<page> <action on chosen rows>`, tell of itself: its service has transactions of its own.
+
+    It changes very many rows, some at a time: in one transaction they would be locked until the last one, and all would
+    be as before where it is interrupted.
+    """
+    _of_their_own.update(names)
 
 
 class AdminAuditMiddleware:
@@ -34,7 +43,9 @@ class AdminAuditMiddleware:
     ) -> HttpResponseBase | None:
         """Answer a request that may change something; leave others alone."""
         match = request.resolver_match
-        if request.method in READING or match.app_name != "admin" or match.url_name in OF_THEIR_OWN:
+        if request.method in READING or match.app_name != "admin":
+            return None
+        if _of_their_own & {match.url_name, f"{match.url_name} {request.POST.get('action')}"}:
             return None
         if not admin.site.has_permission(request):
             return None  # led to the login
@@ -51,12 +62,12 @@ class AdminAuditMiddleware:
 
 
 def has_acted(request: HttpRequest, response: HttpResponseBase) -> bool:
-    """Tell whether the admin did what was asked: it leads away then, or has the page load again.
+    """Tell whether the admin did what was asked: it leads away then, or has the page load again or another one.
 
     A form with mistakes and a dialog that asks first are shown again instead, and where all that is said is a warning
     or an error nothing was done.
     """
-    if response.status_code != 302 and "HX-Refresh" not in response:
+    if response.status_code != 302 and "HX-Refresh" not in response and "HX-Redirect" not in response:
         return False
     # to read them in the public way is to show them
     levels = {message.level for message in messages.get_messages(request)._queued_messages}  # noqa: SLF001
