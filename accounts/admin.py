@@ -123,6 +123,11 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
         """Bytes of the originals that the user uploaded, those in the trash too."""
         return filesizeformat(user.used_bytes)
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
+        """Ask for no permission to delete each of the rows that go: the service erases them, or says why not."""
+        to_delete, model_count, _needed, _protected = super().get_deleted_objects(objs, request)
+        return to_delete, model_count, set(), []
+
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Erase the account; its receipt stays."""
         erasure.forget_user(user=User.objects.get(pk=obj.pk), by=request.user)

@@ -1,6 +1,7 @@
 """How bodies are read."""
 
 import io
+import json
 from typing import Any, BinaryIO
 
 from django.conf import settings
@@ -21,6 +22,12 @@ class BoundedJSONParser(JSONParser):
         if len(body) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise RequestDataTooBig("The body is larger than any that is asked for.")
         try:
-            return super().parse(io.BytesIO(body), media_type=media_type, parser_context=parser_context)
+            given = super().parse(io.BytesIO(body), media_type=media_type, parser_context=parser_context)
+            if b"\\ud" in body.lower():
+                # half a character cannot be stored, nor told back
+                json.dumps(given, ensure_ascii=False).encode()
         except RecursionError as error:
             raise ParseError("JSON parse error - it is nested too deeply.") from error
+        except UnicodeEncodeError as error:
+            raise ParseError("JSON parse error - it has half a surrogate pair.") from error
+        return given

@@ -32,7 +32,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     # no list without it
     "DEFAULT_PAGINATION_CLASS": "gallery.api.pagination.NewestFirst",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "accounts.api.schema.DeclaredSchema",
     "EXCEPTION_HANDLER": "config.problems.exception_handler",
     "DEFAULT_THROTTLE_CLASSES": ["accounts.api.throttles.RateLimit"],
     # each counted in windows, for all web servers together; empty: no limit

@@ -190,3 +190,20 @@ def test_a_body_larger_than_any_that_is_wanted_is_not_read(settings: Settings) -
     assert (response.status_code, response.json()["code"]) == (413, "request_too_large")
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = len(body)
     assert APIClient().post("/api/v1/auth/token", body, content_type="application/json").status_code == 401
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "\\uDFFF x", "\\ud800\\ud800"])
+def test_half_a_character_is_a_bad_request(text: str) -> None:
+    client = APIClient()
+    client.force_authenticate(factories.make_user())
+    for body in (f'{{"scopes": ["{text}"], "name": "k"}}', f'{{"{text}": 1}}'):
+        response = client.post("/api/v1/keys", body, content_type="application/json")
+        assert (response.status_code, response.json()["code"]) == (400, "parse_error")
+    whole = '{"scopes": ["\\ud83d\\ude00"], "name": "k"}'
+    response = client.post("/api/v1/keys", whole, content_type="application/json")
+    assert (response.status_code, response.json()["code"]) == (400, "invalid")
+
+
+def test_an_address_of_no_provider_is_not_there() -> None:
+    for provider in ("%00", "a%00b", "none"):
+        assert APIClient().get(f"/api/v1/auth/social/{provider}/callback").status_code == 404

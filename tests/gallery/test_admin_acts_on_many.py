@@ -89,7 +89,7 @@ def test_photos_that_come_back_and_photos_that_go_for_good(
     admin_client.post(f"{PHOTOS}{photos[1].pk}/purge_photo/", SUBMITTED)
     assert [photo.pk for photo in Photo.objects.all()] == [photos[0].pk]
     assert trail() == [
-        ("admin.changed", admin_user.pk, None, {"page": "photos_photo_purge_photo", "id": str(photos[1].pk)}),
+        ("admin.changed", admin_user.pk, libraries[1].pk, {"page": "photos_photo_purge_photo"}),
         ("photos.purged", admin_user.pk, libraries[1].pk, {"photos": [str(photos[1].pk)]}),
         ("photos.restored", admin_user.pk, libraries[0].pk, {"photos": 1}),
     ]
