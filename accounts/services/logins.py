@@ -45,7 +45,7 @@ def give_pair(*, request: Request, user: User) -> TokenPair:
     Raises EnrolmentRequiredError.
     """
     if user.must_enrol:
-        raise EnrolmentRequiredError("This account needs a second factor: log in to the admin, and set one up there.")
+        raise EnrolmentRequiredError
     user_logged_in.send(sender=type(user), request=request, user=user)
     return tokens.begin(user=user)
 

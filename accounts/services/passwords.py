@@ -4,7 +4,7 @@ Either ends all sessions and tokens. API keys go on: they are no password's, and
 """
 
 import logging
-from uuid import UUID
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
@@ -12,10 +12,10 @@ from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from accounts import lockout, mail, rate_limits
+from accounts import ids, lockout, mail, rate_limits
 from accounts.models import AuditAction, User
 from accounts.problems import ConflictError, DomainError, InvalidValueError, NotPermittedError
-from accounts.services import audit, tokens
+from accounts.services import audit, tokens, users
 from accounts.services.tokens import TokenPair
 
 RESET_SUBJECT = "A new password for Darkroom"
@@ -101,7 +101,7 @@ def confirm_reset(*, token: str, password: str) -> None:
     Raises ResetNotValidError; ValidationError where the password is not good enough, and the token goes on then.
     """
     key, _, signed = token.partition(".")
-    user = User.objects.select_for_update(no_key=True).filter(pk=_key(key), is_active=True).first()
+    user = User.objects.select_for_update(no_key=True).filter(pk=ids.parse(key), is_active=True).first()
     if user is None or not _reset_tokens.check_token(user, signed):
         raise ResetNotValidError("This token is wrong, was used before, or has run out: ask for another one.")
     _replace(user, password, field="password")
@@ -142,10 +142,3 @@ def _write(user: User, password: str | None) -> None:
     user.full_clean()
     user.save(update_fields=["password", "token_generation"])
     tokens.revoke_all(user=user)
-
-
-def _key(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

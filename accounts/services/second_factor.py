@@ -49,7 +49,10 @@ class SecondFactorRequiredError(NotAuthenticatedError):
 class EnrolmentRequiredError(NotAuthenticatedError):
     """The password is right, and the account opens nothing until a second factor is set up."""
 
-    code = "second_factor_enrolment_required"
+    code = tokens.ENROLMENT_REQUIRED
+
+    def __init__(self) -> None:
+        super().__init__(tokens.ENROLMENT_DETAIL)
 
 
 class LoginCodeWrongError(NotAuthenticatedError):
