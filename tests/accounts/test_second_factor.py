@@ -215,7 +215,7 @@ def test_one_code_at_the_same_moment_lets_one_in(transactional_db: None) -> None
     assert sorted(outcomes) == ["in", "out", "out", "out"]
 
 
-def test_secrets_are_encrypted_at_rest(settings: Settings) -> None:
+def test_secrets_are_encrypted_at_rest(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     user = factories.make_user()
     settings.SECRET_KEY = "the first key of this installation, long enough"
     secret, codes = enrol(user)
@@ -229,9 +229,14 @@ def test_secrets_are_encrypted_at_rest(settings: Settings) -> None:
     settings.SECRET_KEY = "a new key, as long as the first one was"
     settings.SECOND_FACTOR_KEY = "a key of its own for second factors, long"
     assert log_in(user, code=code_of(secret)).status_code == 200
-    # without any of them nobody comes in
+    # without any of them nobody comes in, and it is said to be the server's fault, to who is logged in as well
     settings.SECRET_KEY_FALLBACKS = []
-    assert answer(log_in(user, code=code_of(secret, step=1))) == (401, "second_factor_unreadable")
+    assert answer(log_in(user, code=code_of(secret, step=1))) == (503, "second_factor_unreadable")
+    body = {"password": factories.PASSWORD, "code": code_of(secret, step=1)}
+    assert answer(factories.client_of(user).post(DISABLE, body)) == (503, "second_factor_unreadable")
+    assert "SECOND_FACTOR_KEY or SECRET_KEY was replaced" in caplog.text
+    assert user.has_second_factor
+    assert second_factor.state(user=user).recovery_codes_left == 10
 
 
 @pytest.mark.parametrize("path", [STATE, CONFIRM, DISABLE, RECOVERY])
@@ -321,12 +326,15 @@ def test_a_login_that_overlaps_with_the_enrolment_is_worth_nothing() -> None:
 
 def test_staff_who_must_have_one_get_no_tokens(settings: Settings) -> None:
     staff = factories.make_user(is_staff=True)
-    begun_before = factories.client_of(staff)
+    before = tokens.begin(user=staff)
+    begun_before = bearer(before.access)
     assert begun_before.get(ME).status_code == 200
     settings.STAFF_SECOND_FACTOR = True
 
     assert answer(log_in(staff)) == (401, "second_factor_enrolment_required")
     assert answer(begun_before.get(ME)) == (401, "second_factor_enrolment_required")
+    refreshed = APIClient().post("/api/v1/auth/token/refresh", {"refresh": before.refresh})
+    assert answer(refreshed) == (401, "second_factor_enrolment_required")
     assert log_in(factories.make_user()).status_code == 200
     superuser = factories.make_user(is_superuser=True)
     assert answer(log_in(superuser)) == (401, "second_factor_enrolment_required")
