@@ -7,9 +7,10 @@ from typing import Any
 import factories
 import pytest
 from allauth.mfa.models import Authenticator
+from concurrency import in_a_thread, wait_until_blocked
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.urls import reverse
 from pytest_django import Settings
 from redis.exceptions import RedisError
@@ -18,7 +19,7 @@ from second_factors import change_row, code_of, enrol, wrong_code
 
 from accounts.models import AuditAction, AuditEvent, TokenFamily, User
 from accounts.problems import ConflictError, NotPermittedError
-from accounts.services import passwords, second_factor, tokens
+from accounts.services import passwords, second_factor, tokens, users
 
 pytestmark = pytest.mark.django_db
 
@@ -360,6 +361,19 @@ def test_superusers_reset_that_of_others() -> None:
     enrol(superuser)
     with pytest.raises(ConflictError):
         second_factor.reset(user=superuser, actor=superuser)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_superuser_who_is_being_deactivated_resets_nothing() -> None:
+    user = factories.make_user()
+    one, other = (factories.make_user(is_superuser=True) for _ in range(2))
+    enrol(user)
+    with transaction.atomic():
+        users.deactivate(user=one, actor=other)
+        resetting = in_a_thread(second_factor.reset, user=user, actor=one)
+        wait_until_blocked()
+    assert isinstance(resetting.exception(10), NotPermittedError)
+    assert user.has_second_factor
 
 
 def test_a_command_resets_that_of_the_last_superuser(capsys: pytest.CaptureFixture[str]) -> None:
