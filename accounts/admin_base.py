@@ -1,9 +1,11 @@
 """What the admin's pages of accounts share with those of photos and runs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
+from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -19,7 +21,8 @@ _FILTERED_BY = frozenset({"", "_from", "_to", "__exact", "__id__exact", "__in", 
 class CarefulAdmin(ModelAdmin):
     """Says what the domain does not allow, in place of a traceback; nothing was written then.
 
-    A search for what no text in the database can have finds nothing.
+    A search for what no text in the database can have finds nothing. What is noted of a change names the rows of an
+    inline by their ids alone: a note outlives the people whom they are about.
     """
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
@@ -54,12 +57,29 @@ class CarefulAdmin(ModelAdmin):
         except DomainError as error:
             return _said(request, error)
 
+    def construct_change_message(
+        self, request: HttpRequest, form: ModelForm, formsets: Iterable[BaseModelFormSet] | None, add: bool = False
+    ) -> list[dict[str, Any]]:
+        """Say what was changed, for the history of the row."""
+        noted = super().construct_change_message(request, form, formsets, add)
+        rows = (row for formset in formsets or () for row in _touched(formset))
+        # those of the row itself are named by no object
+        of_inlines = [what for one in noted for what in one.values() if "object" in what]
+        for what, row in zip(of_inlines, rows, strict=True):
+            what["object"] = str(row.pk)
+        return noted
+
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Find rows by the words typed: in the list, and where a form offers them."""
         if NUL in search_term:
             return queryset.none(), False
         ordered = queryset if queryset.ordered else queryset.order_by(*self.get_ordering(request))
         return super().get_search_results(request, ordered, search_term)
+
+
+def _touched(formset: BaseModelFormSet) -> list[Model]:
+    """Give the rows that an inline has added, changed and deleted, in the order in which they are noted."""
+    return [*formset.new_objects, *(row for row, _ in formset.changed_objects), *formset.deleted_objects]
 
 
 def _said(request: HttpRequest, error: DomainError) -> HttpResponseBase:

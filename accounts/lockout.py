@@ -9,7 +9,7 @@ from typing import Any
 from axes.attempts import get_cool_off_threshold
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
-from axes.helpers import get_client_username, get_cool_off, get_credentials
+from axes.helpers import get_client_username, get_cool_off
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.db import transaction
@@ -94,9 +94,3 @@ def refuse_if_locked(request: Request | HttpRequest) -> None:
     """Raise LoginLockedError if a login of this request failed for being locked, or was the failure that locks."""
     if getattr(request, "axes_locked_out", False):
         raise LoginLockedError
-
-
-def forgive(request: Request | HttpRequest, *, user: User) -> None:
-    """Forget the wrong passwords of an account from the address that has just shown the right one."""
-    AxesProxyHandler.update_request(request)
-    AxesProxyHandler.get_implementation().reset_user_attempts(request, get_credentials(user.email))

@@ -17,6 +17,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_CALLABLE = "accounts.lockout.account_name"
 AXES_CLIENT_IP_CALLABLE = "accounts.client_address.client_network"
 AXES_LOCKOUT_CALLABLE = "config.lockout.locked_out"
+# by a login that is complete, its second factor shown
 AXES_RESET_ON_SUCCESS = True
 # the audit trail tells of logins
 AXES_DISABLE_ACCESS_LOG = True
