@@ -96,12 +96,12 @@ def test_an_upload_meanwhile_is_no_false_alarm(
         while not stop.is_set():
             photo = upload(library, users[number])
             counts[number] += 1
-            if counts[number] % 3 == 0:
+            if counts[number] % 2 == 0:
                 trash.purge(photo_ids=[photo.pk], also_present=True)
 
     def look() -> bool:
         found.extend(quotas.drifted())
-        return min(counts) >= 6
+        return min(counts) >= 2
 
     futures = [in_a_thread(uploads, number) for number in range(2)]
     try:
