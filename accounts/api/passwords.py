@@ -1,9 +1,7 @@
 """Changing a password, and setting a new one that was forgotten."""
 
-from django.contrib.auth import update_session_auth_hash
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,6 +13,7 @@ from accounts.api.serializers import (
     PasswordResetSerializer,
     TokenPairSerializer,
 )
+from accounts.api.sessions import keep_session
 from accounts.api.throttles import LoginThrottle
 from accounts.services import passwords
 
@@ -42,10 +41,7 @@ class PasswordChangeView(generics.GenericAPIView):
         given = self.get_serializer(data=request.data)
         given.is_valid(raise_exception=True)
         pair = passwords.change(user=request.user, **given.validated_data)
-        if isinstance(request.successful_authenticator, SessionAuthentication):
-            # the session that asks is not one of the others
-            request.user.refresh_from_db()
-            update_session_auth_hash(request, request.user)
+        keep_session(request)
         return Response(TokenPairSerializer(pair).data)
 
 

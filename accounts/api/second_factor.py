@@ -1,9 +1,7 @@
 """One's own second factor: set up, looked at, taken away."""
 
-from django.contrib.auth import update_session_auth_hash
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,6 +16,7 @@ from accounts.api.second_factor_serializers import (
     SecondFactorEnabledSerializer,
     SecondFactorStateSerializer,
 )
+from accounts.api.sessions import keep_session
 from accounts.api.throttles import LoginThrottle
 from accounts.services import second_factor
 
@@ -39,12 +38,6 @@ class _SecondFactorView(generics.GenericAPIView):
         given = self.get_serializer(data=self.request.data)
         given.is_valid(raise_exception=True)
         return dict(given.validated_data)
-
-    def keep_session(self) -> None:
-        """Let the session that asks go on, if one does: it is not one of the others."""
-        if isinstance(self.request.successful_authenticator, SessionAuthentication):
-            self.request.user.refresh_from_db()
-            update_session_auth_hash(self.request, self.request.user)
 
 
 class SecondFactorView(_SecondFactorView):
@@ -91,7 +84,7 @@ class SecondFactorConfirmView(_SecondFactorView):
     def post(self, request: Request) -> Response:
         """Give the recovery codes, once, and a new pair."""
         enabled = second_factor.confirm(user=request.user, **self.given())
-        self.keep_session()
+        keep_session(request)
         return Response(SecondFactorEnabledSerializer(enabled).data)
 
 
@@ -111,7 +104,7 @@ class SecondFactorDisableView(_SecondFactorView):
     def post(self, request: Request) -> Response:
         """Take it away."""
         second_factor.disable(user=request.user, **self.given())
-        self.keep_session()
+        keep_session(request)
         return Response(status=204)
 
 
