@@ -29,7 +29,7 @@ from accounts.admin_second_factor import SecondFactorActions
 from accounts.models import Role, User
 from accounts.problems import DomainError
 from accounts.roles import Permission
-from accounts.services import erasure, passwords, roles
+from accounts.services import erasure, passwords, roles, social_accounts
 
 STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions", "quota_bytes")
 
@@ -83,7 +83,7 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
     ordering = ("email",)
     autocomplete_fields = ("groups",)
     filter_horizontal = ("user_permissions",)
-    readonly_fields = ("is_active", "last_login", "date_joined", "used")
+    readonly_fields = ("is_active", "last_login", "date_joined", "used", "accounts_elsewhere")
     actions_detail = (*ActivationActions.actions_detail, *SecondFactorActions.actions_detail)
     inlines = (MembershipInline,)
     fieldsets = (
@@ -101,6 +101,12 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
     def get_inlines(self, request: HttpRequest, obj: User | None) -> list[type]:
         """Show the memberships of a user who is there."""
         return list(self.inlines) if obj else []
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Show superusers what else somebody logs in with."""
+        elsewhere = (_("Accounts elsewhere"), {"fields": ("accounts_elsewhere",)})
+        fieldsets = super().get_fieldsets(request, obj)
+        return (*fieldsets, elsewhere) if obj and request.user.is_superuser else fieldsets
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         """Leave it to superusers who is staff and what staff may do."""
@@ -126,6 +132,12 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
     def used(self, user: User) -> str:
         """Bytes of the originals that the user uploaded, those in the trash too."""
         return filesizeformat(user.used_bytes)
+
+    @display(description=_("linked"))
+    def accounts_elsewhere(self, user: User) -> str:
+        """The accounts of Google and the like that open this one, and since when."""
+        found = social_accounts.shown(user=user)
+        return "\n".join(f"{one.name or one.provider}, {one.linked_at:%Y-%m-%d %H:%M}" for one in found)
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """Erase an account after asking, or say why the domain does not allow it."""
