@@ -27,7 +27,7 @@ from accounts.admin_members import MembershipInline, visible_users
 from accounts.admin_second_factor import SecondFactorActions
 from accounts.models import Role, User
 from accounts.roles import Permission
-from accounts.services import erasure, passwords, roles
+from accounts.services import erasure, passwords, roles, social_accounts
 
 # their pages show whole refresh tokens
 for token in (BlacklistedToken, OutstandingToken):
@@ -79,7 +79,7 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
     ordering = ("email",)
     autocomplete_fields = ("groups",)
     filter_horizontal = ("user_permissions",)
-    readonly_fields = ("is_active", "last_login", "date_joined", "used")
+    readonly_fields = ("is_active", "last_login", "date_joined", "used", "accounts_elsewhere")
     actions_detail = (*ActivationActions.actions_detail, *SecondFactorActions.actions_detail)
     inlines = (MembershipInline,)
     fieldsets = (
@@ -97,6 +97,12 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
     def get_inlines(self, request: HttpRequest, obj: User | None) -> list[type]:
         """Show the memberships of a user who is there."""
         return list(self.inlines) if obj else []
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Show superusers what else somebody logs in with."""
+        elsewhere = (_("Accounts elsewhere"), {"fields": ("accounts_elsewhere",)})
+        fieldsets = super().get_fieldsets(request, obj)
+        return (*fieldsets, elsewhere) if obj and request.user.is_superuser else fieldsets
 
     def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm, change: bool) -> None:
         """Write what was changed alone: an account that was closed since it was read stays closed."""
@@ -127,6 +133,12 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
         """Ask for no permission to delete each of the rows that go: the service erases them, or says why not."""
         to_delete, model_count, _needed, _protected = super().get_deleted_objects(objs, request)
         return to_delete, model_count, set(), []
+
+    @display(description=_("linked"))
+    def accounts_elsewhere(self, user: User) -> str:
+        """The accounts of Google and the like that open this one, and since when."""
+        found = social_accounts.shown(user=user)
+        return "\n".join(f"{one.name or one.provider}, {one.linked_at:%Y-%m-%d %H:%M}" for one in found)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Erase the account; its receipt stays."""

@@ -29,6 +29,7 @@ class AuditAction(models.TextChoices):
     SECOND_FACTOR_RENEWED = "second_factor.renewed", _("made new recovery codes")
     SECOND_FACTOR_FAILED = "second_factor.failed", _("gave a wrong code")
     SOCIAL_LINKED = "social.linked", _("linked an account elsewhere")
+    SOCIAL_UNLINKED = "social.unlinked", _("took an account elsewhere away")
     USER_INVITED = "user.invited", _("invited somebody")
     INVITATION_REVOKED = "invitation.revoked", _("revoked an invitation")
     USER_JOINED = "user.joined", _("accepted an invitation")

@@ -150,7 +150,7 @@ def confirm(*, user: User, enrolment: str, code: str, wants_pair: bool = False) 
     totp.data["last_counter"] = counter
     totp.save(update_fields=["data"])
     codes = RecoveryCodes.activate(locked).generate_codes()
-    _end_logins(locked)
+    tokens.end_logins(locked=locked)
     audit.record(action=AuditAction.SECOND_FACTOR_ENABLED, actor=user, subject=user)
     return Enabled(codes, locked, tokens.begin(user=locked) if wants_pair else None)
 
@@ -230,26 +230,15 @@ def _take_away(locked: User, *, actor: User | None, way: str) -> None:
     deleted, _ = Authenticator.objects.filter(user=locked).delete()
     if not deleted:
         raise ConflictError("This account has no second factor.")
-    _end_logins(locked)
+    tokens.end_logins(locked=locked)
     audit.record(action=AuditAction.SECOND_FACTOR_DISABLED, actor=actor, subject=locked, details={"way": way})
-
-
-def _end_logins(locked: User) -> None:
-    locked.token_generation += 1
-    locked.full_clean()
-    locked.save(update_fields=["token_generation"])
-    tokens.revoke_all(user=locked)
 
 
 def _locked(user: User) -> User:
     """Lock the account of somebody who is logged in, in person."""
     if user.acting_key is not None:
         raise NotPermittedError("An API key does not change its owner's second factor.")
-    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
-    # whatever ended all logins meanwhile has ended this one
-    if locked is None or locked.token_generation != user.token_generation:
-        raise ConflictError("This account was changed at the same moment: log in again.")
-    return locked
+    return tokens.lock_owner(user=user)
 
 
 def _require_password(user: User, password: str) -> None:

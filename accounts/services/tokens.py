@@ -22,6 +22,7 @@ from rest_framework_simplejwt.utils import datetime_from_epoch, get_md5_hash_pas
 
 from accounts import ids
 from accounts.models import AuditAction, TokenFamily, User
+from accounts.problems import ConflictError
 from accounts.services import audit
 
 FAMILY_CLAIM = "family"
@@ -118,6 +119,25 @@ def revoke_all(*, user: User) -> int:
     # in the order of their keys: two that end the same ones do not wait for each other in a ring
     locked = user.token_families.unrevoked().select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
     return TokenFamily.objects.filter(pk__in=list(locked)).update(revoked_at=Now())
+
+
+def lock_owner(*, user: User) -> User:
+    """Lock the account of somebody who has shown who they are, in the transaction that is open, and give it.
+
+    Raises ConflictError where it was closed meanwhile, or something has ended all logins, and so this one.
+    """
+    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
+    if locked is None or locked.token_generation != user.token_generation:
+        raise ConflictError("This account was changed at the same moment: log in again.")
+    return locked
+
+
+def end_logins(*, locked: User) -> None:
+    """End all sessions and tokens of a user whose row is locked, and links that set a new password."""
+    locked.token_generation += 1
+    locked.full_clean()
+    locked.save(update_fields=["token_generation"])
+    revoke_all(user=locked)
 
 
 def owner_of(*, token: Token) -> User:
