@@ -24,9 +24,10 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.admin_activation import ActivationActions
 from accounts.admin_base import CarefulAdmin
+from accounts.admin_invitations import InvitationAdmin
 from accounts.admin_members import MembershipInline, touchable_users, visible_users
 from accounts.admin_second_factor import SecondFactorActions
-from accounts.models import Role, User
+from accounts.models import Invitation, Role, User
 from accounts.problems import DomainError
 from accounts.roles import Permission
 from accounts.services import erasure, passwords, roles
@@ -149,6 +150,9 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
 
 def _may_touch(request: HttpRequest, obj: User | None) -> bool:
     return obj is None or touchable_users(request.user).filter(pk=obj.pk).exists()
+
+
+admin.site.register(Invitation, InvitationAdmin)
 
 
 @admin.register(Group)
