@@ -23,9 +23,10 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.admin_activation import ActivationActions
 from accounts.admin_base import CarefulAdmin
+from accounts.admin_invitations import InvitationAdmin
 from accounts.admin_members import MembershipInline, visible_users
 from accounts.admin_second_factor import SecondFactorActions
-from accounts.models import Role, User
+from accounts.models import Invitation, Role, User
 from accounts.roles import Permission
 from accounts.services import erasure, passwords, roles, social_accounts
 
@@ -150,6 +151,9 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         """Note nothing here: the trail has the act, without the name."""
+
+
+admin.site.register(Invitation, InvitationAdmin)
 
 
 @admin.register(Group)

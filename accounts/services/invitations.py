@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -71,10 +72,29 @@ def invite(*, actor: User, library: Library, email: str, role: str = BuiltInRole
     InvalidValueError for a role that there is not, ConflictError for a member.
     """
     token = secrets.token_urlsafe(_TOKEN_BYTES)
+    with transaction.atomic(durable=True):
+        invitation = _create(actor=actor, library=library, email=email.lower(), role=role, token=token)
+    return _send(invitation, token=token)
+
+
+@transaction.atomic
+def invite_on_commit(
+    *, actor: User, library: Library, email: str, role: str, tell: Callable[[SentInvitation], None]
+) -> Invitation:
+    """Invite as `invite` does, within a transaction: the mail follows its commit, and `tell` hears what came of it.
+
+    Of one that is rolled back there is no mail and no word. Raises what `invite` does.
+    """
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
     invitation = _create(actor=actor, library=library, email=email.lower(), role=role, token=token)
+    transaction.on_commit(lambda: tell(_send(invitation, token=token)))
+    return invitation
+
+
+def _send(invitation: Invitation, *, token: str) -> SentInvitation:
     text = TEXT.format(
-        inviter=actor.email,
-        library=" ".join(library.name.split()),
+        inviter=invitation.invited_by.email,
+        library=" ".join(invitation.library.name.split()),
         address=settings.PUBLIC_URL,
         token=token,
         expires=invitation.expires_at,
@@ -82,7 +102,6 @@ def invite(*, actor: User, library: Library, email: str, role: str = BuiltInRole
     return SentInvitation(invitation, mail.send_and_wait(to=invitation.email, subject=SUBJECT, text=text))
 
 
-@transaction.atomic(durable=True)
 def _create(*, actor: User, library: Library, email: str, role: str, token: str) -> Invitation:
     # one invitation at a time into a library: two for one address do not meet in the constraint
     library = Library.objects.select_for_update(no_key=True).get(pk=library.pk)
@@ -125,6 +144,18 @@ def revoke(*, actor: User, invitation: Invitation) -> None:
     locked.revoked_at = Now()
     locked.save(update_fields=["revoked_at"])
     audit.record(action=AuditAction.INVITATION_REVOKED, actor=actor, library_id=locked.library_id, subject=locked)
+
+
+@transaction.atomic
+def revoke_open(*, actor: User, ids: Iterable[UUID]) -> int:
+    """Take back those of some invitations that can be accepted now, and leave the others; gives how many.
+
+    Raises NotPermittedError, and takes none back, unless `actor` manages the members of the libraries of all of them.
+    """
+    chosen = list(Invitation.objects.open().filter(pk__in=list(ids)).order_by("pk").select_for_update())
+    for invitation in chosen:
+        revoke(actor=actor, invitation=invitation)
+    return len(chosen)
 
 
 @transaction.atomic

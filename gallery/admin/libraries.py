@@ -7,17 +7,19 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from accounts import consent_text
 from accounts.admin_members import MembershipInline
-from accounts.models import Library
+from accounts.models import ConsentRecord, Library
 from accounts.roles import Permission
 from accounts.services.libraries import change_library, create_library
 from gallery.admin.base import LargeListAdmin, act, dialog, reload_page
@@ -27,6 +29,38 @@ from processing.face_work import face_work
 from processing.models import LibraryRun
 from processing.services import forgetting
 from processing.services.face_analysis import switch_face_analysis
+
+
+class ConsentInline(TabularInline):
+    """The last turns of a library's switch, for those who may turn it."""
+
+    model = ConsentRecord
+    verbose_name_plural = _("consent to face analysis")
+    fields = ("at", "enabled", "by", "text_version")
+    readonly_fields = fields
+    tab = True
+    hide_title = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsentRecord]:
+        """Newest first, with who it was."""
+        return super().get_queryset(request).history().select_related("by")
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Show them to whom the API tells them."""
+        is_told = obj is None or may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=obj.pk)
+        return is_told and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody adds these by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody edits these by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody deletes these by hand."""
+        return False
 
 
 @admin.register(Library)
@@ -41,7 +75,7 @@ class LibraryAdmin(LargeListAdmin):
         "face_analysis_consent_version", "erasure", "planning", "quota_bytes", "used",
     )  # fmt: skip
     readonly_fields = (*fields[1:-2], "used")
-    actions_detail = ("switch_on", "switch_off", "forget_faces", "forget")
+    actions_detail = ("invite", "switch_on", "switch_off", "forget_faces", "forget")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Library]:
         """Libraries that the user may see."""
@@ -52,8 +86,8 @@ class LibraryAdmin(LargeListAdmin):
         return self.fields if obj else ("name",)
 
     def get_inlines(self, request: HttpRequest, obj: Library | None) -> list[type]:
-        """Show the members of a library that is there."""
-        return [MembershipInline] if obj else []
+        """Show the members of a library that is there, and who consented to face analysis."""
+        return [MembershipInline, ConsentInline] if obj else []
 
     def has_change_permission(self, request: HttpRequest, obj: Library | None = None) -> bool:
         """Let those rename a library who may do so in it, and those see its form who manage its members."""
@@ -81,15 +115,25 @@ class LibraryAdmin(LargeListAdmin):
         obj.refresh_from_db()
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Offer the position that the switch is not in, and what the user may have erased."""
+        """Offer to invite, the position that the switch is not in, and what the user may have erased."""
         library = self.get_object(request, object_id)
-        if library is None or not may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk):
+        if library is None:
             return []
-        wanted = ["switch_off" if library.face_analysis else "switch_on", "forget_faces"]
+        wanted = ["invite"] if may(request.user, Permission.MANAGE_MEMBERS, library_id=library.pk) else []
+        if may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk):
+            wanted += ["switch_off" if library.face_analysis else "switch_on", "forget_faces"]
         if _may_erase(request, library):
             wanted.append("forget")
         offered = super().get_actions_detail(request, object_id)
         return [one for one in offered if one.action_name.endswith(tuple(wanted))]
+
+    @action(description=_("Invite"), icon="person_add", permissions=["invite"])
+    def invite(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go on to the form that invites somebody into this library."""
+        library = self.existing(request, object_id)
+        if not may(request.user, Permission.MANAGE_MEMBERS, library_id=library.pk):
+            raise PermissionDenied(Permission.MANAGE_MEMBERS)
+        return redirect(f"{reverse('admin:accounts_invitation_add')}?library={library.pk}")
 
     @action(
         description=_("Switch face analysis on"),
@@ -151,6 +195,10 @@ class LibraryAdmin(LargeListAdmin):
             lambda: forgetting.forget_library(library=library, by=request.user, name=form.cleaned_data["name"]),
             then="admin:accounts_library_changelist",
         )
+
+    def has_invite_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Whether the user may invite where their role allows it."""
+        return request.user.has_perm("accounts.add_invitation")
 
     def has_switch_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Whether the user may switch face analysis where their role allows it."""

@@ -102,4 +102,7 @@ class LibrarySwitchViewSet(GenericViewSet):
         library = self.get_object()
         library.face_work = face_work(library)
         library.consent = {"version": consent_text.VERSION, "text": consent_text.TEXT}
+        # who switched, and when they changed their mind, is for those who may switch
+        is_told = Permission.SWITCH_FACE_ANALYSIS in library.own_permissions
+        library.consent_history = library.consent_records.history() if is_told else []
         return Response(FaceAnalysisLibrarySerializer(library, context=self.get_serializer_context()).data)

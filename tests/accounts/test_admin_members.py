@@ -50,6 +50,7 @@ def rows(library: Library, *entries: tuple[Membership | None, User, str, bool]) 
     """Fill the form of a library: of each member the row that is there, who, the role, and whether it is deleted."""
     there = sum(row is not None for row, *_ in entries)
     form = {"name": library.name, "memberships-TOTAL_FORMS": len(entries), "memberships-INITIAL_FORMS": there}
+    form |= {"consent_records-TOTAL_FORMS": 0, "consent_records-INITIAL_FORMS": 0}
     for number, (row, user, name, is_deleted) in enumerate(entries):
         values = {"library": library.pk, "user": user.pk, "role": role(name).pk}
         values |= {"id": row.pk} if row else {}

@@ -9,7 +9,7 @@ import factories
 import pytest
 from concurrency import in_a_thread
 from django.core import mail
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -194,6 +194,26 @@ def test_a_name_of_several_lines_stays_in_its_line(admin: User) -> None:
     assert '"Archive Pay here: https://evil.example.org"' in mail.outbox[0].body
 
 
+@pytest.mark.django_db(transaction=True)
+def test_within_a_transaction_the_mail_follows_the_commit(library: Library, admin: User) -> None:
+    heard: list[invitations.SentInvitation] = []
+    given = {"actor": admin, "library": library, "role": "visitor", "tell": heard.append}
+    Role.objects.get_or_create(name="visitor", defaults={"permissions": ["photos.view"], "is_built_in": True})
+    with transaction.atomic():
+        made = invitations.invite_on_commit(email="Guest@Example.org", **given)
+        assert (heard, mail.outbox) == ([], [])
+    assert [(one.invitation, one.mail_sent) for one in heard] == [(made, True)]
+    assert [one.to for one in mail.outbox] == [[GUEST]]
+    assert accept(mailed_token()).status_code == 200
+    before = trail(library)
+    with transaction.atomic():
+        invitations.invite_on_commit(email="other@example.org", **given)
+        with pytest.raises(ConflictError):
+            invitations.invite_on_commit(email=GUEST, **given)
+        transaction.set_rollback(True)
+    assert (Invitation.objects.count(), len(heard), len(mail.outbox), trail(library)) == (1, 1, 1, before)
+
+
 # looking at them and taking them back:
 
 
@@ -226,6 +246,23 @@ def test_one_that_is_taken_back_is_worth_nothing(library: Library, admin: User) 
         assert client.delete(f"/api/v1/invitations/{invitation.pk}").status_code == 204
     assert accept().json()["code"] == "invitation_not_valid"
     assert_nobody_joined(library, members=1)
+    assert trail(library) == [("invitation.revoked", admin.pk, {})]
+
+
+def test_of_several_those_that_are_open_are_taken_back_or_none(library: Library, admin: User) -> None:
+    open_one = factories.make_invitation(library)
+    past = timezone.now() - timedelta(days=2)
+    others = [
+        factories.make_invitation(library, accepted_at=timezone.now()),
+        factories.make_invitation(library, created_at=past - timedelta(days=7), expires_at=past),
+    ]
+    foreign = factories.make_invitation(factories.make_library())
+    ids = [one.pk for one in (open_one, *others)]
+    with pytest.raises(NotPermittedError):
+        invitations.revoke_open(actor=admin, ids=[*ids, foreign.pk])
+    assert (Invitation.objects.open().count(), trail(library)) == (2, [])
+    assert [invitations.revoke_open(actor=admin, ids=ids) for _ in range(2)] == [1, 0]
+    assert list(Invitation.objects.filter(revoked_at__isnull=False)) == [open_one]
     assert trail(library) == [("invitation.revoked", admin.pk, {})]
 
 
