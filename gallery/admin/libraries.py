@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -22,7 +22,7 @@ from accounts.admin_members import MembershipInline
 from accounts.models import ConsentRecord, Library
 from accounts.roles import Permission
 from accounts.services.libraries import change_library, create_library
-from gallery.admin.base import LargeListAdmin, act, dialog, reload_page
+from gallery.admin.base import LargeListAdmin, act, dialog
 from gallery.admin.erasures import FORGET_FACES, FORGET_LIBRARY, ConsentForm, NameForm, erase
 from gallery.admin.visibility import may
 from processing.face_work import face_work
@@ -122,7 +122,7 @@ class LibraryAdmin(LargeListAdmin):
         wanted = ["invite"] if may(request.user, Permission.MANAGE_MEMBERS, library_id=library.pk) else []
         if may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk):
             wanted += ["switch_off" if library.face_analysis else "switch_on", "forget_faces"]
-        if _may_erase(request, library):
+        if may(request.user, *forgetting.LIBRARY_TAKES, library_id=library.pk):
             wanted.append("forget")
         offered = super().get_actions_detail(request, object_id)
         return [one for one in offered if one.action_name.endswith(tuple(wanted))]
@@ -170,9 +170,12 @@ class LibraryAdmin(LargeListAdmin):
     )
     def switch_off(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Switch face analysis off."""
-        switch_face_analysis(library=self._switchable(request, object_id), enabled=False, by=request.user)
-        messages.success(request, _("Face analysis is off; faces and people are being erased in the background."))
-        return reload_page()
+        library = self._switchable(request, object_id)
+        return act(
+            request,
+            lambda: switch_face_analysis(library=library, enabled=False, by=request.user),
+            done=_("Face analysis is off; faces and people are being erased in the background."),
+        )
 
     @action(description=_("Forget all faces"), icon="no_accounts", permissions=["switch"], dialog=FORGET_FACES)
     def forget_faces(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -188,7 +191,7 @@ class LibraryAdmin(LargeListAdmin):
     def forget(self, request: HttpRequest, form: NameForm, object_id: str) -> HttpResponse:
         """Have the library erased with everything in it."""
         library = self.existing(request, object_id)
-        if not _may_erase(request, library):
+        if not may(request.user, *forgetting.LIBRARY_TAKES, library_id=library.pk):
             raise PermissionDenied(Permission.EDIT_LIBRARY)
         return erase(
             request,
@@ -224,11 +227,6 @@ class LibraryAdmin(LargeListAdmin):
     def planning(self, library: Library) -> SafeString | None:
         """The last planning, and how far it has come."""
         return _run_link(face_work(library).planning)
-
-
-def _may_erase(request: HttpRequest, library: Library) -> bool:
-    needed = (Permission.EDIT_LIBRARY, Permission.PURGE_PHOTOS, Permission.SWITCH_FACE_ANALYSIS)
-    return all(may(request.user, one, library_id=library.pk) for one in needed)
 
 
 def _run_link(run: LibraryRun | None) -> SafeString | None:
