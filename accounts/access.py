@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
 
 from accounts.models import Library, User
 from accounts.problems import NotPermittedError
@@ -15,9 +14,7 @@ def require(user: User | AnonymousUser, permission: str, *, library_id: UUID) ->
         raise NotPermittedError(f"This needs the permission {permission} in the library.", permission=permission)
 
 
-def require_somewhere(user: User | AnonymousUser, permission: str) -> QuerySet[Library]:
-    """Give the libraries in which `user` holds `permission`; raise NotPermittedError if there is none."""
-    libraries = Library.objects.permitting(user, permission)
-    if not user.runs_installation and not libraries.exists():
+def require_somewhere(user: User, permission: str) -> None:
+    """Raise NotPermittedError unless `user` holds `permission` in some library, or runs the installation."""
+    if not user.runs_installation and not Library.objects.permitting(user, permission).exists():
         raise NotPermittedError(f"This needs the permission {permission} in a library.", permission=permission)
-    return libraries
