@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
 
 from accounts.models import Library, User
 from accounts.problems import NotPermittedError
@@ -15,12 +14,10 @@ def require(user: User | AnonymousUser, permission: str, *, library_id: UUID) ->
         raise NotPermittedError(_detail(user, permission, where="in the library"), permission=permission)
 
 
-def require_somewhere(user: User | AnonymousUser, permission: str) -> QuerySet[Library]:
-    """Give the libraries in which `user` holds `permission`; raise NotPermittedError if there is none."""
-    libraries = Library.objects.permitting(user, permission)
-    if not user.runs_installation and not libraries.exists():
+def require_somewhere(user: User, permission: str) -> None:
+    """Raise NotPermittedError unless `user` holds `permission` in some library, or runs the installation."""
+    if not user.runs_installation and not Library.objects.permitting(user, permission).exists():
         raise NotPermittedError(_detail(user, permission, where="in a library"), permission=permission)
-    return libraries
 
 
 def _detail(user: User | AnonymousUser, permission: str, *, where: str) -> str:

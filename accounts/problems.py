@@ -16,12 +16,12 @@ class DomainError(Exception):
 
 
 class InvalidValueError(DomainError):
-    """A value that cannot be; `field` names it, as it is called where it was asked for."""
+    """A value that cannot be; `field` names it, as it is called where it was asked for, and `reason` is stable."""
 
     code = "invalid"
 
-    def __init__(self, detail: str, *, field: str) -> None:
-        super().__init__(detail, errors=[{"field": field, "code": "invalid", "detail": detail}])
+    def __init__(self, detail: str, *, field: str, reason: str = "invalid") -> None:
+        super().__init__(detail, errors=[{"field": field, "code": reason, "detail": detail}])
 
 
 class NotPermittedError(DomainError):

@@ -5,13 +5,14 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from accounts.pages import InvitationPage, PasswordResetPage
+from accounts.pages import InvitationPage, LoginFailedPage, PasswordResetPage
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("config.health_urls")),
     path("invitation", InvitationPage.as_view(), name="invitation"),
     path("password-reset", PasswordResetPage.as_view(), name="password-reset"),
+    path("login-failed", LoginFailedPage.as_view(), name="login-failed"),
     path("admin/", admin.site.urls),
     path("s/", include("gallery.sharing.urls")),
     path("auth/", include("accounts.social_urls")),

@@ -51,8 +51,8 @@ class LibraryInvitationViewSet(ListModelMixin, GenericViewSet):
     @extend_schema(
         summary="Invite somebody into a library",
         description="Sends a mail with a token that works once. An earlier invitation of this address that was not "
-        "answered is replaced. Nobody gives a role that may do more than they may themselves. `mail_sent` says whether "
-        "the mail server has taken the mail; if not, invite once more.",
+        "answered is replaced. Nobody gives a role that may do more than they may themselves. Who is a member is a "
+        "409, `already_member`. `mail_sent` says whether the mail server has taken the mail; if not, invite once more.",
         tags=TAGS,
         request=InviteSerializer,
         responses={201: SentInvitationSerializer, **problems(400, 403, 404, 409)},
@@ -107,8 +107,9 @@ class AcceptInvitationView(generics.GenericAPIView):
         operation_id="auth_invitations_accept",
         summary="Accept an invitation",
         description="Makes an account of the invited address, with `name` and `password`; log in with it then. Whoever "
-        "has that account already (409, `account_exists`) logs in and sends the token alone. A token that is wrong, "
-        "was used, revoked or replaced, or has run out is a 400, `invitation_not_valid`.",
+        "has that account already (409, `account_exists`) logs in and sends the token alone; one that was deactivated "
+        "(409, `user_inactive`) stays closed. A token that is wrong, was used, revoked or replaced, or has run out is "
+        "a 400, `invitation_not_valid`.",
         tags=["auth"],
         responses={200: AcceptedInvitationSerializer, **problems(400, 403, 409, 429)},
     )

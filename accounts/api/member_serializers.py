@@ -5,8 +5,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from accounts.models import Membership, Role, User
-from accounts.roles import BuiltInRole, Permission
+from accounts.models import Membership, Role
+from accounts.roles import Permission
 
 
 class PermissionSerializer(serializers.Serializer):
@@ -62,15 +62,7 @@ class ChangeMemberSerializer(serializers.Serializer):
 
 
 class NewMemberSerializer(serializers.Serializer):
-    """Input: who becomes a member, and as what. New members are visitors unless said otherwise."""
+    """Input: who becomes a member, and as what."""
 
     email = serializers.EmailField(help_text="The address that somebody's account logs in with.")
     role = RoleField(required=False)
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Find the account; raises ValidationError for an address that has none."""
-        user = User.objects.filter(email=attrs["email"].lower(), is_active=True).first()
-        if user is None:
-            raise serializers.ValidationError({"email": "No account has this address: invite it."}, code="no_account")
-        role = attrs.get("role") or Role.objects.get(name=BuiltInRole.VISITOR)
-        return {"user": user, "role": role}

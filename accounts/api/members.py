@@ -62,7 +62,8 @@ class MemberViewSet(ListModelMixin, GenericViewSet):
 
     @extend_schema(
         summary="Add a member",
-        description=f"Somebody who has an account, by the address that it logs in with. {MORE}",
+        description="Somebody who has an account, by the address that it logs in with; a visitor, unless another role "
+        f"is named. For an address that has none the answer is 400, `no_account`: invite it. {MORE}",
         tags=TAGS,
         parameters=[LIBRARY],
         request=NewMemberSerializer,
@@ -74,7 +75,7 @@ class MemberViewSet(ListModelMixin, GenericViewSet):
         self.check_object_permissions(request, library)
         given = NewMemberSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        added = members.add(library=library, by=request.user, **given.validated_data)
+        added = members.add_by_email(library=library, by=request.user, **given.validated_data)
         return Response(MemberSerializer(added).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(

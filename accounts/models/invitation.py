@@ -60,6 +60,7 @@ class Invitation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     email = models.EmailField(_("e-mail address"), max_length=254)
     library = models.ForeignKey(Library, on_delete=models.CASCADE, related_name="invitations")
+    # a role that an unanswered one gives is not deleted (`services.roles`); an answered one has given it, and may go
     role = models.ForeignKey(Role, on_delete=models.CASCADE, related_name="invitations")
     invited_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

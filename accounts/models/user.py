@@ -102,6 +102,11 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.is_active and self.is_superuser and self.acting_key is None
 
     @property
+    def is_privileged(self) -> bool:
+        """Whether the account may enter the admin or runs the installation: more is asked of its logins."""
+        return self.is_staff or self.is_superuser
+
+    @property
     def has_second_factor(self) -> bool:
         """Whether logging in takes a code beside the password; reads the database."""
         return self.authenticator_set.filter(type="totp").exists()
@@ -109,7 +114,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def must_enrol(self) -> bool:
         """Whether this account opens nothing until its second factor is set up; reads the database for staff alone."""
-        return settings.STAFF_SECOND_FACTOR and (self.is_staff or self.is_superuser) and not self.has_second_factor
+        return settings.STAFF_SECOND_FACTOR and self.is_privileged and not self.has_second_factor
 
     def _get_session_auth_hash(self, secret: str | None = None) -> str:
         """Bind sessions to the generation of tokens beside the password: reactivating an account revives none."""

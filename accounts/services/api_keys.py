@@ -1,6 +1,5 @@
 """API keys: making, revoking and recognising them. What a key opens is the libraries' to say (`permitting`)."""
 
-import hashlib
 import logging
 import re
 import secrets
@@ -16,6 +15,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.debug import sensitive_variables
 
+from accounts.digests import digest
 from accounts.models import ApiKey, AuditAction, Library, User
 from accounts.problems import ConflictError, InvalidValueError, NotFoundError, NotPermittedError
 from accounts.services import audit
@@ -64,23 +64,14 @@ def create(
     Raises NotPermittedError where a key acts or the owner was deactivated, NotFoundError for a library that the owner
     may not see, InvalidValueError for an expiry in the past, TooManyKeysError, and ValidationError.
     """
-    # two at once may not both be the last that is allowed
-    locked = User.objects.select_for_update(no_key=True).filter(pk=owner.pk, is_active=True).first()
-    if locked is None or owner.acting_key is not None:
-        raise NotPermittedError("Keys are made by people, in person.")
-    if library_id is not None and not Library.objects.visible_to(owner).filter(pk=library_id).exists():
-        raise NotFoundError("There is no such library, or you may not see it.")
-    if expires_at is not None and expires_at <= timezone.now():
-        raise InvalidValueError("The expiry must lie in the future.", field="expires_at")
-    if ApiKey.objects.usable().owned_by(locked).count() >= MAX_USABLE_KEYS:
-        raise TooManyKeysError(f"You have {MAX_USABLE_KEYS} keys in use: revoke one first.", limit=MAX_USABLE_KEYS)
+    _require_may_create(owner, library_id=library_id, expires_at=expires_at)
     prefix = secrets.token_hex(PREFIX_BYTES)
     text = f"dk_{prefix}_{secrets.token_hex(SECRET_BYTES)}"
     key = ApiKey(
-        owner=locked,
+        owner=owner,
         name=name,
         prefix=prefix,
-        secret_sha256=_digest(text),
+        secret_sha256=digest(text),
         scopes=sorted(set(scopes)),
         library_id=library_id,
         expires_at=expires_at,
@@ -95,6 +86,20 @@ def create(
         details={"scopes": key.scopes, "expires_at": None if expires_at is None else expires_at.isoformat()},
     )
     return NewKey(key=key, text=text)
+
+
+def _require_may_create(owner: User, *, library_id: UUID | None, expires_at: datetime | None) -> None:
+    """Lock the owner's account, and raise what `create` does of what is asked for."""
+    # two at once may not both be the last that is allowed
+    locked = User.objects.select_for_update(no_key=True).filter(pk=owner.pk, is_active=True).first()
+    if locked is None or owner.acting_key is not None:
+        raise NotPermittedError("Keys are made by people, in person.")
+    if library_id is not None and not Library.objects.visible_to(owner).filter(pk=library_id).exists():
+        raise NotFoundError("There is no such library, or you may not see it.")
+    if expires_at is not None and expires_at <= timezone.now():
+        raise InvalidValueError("The expiry must lie in the future.", field="expires_at")
+    if ApiKey.objects.usable().owned_by(locked).count() >= MAX_USABLE_KEYS:
+        raise TooManyKeysError(f"You have {MAX_USABLE_KEYS} keys in use: revoke one first.", limit=MAX_USABLE_KEYS)
 
 
 @transaction.atomic
@@ -131,7 +136,7 @@ def authenticate(*, text: str) -> User | None:
         .filter(prefix=form["prefix"])
         .first()
     )
-    if key is None or not constant_time_compare(_digest(text), key.secret_sha256):
+    if key is None or not constant_time_compare(digest(text), key.secret_sha256):
         return None
     if key.use_is_due:
         _note_use(key)
@@ -152,9 +157,3 @@ def _note_use(key: ApiKey) -> None:
 
 def _use_is_due() -> Q:
     return Q(last_used_at__isnull=True) | Q(last_used_at__lte=Now() - USE_NOTED_EVERY)
-
-
-@sensitive_variables("text")
-def _digest(text: str) -> str:
-    """Give what is kept of a key: 256 random bits need no slow hash."""
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,6 +1,5 @@
 """Invitations into a library, by mail: made by those who manage its members, accepted once."""
 
-import hashlib
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,17 +8,16 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import mail
+from accounts.digests import digest
 from accounts.models import AuditAction, Invitation, Library, Membership, Role, User
-from accounts.problems import ConflictError, DomainError, InvalidValueError, NotPermittedError
-from accounts.roles import BuiltInRole, Permission
-from accounts.services import audit
-from accounts.services.passwords import check_new
+from accounts.problems import ConflictError, DomainError, InvalidValueError, NotFoundError, NotPermittedError
+from accounts.roles import BuiltInRole
+from accounts.services import audit, members, new_accounts
 
 SUBJECT = "An invitation to a photo library"
 TEXT = """\
@@ -47,15 +45,6 @@ class InvitationNotValidError(DomainError):
         super().__init__("This invitation is wrong, was used, revoked or replaced, or has run out: ask for another.")
 
 
-class AccountExistsError(ConflictError):
-    """The address that was invited has an account already: whoever it belongs to logs in and accepts then."""
-
-    code = "account_exists"
-
-    def __init__(self) -> None:
-        super().__init__("This address has an account already: log in as it, and accept then.")
-
-
 @dataclass(frozen=True, slots=True)
 class SentInvitation:
     """An invitation, and whether the mail server has taken it by now; one that was not sent is made again."""
@@ -69,7 +58,7 @@ def invite(*, actor: User, library: Library, email: str, role: str = BuiltInRole
 
     Call it outside of transactions: the mail follows the commit, and a mail server that is down undoes nothing. Raises
     NotPermittedError unless `actor` manages the library's members and may do there all that the role may,
-    InvalidValueError for a role that there is not, ConflictError for a member.
+    InvalidValueError for a role that there is not, NotFoundError for a library that is gone, AlreadyMemberError.
     """
     token = secrets.token_urlsafe(_TOKEN_BYTES)
     with transaction.atomic(durable=True):
@@ -103,26 +92,30 @@ def _send(invitation: Invitation, *, token: str) -> SentInvitation:
 
 
 def _create(*, actor: User, library: Library, email: str, role: str, token: str) -> Invitation:
-    # one invitation at a time into a library: two for one address do not meet in the constraint
-    library = Library.objects.select_for_update(no_key=True).get(pk=library.pk)
-    given = Role.objects.filter(name=role).first()
-    if given is None:
+    named = Role.objects.filter(name=role).first()
+    if named is None:
         raise InvalidValueError("There is no role of this name.", field="role")
-    _require(actor, library_id=library.pk, role=given)
+    # one invitation at a time into a library: two for one address do not meet in the constraint
+    given = members.lock(library_id=library.pk, role=named)
+    members.require_right(actor, library.pk, given)
     if Membership.objects.filter(library=library, user__email=email).exists():
-        raise ConflictError("Whoever has this address is a member already.")
-    replaced = Invitation.objects.unanswered().filter(library=library, email=email).update(revoked_at=Now())
+        raise members.AlreadyMemberError(email, library)
+    replaced = Invitation.objects.unanswered().filter(library=library, email=email).select_related("role").first()
+    if replaced is not None:
+        members.require_right(actor, library.pk, replaced.role)
+        replaced.revoked_at = Now()
+        replaced.save(update_fields=["revoked_at"])
     invitation = Invitation(
         email=email,
         library=library,
         role=given,
         invited_by=actor,
-        token_sha256=_digest(token),
+        token_sha256=digest(token),
         expires_at=timezone.now() + timedelta(days=settings.INVITATION_DAYS),
     )
     invitation.full_clean()
     invitation.save()
-    details = {"role": given.name, "replaced": bool(replaced)}
+    details = {"role": given.name, "replaced": replaced is not None}
     audit.record(
         action=AuditAction.USER_INVITED, actor=actor, library_id=library.pk, subject=invitation, details=details
     )
@@ -131,12 +124,15 @@ def _create(*, actor: User, library: Library, email: str, role: str, token: str)
 
 @transaction.atomic
 def revoke(*, actor: User, invitation: Invitation) -> None:
-    """Take an invitation back. One that was taken back or has run out stays as it is.
+    """Take an invitation back. One that was taken back stays as it is.
 
-    Raises NotPermittedError unless `actor` manages the library's members, ConflictError for one that was accepted.
+    Raises NotPermittedError unless `actor` manages the library's members and may do there all that the role may,
+    ConflictError for one that was accepted, NotFoundError for one that is gone.
     """
-    locked = Invitation.objects.select_for_update().get(pk=invitation.pk)
-    _require(actor, library_id=locked.library_id)
+    locked = Invitation.objects.select_for_update().filter(pk=invitation.pk).first()
+    if locked is None:
+        raise NotFoundError("There is no such invitation.")
+    members.require_right(actor, locked.library_id, locked.role)
     if locked.accepted_at is not None:
         raise ConflictError("This invitation was accepted: remove the member.")
     if locked.revoked_at is not None:
@@ -166,18 +162,14 @@ def accept(*, token: str, user: User | AnonymousUser, name: str = "", password: 
     member meanwhile keeps the role. Raises InvitationNotValidError, AccountExistsError where the owner of the account
     is not logged in, NotPermittedError for somebody else's, ValidationError for a password that is not good enough.
     """
-    invitation = Invitation.objects.open().select_for_update().filter(token_sha256=_digest(token)).first()
-    if invitation is None or not _still_stands(invitation):
-        raise InvitationNotValidError
+    invitation = _lock(token)
     if isinstance(user, User):
         member = _confirmed(user, invitation)
     else:
-        member = _new_account(invitation.email, name=name, password=password)
+        member = new_accounts.create(email=invitation.email, name=name, password=password)
     invitation.accepted_at = Now()
     invitation.save(update_fields=["accepted_at"])
-    membership, is_new = Membership.objects.get_or_create(
-        library_id=invitation.library_id, user=member, defaults={"role": invitation.role}
-    )
+    membership, is_new = members.join(library_id=invitation.library_id, user=member, role=invitation.role)
     audit.record(
         action=AuditAction.USER_JOINED,
         actor=member,
@@ -196,41 +188,36 @@ def _confirmed(user: User, invitation: Invitation) -> User:
     return user
 
 
-def _new_account(email: str, *, name: str, password: str) -> User:
-    if User.objects.filter(email=email).exists():
-        raise AccountExistsError
-    check_new(password=password, user=User(email=email, name=name), field="password")
+def invited_among(emails: Iterable[str]) -> set[str]:
+    """Give those of some addresses that have an invitation which can be accepted now."""
+    rows = Invitation.objects.open().filter(email__in=emails).select_related("role", "invited_by")
+    return {row.email for row in rows if _still_stands(row)}
+
+
+def _lock(token: str) -> Invitation:
+    """Lock an invitation that can be accepted, and its role as it is now. Raises InvitationNotValidError."""
+    matching = Invitation.objects.open().filter(token_sha256=digest(token))
+    found = matching.select_related("role").first()
+    if found is None:
+        raise InvitationNotValidError
     try:
-        with transaction.atomic():
-            return User.objects.create_user(email, password, name=name)
-    except (IntegrityError, ValidationError) as error:
-        # by an invitation to another library at the same moment: the database says so, or the check right before
-        if User.objects.filter(email=email).exists():
-            raise AccountExistsError from error
-        raise
+        # before the invitation, as who invites does
+        role = members.lock(library_id=found.library_id, role=found.role)
+    except NotFoundError as error:
+        raise InvitationNotValidError from error
+    invitation = matching.select_for_update().first()
+    if invitation is None:
+        raise InvitationNotValidError
+    invitation.role = role
+    if not _still_stands(invitation):
+        raise InvitationNotValidError
+    return invitation
 
 
 def _still_stands(invitation: Invitation) -> bool:
     """Tell whether whoever invited could still do so: what somebody may not do any more, nobody does in their name."""
     try:
-        _require(invitation.invited_by, library_id=invitation.library_id, role=invitation.role)
+        members.require_right(invitation.invited_by, invitation.library_id, invitation.role)
     except NotPermittedError:
         return False
     return True
-
-
-def _require(user: User, *, library_id: UUID, role: Role | None = None) -> None:
-    """Raise NotPermittedError unless `user` manages the members of a library, and may do all that `role` may."""
-    managed = Library.objects.permitting(user, Permission.MANAGE_MEMBERS).with_own_role(user)
-    library = managed.filter(pk=library_id).first()
-    if library is None:
-        needed = Permission.MANAGE_MEMBERS.value
-        raise NotPermittedError(f"This needs the permission {needed} in the library.", permission=needed)
-    missing = sorted(set(role.permissions if role else ()) - set(library.own_permissions))
-    if missing:
-        detail = f"You may not give what you do not have yourself: {', '.join(missing)}."
-        raise NotPermittedError(detail, permission=missing[0])
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

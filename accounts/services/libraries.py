@@ -13,7 +13,10 @@ from accounts.services import members
 
 @transaction.atomic
 def create_library(*, name: str, admin: User | None = None) -> Library:
-    """Create a library; `admin`, if given, becomes its first member with the built-in admin role."""
+    """Create a library; `admin`, if given, becomes its first member with the built-in admin role.
+
+    Raises ValidationError for a name that cannot be or is taken.
+    """
     library = Library(name=name)
     library.full_clean()
     library.save()
@@ -50,9 +53,11 @@ def change_library(*, library_id: UUID, changes: LibraryChanges) -> Library:
 def add_member(*, library: Library, user: User, role: str = BuiltInRole.VISITOR) -> Membership:
     """Give `user` the role named `role` in `library`, in place of the one held before: the system does it.
 
-    Raises LastAdminError where that would take the library's last admin away.
+    Raises Role.DoesNotExist for a role that there is not, NotFoundError for a library that is gone, LastAdminError
+    where that would take the library's last admin away.
     """
-    given = Role.objects.get(name=role)
+    # locked before it is looked whether somebody is a member: else another one who adds them comes between
+    given = members.lock(library_id=library.pk, role=Role.objects.get(name=role))
     if Membership.objects.filter(library=library, user=user).exists():
         return members.change_role(library=library, user_id=user.pk, role=given, by=None)
     return members.add(library=library, user=user, role=given, by=None)

@@ -13,15 +13,18 @@ from django.db import transaction
 
 from accounts.access import require
 from accounts.models import AuditAction, Library, Membership, Role, User
-from accounts.problems import ConflictError, NotFoundError, NotPermittedError
+from accounts.problems import ConflictError, InvalidValueError, NotFoundError, NotPermittedError
 from accounts.roles import BuiltInRole, Permission
 from accounts.services import audit
 
 
 class AlreadyMemberError(ConflictError):
-    """Somebody who is a member is not added again."""
+    """Somebody who is a member is neither added again nor invited."""
 
     code = "already_member"
+
+    def __init__(self, email: str, library: Library) -> None:
+        super().__init__(f"{email} is a member of {library} already.")
 
 
 class LastAdminError(ConflictError):
@@ -32,17 +35,28 @@ class LastAdminError(ConflictError):
 
 @transaction.atomic
 def add(*, library: Library, user: User, role: Role, by: User | None) -> Membership:
-    """Make `user` a member. Raises NotPermittedError and AlreadyMemberError."""
-    _lock(library.pk)
-    role = _as_it_is(role)
-    _require_right(by, library.pk, role)
-    if Membership.objects.filter(library=library, user=user).exists():
-        raise AlreadyMemberError(f"{user} is a member of {library} already.")
-    membership = Membership(library=library, user=user, role=role)
-    membership.full_clean()
-    membership.save()
+    """Make `user` a member. Raises NotFoundError, NotPermittedError and AlreadyMemberError."""
+    role = lock(library_id=library.pk, role=role)
+    require_right(by, library.pk, role)
+    membership, is_new = join(library_id=library.pk, user=user, role=role)
+    if not is_new:
+        raise AlreadyMemberError(user.email, library)
     _record(AuditAction.MEMBER_ADDED, membership, by, role=role.name)
     return membership
+
+
+@transaction.atomic
+def add_by_email(*, library: Library, email: str, role: Role | None = None, by: User | None) -> Membership:
+    """Make whoever logs in with an address a member; a visitor, unless another role is given.
+
+    Raises InvalidValueError for an address that no active account has, and what `add` raises.
+    """
+    # first: who has an account is told to those who manage members, and to nobody else
+    require_right(by, library.pk)
+    user = User.objects.filter(email=email.lower(), is_active=True).first()
+    if user is None:
+        raise InvalidValueError("No account has this address: invite it.", field="email", reason="no_account")
+    return add(library=library, user=user, role=role or Role.objects.get(name=BuiltInRole.VISITOR), by=by)
 
 
 @transaction.atomic
@@ -53,7 +67,7 @@ def change_role(*, library: Library, user_id: UUID, role: Role, by: User | None)
     """
     _lock(library.pk)
     membership, role = _membership(library.pk, user_id), _as_it_is(role)
-    _require_right(by, library.pk, role, membership.role)
+    require_right(by, library.pk, role, membership.role)
     if membership.role_id == role.pk:
         return membership
     _require_other_admin(membership)
@@ -74,10 +88,34 @@ def remove(*, library: Library, user_id: UUID, by: User | None) -> None:
     membership = _membership(library.pk, user_id)
     leaves = by is not None and by.acting_key is None and by.is_active and by.pk == user_id
     if not leaves:
-        _require_right(by, library.pk, membership.role)
+        require_right(by, library.pk, membership.role)
     _require_other_admin(membership)
     _record(AuditAction.MEMBER_REMOVED, membership, by, role=membership.role.name)
     membership.delete()
+
+
+def lock(*, library_id: UUID, role: Role) -> Role:
+    """Let nobody else change who belongs to a library, nor what a role allows; gives the role as it is now.
+
+    Whoever gives somebody a membership does this first, asks `require_right` then, and writes by `join`. Raises
+    NotFoundError for either that is gone.
+    """
+    _lock(library_id)
+    return _as_it_is(role)
+
+
+def join(*, library_id: UUID, user: User, role: Role) -> tuple[Membership, bool]:
+    """Write the membership of somebody who may have it, after `lock`; gives it, and whether it is new.
+
+    Who is a member already keeps the role.
+    """
+    found = Membership.objects.select_related("role").filter(library=library_id, user=user).first()
+    if found is not None:
+        return found, False
+    membership = Membership(library_id=library_id, user=user, role=role)
+    membership.full_clean()
+    membership.save()
+    return membership, True
 
 
 def _lock(library_id: UUID) -> None:
@@ -103,14 +141,16 @@ def _membership(library_id: UUID, user_id: UUID) -> Membership:
     return membership
 
 
-def _require_right(by: User | None, library_id: UUID, *roles: Role) -> None:
-    """Raise NotPermittedError unless `by` manages members and holds all that these roles allow."""
+def require_right(by: User | None, library_id: UUID, *roles: Role) -> None:
+    """Raise NotPermittedError unless `by` manages members of a library and holds there all that these roles allow."""
     if by is None:
         return
     require(by, Permission.MANAGE_MEMBERS, library_id=library_id)
-    library = Library.objects.with_own_role(by).get(pk=library_id)
+    mine = Library.objects.with_own_role(by).filter(pk=library_id)
+    # nothing: where nobody has locked the library, the membership may have ended between the two
+    held = mine.values_list("own_permissions", flat=True).first() or ()
     for role in roles:
-        if more := sorted(set(role.permissions) - set(library.own_permissions)):
+        if more := sorted(set(role.permissions) - set(held)):
             detail = f"The role {role.name} allows what you may not do here yourself: {', '.join(more)}."
             raise NotPermittedError(detail, permission=more[0])
 

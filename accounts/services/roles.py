@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts.models import AuditAction, Membership, Role, User
+from accounts.models import AuditAction, Invitation, Membership, Role, User
 from accounts.problems import ConflictError, InvalidValueError, NotFoundError, NotPermittedError
 from accounts.roles import BuiltInRole, Permission
 from accounts.services import audit
@@ -18,7 +18,7 @@ class BuiltInRoleError(ConflictError):
 
 
 class RoleInUseError(ConflictError):
-    """A role that a member holds cannot be deleted; `members` says how many there are."""
+    """A role that is given cannot be deleted: `members` memberships and `invitations` unanswered ones give it."""
 
     code = "role_in_use"
 
@@ -60,15 +60,21 @@ def change_role(*, role_id: UUID, name: str, permissions: Iterable[str], by: Use
 
 @transaction.atomic
 def delete_role(*, role_id: UUID, by: User | None) -> None:
-    """Delete a role that nobody holds.
+    """Delete a role that nobody holds and nobody is invited into. What was answered goes with it: the trail has that.
 
     Raises NotPermittedError unless `by` runs the installation, NotFoundError, BuiltInRoleError and RoleInUseError.
     """
     _require_superuser(by)
-    # locked against memberships that would begin to give it
+    # locked against memberships and invitations that would begin to give it
     role = _own_role(role_id)
-    if members := Membership.objects.filter(role=role).count():
-        raise RoleInUseError(f"{members} memberships give the role {role.name}: give others first.", members=members)
+    members = Membership.objects.filter(role=role).count()
+    invitations = Invitation.objects.unanswered().filter(role=role).count()
+    if members or invitations:
+        detail = (
+            f"The role {role.name} is given by memberships ({members}) and by invitations that were not answered "
+            f"({invitations}): give those members another role, and take those invitations back, first."
+        )
+        raise RoleInUseError(detail, members=members, invitations=invitations)
     audit.record(action=AuditAction.ROLE_DELETED, actor=by, subject=role, details={"permissions": role.permissions})
     role.delete()
 

@@ -112,7 +112,7 @@ def state(*, user: User) -> State:
     used = recovery.data["used_mask"].bit_count() if recovery else app_settings.RECOVERY_CODE_COUNT
     return State(
         enabled=totp is not None,
-        required=settings.STAFF_SECOND_FACTOR and (user.is_staff or user.is_superuser),
+        required=settings.STAFF_SECOND_FACTOR and user.is_privileged,
         enabled_at=totp.created_at if totp else None,
         recovery_codes_left=app_settings.RECOVERY_CODE_COUNT - used,
     )

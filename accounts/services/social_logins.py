@@ -23,9 +23,9 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.db import IntegrityError, transaction
 from rest_framework.request import Request
 
-from accounts.models import AuditAction, Invitation, User
+from accounts.models import AuditAction, User
 from accounts.problems import ConflictError, NotAuthenticatedError
-from accounts.services import audit, logins, second_factor, social_accounts, tokens
+from accounts.services import audit, invitations, logins, new_accounts, second_factor, social_accounts, tokens
 from accounts.services.tokens import TokenPair
 
 SESSION_KEY = "social_login"
@@ -71,8 +71,9 @@ def remember(*, session: SessionBase, identity: Identity) -> None:
 def log_in(*, request: Request, code: str = "") -> TokenPair:
     """Give the first pair for what the provider has said in this session. It gives one pair; a refusal is final, too.
 
-    Raises SocialLoginMissingError, SocialLoginRefusedError, and for the second factor what `logins.begin` raises: then
-    it may be called again with a code.
+    Raises SocialLoginMissingError and SocialLoginRefusedError; what `second_factor.check` raises, and then it may be
+    called again with a code; ConflictError where the account was made or linked at the same moment, and then it may be
+    called again, too; EnrolmentRequiredError for staff who must set up a second factor.
     """
     identity = _remembered(request.session)
     try:
@@ -102,7 +103,7 @@ def _account_of(identity: Identity) -> User | None:
     found = {user.email: user for user in User.objects.filter(email__in=(*identity.verified, *identity.unverified))}
     user = next((found[address] for address in identity.verified if address in found), None)
     if user is not None:
-        needs_second_factor = user.is_staff or user.is_superuser or known is not None
+        needs_second_factor = user.is_privileged or known is not None
         if needs_second_factor and not user.has_second_factor:
             what = "What was taken away is" if known else "Accounts of staff are"
             detail = f"{what} linked only with a second factor: log in another way, and set one up."
@@ -133,18 +134,16 @@ def _enter(request: Request, identity: Identity, user: User, code: str) -> Token
 
 def _join(request: Request, identity: Identity) -> TokenPair:
     """Make an account, without a password, for somebody who may join and whose address is verified."""
-    invited = set(Invitation.objects.open().filter(email__in=identity.verified).values_list("email", flat=True))
+    invited = invitations.invited_among(identity.verified)
     email = next((address for address in identity.verified if address in invited), None)
     if email is None and not settings.SOCIAL_SIGNUP:
         detail = "There is no account with your address, and none is made: ask for an invitation."
         raise SocialLoginRefusedError(detail, code="social_signup_closed")
     try:
         with transaction.atomic():
-            user = User(email=email or identity.verified[0], name=identity.name[:NAME_MAX_LENGTH])
-            user.set_unusable_password()
-            user.full_clean()
-            user.save()
+            name = identity.name[:NAME_MAX_LENGTH]
+            user = new_accounts.create(email=email or identity.verified[0], name=name, password=None)
             social_accounts.link(user=user, provider=identity.provider, uid=identity.uid, new_account=True)
             return logins.give_pair(request=request, user=user)
-    except IntegrityError as error:
+    except (IntegrityError, new_accounts.AccountExistsError) as error:
         raise ConflictError("This account was made at the same moment: try again.") from error

@@ -3,7 +3,6 @@
 from typing import Any
 
 from config.settings.environment import env
-from config.settings.mail import PUBLIC_URL
 
 # of its parts none logs anybody in by itself: `accounts.services` decides, and gives tokens
 IDENTITY_APPS = [
@@ -18,7 +17,7 @@ IDENTITY_APPS = [
 
 # a code of somebody's phone:
 
-# staff and superusers without a second factor may then do nothing but set one up
+# staff and superusers without a second factor may then do nothing but set one up; their API keys go on
 STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=False)
 # what secrets are encrypted with at rest; none: a key derived from SECRET_KEY. Former ones go on decrypting
 SECOND_FACTOR_KEY = env.str("SECOND_FACTOR_KEY", default="")
@@ -47,8 +46,8 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 
 # whether somebody joins whom nobody has invited
 SOCIAL_SIGNUP = env.bool("SOCIAL_SIGNUP", default=False)
-# a page of the front end, for a login that failed and whose begin is not known any more; `error` says how
-SOCIAL_LOGIN_ERROR_URL = env.str("SOCIAL_LOGIN_ERROR_URL", default="") or f"{PUBLIC_URL}/login"
+# a page for a login that failed and whose begin is not known any more, ours or the front end's; `error` says how
+SOCIAL_LOGIN_ERROR_URL = env.str("SOCIAL_LOGIN_ERROR_URL", default="") or "/login-failed"
 # between the return from the provider and the request for tokens; seconds
 SOCIAL_LOGIN_SECONDS = 600
 

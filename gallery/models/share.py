@@ -1,4 +1,3 @@
-import hashlib
 from typing import Self
 
 from django.conf import settings
@@ -14,11 +13,6 @@ from accounts.roles import Permission
 from photos.models import Photo
 
 MAX_PHOTOS = 500
-
-
-def hash_token(token: str) -> str:
-    """Give what is kept of a token: its SHA-256 in hex. A token has 256 random bits, so that a fast hash is enough."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 class ShareQuerySet(models.QuerySet["Share"]):

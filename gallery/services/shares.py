@@ -12,12 +12,13 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.digests import digest
 from accounts.models import AuditAction, Library, User
 from accounts.problems import ConflictError, InvalidValueError, NotFoundError, NotPermittedError
 from accounts.roles import Permission
 from accounts.services import audit
 from gallery.models import Share, SharedPhoto
-from gallery.models.share import MAX_PHOTOS, hash_token
+from gallery.models.share import MAX_PHOTOS
 from photos.models import Photo
 
 TOKEN_BYTES = 32
@@ -61,7 +62,7 @@ def create_share(*, by: User, photo_ids: Sequence[UUID], options: ShareChanges) 
     library_id = library_ids.pop()
     _require(by, Permission.SHARE_PHOTOS, library_id)
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    share = Share(library_id=library_id, created_by=by, token_sha256=hash_token(token))
+    share = Share(library_id=library_id, created_by=by, token_sha256=digest(token))
     _set(share, by, options)
     share.save(force_insert=True)
     SharedPhoto.objects.bulk_create(

@@ -18,11 +18,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.digests import digest
 from accounts.problems import NotFoundError
 from accounts.roles import Permission
 from gallery import downloads
 from gallery.models import Share
-from gallery.models.share import hash_token
 from gallery.services import shares
 from gallery.sharing import attempts, unlocking
 from gallery.sharing.pictures import pictures_of
@@ -154,7 +154,7 @@ def original(request: HttpRequest, token: str, position: int) -> HttpResponseBas
 
 def _opened(token: str) -> Share:
     """Give the share that a token opens now; raises NotFoundError."""
-    found = Share.objects.usable().select_related("created_by").filter(token_sha256=hash_token(token)).first()
+    found = Share.objects.usable().select_related("created_by").filter(token_sha256=digest(token)).first()
     if found is None or not found.permits(Permission.SHARE_PHOTOS):
         raise NotFoundError("The link opens nothing.")
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import factories
 import pytest
-from concurrency import in_a_thread
+from concurrency import in_a_thread, wait_until_blocked
 from django.core import mail
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -15,8 +15,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import ApiKey, AuditEvent, Invitation, Library, Membership, Role, User
-from accounts.problems import ConflictError, NotPermittedError
-from accounts.services import invitations
+from accounts.problems import ConflictError, NotFoundError, NotPermittedError
+from accounts.services import invitations, members, new_accounts, roles
 
 pytestmark = pytest.mark.django_db
 
@@ -177,7 +177,7 @@ def test_an_address_that_there_is_not(library: Library, admin: User, email: str)
 def test_a_member_is_not_invited(library: Library, admin: User) -> None:
     member = factories.make_member(library, "visitor")
     response = invite(admin, library, email=member.email.upper(), role="admin")
-    assert (response.status_code, response.json()["code"]) == (409, "conflict")
+    assert (response.status_code, response.json()["code"]) == (409, "already_member")
     assert (Invitation.objects.count(), len(mail.outbox)) == (0, 0)
 
 
@@ -186,6 +186,20 @@ def test_whether_an_address_has_an_account_is_not_said(library: Library, admin: 
     answers = [invite(admin, library, email=email).json() for email in (known.email, GUEST)]
     assert [set(one["invitation"]) for one in answers] == [set(answers[0]["invitation"])] * 2
     assert [one["mail_sent"] for one in answers] == [True, True]
+
+
+def test_what_is_gone_is_neither_invited_to_nor_taken_back(library: Library, admin: User) -> None:
+    invitation = factories.make_invitation(library)
+    gone = factories.make_library()
+    Library.objects.filter(pk=gone.pk).delete()
+    Invitation.objects.all().delete()
+    for change in (
+        lambda: invitations.invite(actor=admin, library=gone, email=GUEST),
+        lambda: invitations.revoke(actor=admin, invitation=invitation),
+    ):
+        with pytest.raises(NotFoundError):
+            change()
+    assert (Invitation.objects.count(), mail.outbox, AuditEvent.objects.count()) == (0, [], 0)
 
 
 def test_a_name_of_several_lines_stays_in_its_line(admin: User) -> None:
@@ -247,6 +261,18 @@ def test_one_that_is_taken_back_is_worth_nothing(library: Library, admin: User) 
     assert accept().json()["code"] == "invitation_not_valid"
     assert_nobody_joined(library, members=1)
     assert trail(library) == [("invitation.revoked", admin.pk, {})]
+
+
+def test_nobody_takes_back_or_replaces_what_they_could_not_give(library: Library, admin: User) -> None:
+    registrar = factories.make_user()
+    role = Role.objects.create(name="registrar", permissions=["photos.view", "members.manage"])
+    Membership.objects.create(library=library, user=registrar, role=role)
+    assert invite(admin, library, role="admin").status_code == 201
+    invitation = Invitation.objects.get()
+    client = factories.client_of(registrar)
+    assert client.delete(f"/api/v1/invitations/{invitation.pk}").status_code == 403
+    assert invite(registrar, library, role="visitor").status_code == 403
+    assert [one.pk for one in Invitation.objects.open()] == [invitation.pk]
 
 
 def test_of_several_those_that_are_open_are_taken_back_or_none(library: Library, admin: User) -> None:
@@ -327,7 +353,9 @@ def test_a_key_accepts_nothing(library: Library) -> None:
 def test_a_closed_account_does_not_come_back_by_an_invitation(library: Library) -> None:
     factories.make_user(email=GUEST, is_active=False)
     factories.make_invitation(library, token=TOKEN, email=GUEST)
-    assert accept().json()["code"] == "account_exists"
+    answer = accept()
+    assert (answer.status_code, answer.json()["code"]) == (409, "user_inactive")
+    assert "ask whoever runs this installation" in answer.json()["detail"]
     assert not User.objects.get(email=GUEST).is_active
     assert Membership.objects.count() == 0
 
@@ -405,6 +433,36 @@ def test_an_invitation_ends_with_the_right_to_make_it(library: Library, admin: U
 
 
 @pytest.mark.django_db(transaction=True)
+def test_who_invited_and_goes_at_this_moment_lets_nobody_in(library: Library) -> None:
+    factories.make_member(library, "admin")
+    host = factories.make_member(library, "admin")
+    factories.make_invitation(library, token=TOKEN, email=GUEST, invited_by=host)
+    with transaction.atomic():
+        members.remove(library=library, user_id=host.pk, by=None)
+        joining = in_a_thread(accept)
+        wait_until_blocked()
+    assert joining.result(20).json()["code"] == "invitation_not_valid"
+    assert_nobody_joined(library, members=1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_role_that_grows_at_this_moment_is_not_joined(library: Library) -> None:
+    held = ["photos.view", "members.manage"]
+    host = Membership.objects.create(
+        library=library, user=factories.make_user(), role=Role.objects.create(name="host", permissions=held)
+    )
+    given = Role.objects.create(name="curator", permissions=["photos.view"])
+    factories.make_invitation(library, token=TOKEN, email=GUEST, invited_by=host.user)
+    Invitation.objects.update(role=given)
+    with transaction.atomic():
+        roles.change_role(role_id=given.pk, name="curator", permissions=["photos.view", "photos.purge"], by=None)
+        joining = in_a_thread(accept)
+        wait_until_blocked()
+    assert joining.result(20).json()["code"] == "invitation_not_valid"
+    assert_nobody_joined(library, members=1)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_of_many_that_accept_at_once_one_makes_an_account(library: Library) -> None:
     factories.make_invitation(library, token=TOKEN, email=GUEST)
     racing = [in_a_thread(accept, name=f"Guest {number}") for number in range(6)]
@@ -438,7 +496,7 @@ def test_an_account_that_is_made_a_moment_before_is_not_made_again(
 ) -> None:
     factories.make_invitation(library, token=TOKEN, email=GUEST)
     # between the look for it and its making
-    monkeypatch.setattr(invitations, "check_new", lambda **_: factories.make_user(email=GUEST))
+    monkeypatch.setattr(new_accounts, "check_new", lambda **_: factories.make_user(email=GUEST))
     response = accept()
     assert (response.status_code, response.json()["code"]) == (409, "account_exists")
     assert Invitation.objects.get().accepted_at is None

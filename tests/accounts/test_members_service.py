@@ -9,7 +9,7 @@ from concurrency import in_a_thread, wait_until_blocked
 from django.db import transaction
 
 from accounts.models import ApiKey, AuditEvent, Library, Membership, Role, User
-from accounts.problems import DomainError, NotFoundError, NotPermittedError
+from accounts.problems import DomainError, InvalidValueError, NotFoundError, NotPermittedError
 from accounts.roles import BUILT_IN_ROLES, BuiltInRole
 from accounts.services import erasure, members
 from accounts.services.libraries import add_member, create_library
@@ -87,6 +87,28 @@ def test_who_is_no_member_is_neither_changed_nor_removed(library: Library, admin
     ):
         with pytest.raises(NotFoundError):
             change()
+    assert state() == before
+
+
+def test_somebody_is_added_by_the_address_of_the_account(library: Library, admin: User) -> None:
+    factories.make_user(email="grace@example.org")
+    members.add_by_email(library=library, email="Grace@Example.org", by=admin)
+    factories.make_user(email="ada@example.org")
+    members.add_by_email(library=library, email="ada@example.org", role=role("editor"), by=None)
+    assert roles_in(library) == {admin.email: "admin", "grace@example.org": "visitor", "ada@example.org": "editor"}
+
+
+def test_who_has_an_account_is_told_to_nobody_else(library: Library, admin: User) -> None:
+    stranger = factories.make_member(factories.make_library(), "admin")
+    factories.make_user(email="gone@example.org", is_active=False)
+    before = state()
+    for email in ("gone@example.org", "nobody@example.org"):
+        with pytest.raises(InvalidValueError) as refused:
+            members.add_by_email(library=library, email=email, by=admin)
+        assert [(one["field"], one["code"]) for one in refused.value.extra["errors"]] == [("email", "no_account")]
+    for email in (admin.email, "nobody@example.org"):
+        with pytest.raises(NotPermittedError):
+            members.add_by_email(library=library, email=email, by=stranger)
     assert state() == before
 
 
@@ -185,6 +207,19 @@ def test_a_library_begins_with_its_admin() -> None:
     add_member(library=library, user=factories.make_user(email="second@example.org"), role=BuiltInRole.ADMIN)
     add_member(library=library, user=user, role=BuiltInRole.VISITOR)
     assert roles_in(library) == {user.email: "visitor", "second@example.org": "admin"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_is_added_at_this_moment_gets_the_role_of_the_system() -> None:
+    library, user = factories.make_library(), factories.make_user()
+    for name in ("editor", "visitor"):
+        Role.objects.get_or_create(name=name, defaults={"permissions": BUILT_IN_ROLES[name], "is_built_in": True})
+    with transaction.atomic():
+        members.add(library=library, user=user, role=role("visitor"), by=None)
+        other = in_a_thread(add_member, library=library, user=user, role=BuiltInRole.EDITOR)
+        wait_until_blocked()
+    other.result(20)
+    assert roles_in(library) == {user.email: "editor"}
 
 
 WAYS: dict[str, Callable[[Library, User], object]] = {

@@ -8,7 +8,9 @@ import pytest
 from browser import Browser
 from browser import browser as open_browser
 from django.test import Client
+from django.utils import translation
 from pytest_django.live_server_helper import LiveServer
+from second_factors import code_of, enrol
 
 from accounts.models import Invitation, Membership, TokenFamily, User
 from accounts.services import passwords, tokens
@@ -77,6 +79,48 @@ def test_somebody_with_an_account_logs_in_to_join_and_is_logged_out_then(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_somebody_with_a_second_factor_gives_its_code_too(live_server: LiveServer, browser: Browser) -> None:
+    guest = factories.make_user(email=GUEST)
+    secret, _ = enrol(guest)
+    factories.make_invitation(factories.make_library(), token=TOKEN, email=GUEST)
+    browser.open(f"{live_server.url}/invitation#{TOKEN}")
+    fill(browser, name="Guest", password=NEW)
+    browser.wait_for(f"{FORM} && {FORM}.id == 'with-account'")
+    assert browser.evaluate(f"{FORM}.elements['code'].autocomplete") == "one-time-code"
+    fill(browser, email=GUEST, password=factories.PASSWORD)
+    assert said(browser) == "This account has a second factor: give its code as well."
+    assert not guest.memberships.exists()
+    fill(browser, code=code_of(secret))
+    browser.wait_for(f"{SAID} == 'You have joined the library.'")
+    assert guest.memberships.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_logout_that_fails_takes_nothing_back(live_server: LiveServer, browser: Browser) -> None:
+    guest = factories.make_user(email=GUEST)
+    factories.make_invitation(factories.make_library(), token=TOKEN, email=GUEST)
+    browser.open(f"{live_server.url}/invitation#{TOKEN}")
+    browser.command("Network.setBlockedURLs", urls=["*/auth/token/revoke"])
+    fill(browser, name="Guest", password=NEW)
+    browser.wait_for(f"{FORM} && {FORM}.id == 'with-account'")
+    fill(browser, email=GUEST, password=factories.PASSWORD)
+    assert said(browser) == "You have joined the library."
+    assert guest.memberships.count() == 1
+    # it did fail
+    assert [family.revoked_at for family in TokenFamily.objects.all()] == [None]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whose_account_is_closed_is_told_whom_to_ask(live_server: LiveServer, browser: Browser) -> None:
+    factories.make_user(email=GUEST, is_active=False)
+    factories.make_invitation(factories.make_library(), token=TOKEN, email=GUEST)
+    browser.open(f"{live_server.url}/invitation#{TOKEN}")
+    fill(browser, name="Guest", password=NEW)
+    assert said(browser).endswith("has been deactivated: ask whoever runs this installation.")
+    assert Invitation.objects.open().count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_new_password_is_set_once(live_server: LiveServer, browser: Browser) -> None:
     user = factories.make_user()
     pair = tokens.begin(user=user)
@@ -97,9 +141,12 @@ def test_a_new_password_is_set_once(live_server: LiveServer, browser: Browser) -
 
 @pytest.mark.django_db(transaction=True)
 def test_a_link_that_is_not_whole_is_said_to_be(live_server: LiveServer, browser: Browser) -> None:
-    browser.open(f"{live_server.url}/password-reset")
-    assert said(browser) == "This link is not whole. Open it from the mail once more."
-    assert browser.evaluate(FORM) is None
+    # without its token, and with one that was cut off within a letter
+    for fragment in ("", "#token%2"):
+        browser.open(f"{live_server.url}/password-reset{fragment}")
+        assert said(browser) == "This link is not whole. Open it from the mail once more."
+        assert browser.evaluate(FORM) is None
+        assert browser.evaluate("location.href") == f"{live_server.url}/password-reset"
 
 
 @pytest.mark.parametrize("address", ["/invitation", "/password-reset"])
@@ -110,3 +157,30 @@ def test_what_a_page_tells_other_pages(client: Client, address: str) -> None:
     assert "no-store" in response["Cache-Control"]
     assert "'unsafe" not in response["Content-Security-Policy"]
     assert client.post(address).status_code == 405
+
+
+@pytest.mark.parametrize(
+    # words that Django's own catalogue has
+    ("address", "word"),
+    [("/invitation", "<label>Passwort <"), ("/password-reset", "<label>Neues Passwort <"), ("/login-failed", "")],
+)
+def test_a_page_is_in_the_language_of_the_installation(client: Client, address: str, word: str) -> None:
+    with translation.override("de"):
+        page = client.get(address).content.decode()
+    assert '<html lang="de">' in page
+    assert word in page
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("cancelled", "You said no where you have the other account, or left before the end."),
+        ("denied", "You were refused where you have the other account."),
+        ("unknown", "Your login is not known any more"),
+        ("<b>Pay here</b>", "Your login is not known any more"),
+    ],
+)
+def test_who_failed_to_log_in_is_told_why(client: Client, error: str, reason: str) -> None:
+    response = client.get("/login-failed", {"error": error, "error_process": "login"})
+    page = response.content.decode()
+    assert (response.status_code, reason in page, "Pay here" in page) == (200, True, False)

@@ -8,10 +8,10 @@ from concurrency import in_a_thread, wait_until_blocked
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from accounts.models import AuditEvent, Membership, Role, User
+from accounts.models import AuditEvent, Invitation, Membership, Role, User
 from accounts.problems import DomainError, InvalidValueError, NotFoundError, NotPermittedError
 from accounts.roles import BuiltInRole, Permission
-from accounts.services import members, roles
+from accounts.services import invitations, members, roles
 
 pytestmark = pytest.mark.django_db
 
@@ -69,13 +69,32 @@ def test_a_role_is_deleted_when_nobody_holds_it(curator: Role, chief: User) -> N
     before = state()
     with pytest.raises(roles.RoleInUseError) as refused:
         roles.delete_role(role_id=curator.pk, by=chief)
-    assert (refused.value.code, refused.value.extra, state()) == ("role_in_use", {"members": 1}, before)
+    assert (refused.value.code, refused.value.extra, state()) == (
+        "role_in_use",
+        {"members": 1, "invitations": 0},
+        before,
+    )
     member.delete()
     roles.delete_role(role_id=curator.pk, by=chief)
     assert not Role.objects.filter(pk=curator.pk).exists()
     assert AuditEvent.objects.order_by("-pk").first().action == "role.deleted"
     with pytest.raises(NotFoundError):
         roles.delete_role(role_id=curator.pk, by=chief)
+
+
+def test_a_role_that_somebody_is_invited_into_stays(curator: Role, chief: User) -> None:
+    library = factories.make_library()
+    invitation = factories.make_invitation(library)
+    Invitation.objects.update(role=curator)
+    before = state()
+    with pytest.raises(roles.RoleInUseError) as refused:
+        roles.delete_role(role_id=curator.pk, by=chief)
+    assert (refused.value.extra, state()) == ({"members": 0, "invitations": 1}, before)
+    assert "take those invitations back" in refused.value.detail
+    assert Invitation.objects.unanswered().get() == invitation
+    invitations.revoke(actor=chief, invitation=invitation)
+    roles.delete_role(role_id=curator.pk, by=chief)
+    assert not Role.objects.filter(pk=curator.pk).exists()
 
 
 @pytest.mark.parametrize("name", BuiltInRole.values)

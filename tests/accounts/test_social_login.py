@@ -13,8 +13,10 @@ import factories
 import pytest
 import requests
 from allauth.socialaccount.models import SocialAccount
+from concurrency import in_a_thread, wait_until_blocked
 from django.conf import settings as django_settings
 from django.core.exceptions import PermissionDenied
+from django.db import connection, transaction
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 from second_factors import code_of, enrol, wrong_code
@@ -282,6 +284,36 @@ def test_who_is_invited_may_join(browser: Browser) -> None:
     assert refusal(browser.log_in("other", email="other@example.org", email_verified=True))[1] == "social_signup_closed"
 
 
+def test_an_invitation_of_who_may_not_invite_any_more_lets_nobody_join(browser: Browser) -> None:
+    library = factories.make_library()
+    admin, _ = (factories.make_member(library, role) for role in ("admin", "visitor"))
+    invitations.invite(actor=admin, library=library, email="grace@example.org")
+    admin.memberships.all().delete()
+
+    answer = browser.log_in("grace", email="grace@example.org", email_verified=True)
+
+    assert refusal(answer) == (401, "social_signup_closed")
+    assert not User.objects.filter(email="grace@example.org").exists()
+
+
+def test_an_account_that_is_made_at_this_moment_is_not_made_again(browser: Browser, settings: Settings) -> None:
+    settings.SOCIAL_SIGNUP = True
+    claims = {"email": "ada@example.org", "email_verified": True}
+    browser.come_back(browser.consent("ada", **claims))
+    with transaction.atomic():
+        # it has looked for an account by then, and makes none yet
+        with connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE accounts_invitation IN ACCESS EXCLUSIVE MODE")
+        joining = in_a_thread(browser.token)
+        wait_until_blocked()
+        user = factories.make_user(email="ada@example.org")
+    assert refusal(joining.result(20)) == (409, "conflict")
+    assert_nobody_came_in()
+
+    assert browser.token().status_code == 200
+    assert SocialAccount.objects.get().user == user
+
+
 def test_a_deactivated_account_stays_out(browser: Browser) -> None:
     user, superuser = factories.make_user(email="ada@example.org"), factories.make_user(is_superuser=True)
     claims = {"email": "ada@example.org", "email_verified": True}
@@ -408,6 +440,17 @@ def test_the_way_back_leads_to_nobody_else(browser: Browser) -> None:
         assert answer.status_code == 302
         assert answer.headers["Location"].startswith(f"{LOST}?error=unknown")
     assert browser.begin(csrfmiddlewaretoken="forged").status_code == 403
+
+
+def test_without_a_page_of_the_front_end_ours_says_that_it_failed(browser: Browser, settings: Settings) -> None:
+    settings.HEADLESS_FRONTEND_URLS = {"socialaccount_login_error": settings.SOCIAL_LOGIN_ERROR_URL}
+
+    address = browser.come_back(f"{browser.server}/auth/oidc/callback?code=x&state=wrong")
+
+    assert address.startswith(f"{browser.server}/login-failed?error=unknown")
+    answer = browser.http.get(address)
+    assert answer.status_code == 200
+    assert "You are not logged in" in answer.text
 
 
 def test_an_answer_waits_ten_minutes(browser: Browser) -> None:

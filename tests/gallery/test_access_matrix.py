@@ -103,7 +103,8 @@ DECLARED = {
 OPEN_TO_ALL = {"", "live", "ready", "health", "health/db", "health/ai", "metrics", "api/schema", "api/docs"} | {
     "invitation",
     "password-reset",
-    # to a provider of identities and back
+    # to a provider of identities and back, and where somebody ends whom it did not let in
+    "login-failed",
     "auth/redirect",
     "auth/google/callback",
     "auth/github/callback",

@@ -13,11 +13,12 @@ from django.utils import timezone
 from pytest_django import Settings
 from uuid_utils.compat import uuid7
 
+from accounts.digests import digest
 from accounts.models import ApiKey, AuditEvent, Library, Membership, Role, User
 from accounts.problems import InvalidValueError, NotFoundError, NotPermittedError
 from accounts.roles import Permission
 from gallery.models import Share, SharedPhoto
-from gallery.models.share import MAX_PHOTOS, hash_token
+from gallery.models.share import MAX_PHOTOS
 from gallery.services import shares
 from photos.models import Photo
 from photos.services import purge, trash
@@ -52,7 +53,7 @@ def test_a_share_keeps_order_and_no_token(library: Library, sharer: User) -> Non
 
     share.refresh_from_db()
     assert len(token) == 43
-    assert share.token_sha256 == hash_token(token)
+    assert share.token_sha256 == digest(token)
     assert token not in str(Share.objects.values().get())
     assert (share.library, share.created_by, share.title, share.password) == (library, sharer, "Summer", "")
     assert (share.show_metadata, share.allow_originals, share.view_count, share.revoked_at) == (False, False, 0, None)

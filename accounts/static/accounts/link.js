@@ -1,9 +1,10 @@
 "use strict";
 
 // The token of the mail, which stands behind the # and is taken out of the address and of the browser's history.
-const token = decodeURIComponent(location.hash.slice(1));
+const token = decoded(location.hash.slice(1));
 history.replaceState(null, "", location.pathname);
 
+// what is said stands in the page, in its language
 const said = document.getElementById("said");
 const [first, withAccount] = document.querySelectorAll("form");
 
@@ -13,10 +14,19 @@ function say(words, isWrong = false) {
   said.hidden = false;
 }
 
+/** What a mail program may have encoded; nothing for what is half of it. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return "";
+  }
+}
+
 /** What a problem (RFC 9457) says, with what it says of each field. */
 function words(problem) {
   const errors = (problem.errors || []).map((error) => error.detail);
-  return errors.length ? errors.join("\n") : problem.detail || "That did not work. Try again.";
+  return errors.length ? errors.join("\n") : problem.detail || said.dataset.failed;
 }
 
 async function post(address, body, access = "") {
@@ -37,7 +47,8 @@ async function send(form) {
   try {
     return await post(form.dataset.address, { token }, pair.access);
   } finally {
-    await post(form.dataset.logout, { refresh: pair.refresh });
+    // what came of joining is what counts: nobody else has these tokens, and this page forgets them
+    await post(form.dataset.logout, { refresh: pair.refresh }).catch(() => {});
   }
 }
 
@@ -67,5 +78,5 @@ if (token) {
   for (const form of document.querySelectorAll("form")) form.addEventListener("submit", submit);
   first.hidden = false;
 } else {
-  say("This link is not whole. Open it from the mail once more.", true);
+  say(said.dataset.notWhole, true);
 }
