@@ -15,6 +15,7 @@ from unfold.utils import parse_date_str
 
 from accounts.models import KeyState, User
 from gallery.admin.visibility import countable_faces, visible_photos
+from gallery.models import ShareState
 from photos.models import Metadata
 from photos.models.face import FaceQuerySet
 from processing.dead_letters import failed_alike
@@ -90,6 +91,22 @@ class KeyStateFilter(RadioFilter):
         """Keep the keys in the chosen state."""
         value = self.value()
         return queryset.filter(state=value) if value in KeyState.values else queryset
+
+
+class ShareStateFilter(RadioFilter):
+    """Shares in one state."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        """Offer every state."""
+        return list(ShareState.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep the shares in the chosen state."""
+        value = self.value()
+        return queryset.filter(state=value) if value in ShareState.values else queryset
 
 
 class FormatFilter(DropdownFilter):

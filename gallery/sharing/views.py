@@ -22,14 +22,12 @@ from accounts.problems import NotFoundError
 from accounts.roles import Permission
 from gallery import downloads
 from gallery.models import Share
-from gallery.models.share import hash_token
+from gallery.models.share import PASSWORD_MAX_LENGTH, hash_token
 from gallery.services import shares
 from gallery.sharing import attempts, unlocking
 from gallery.sharing.pictures import pictures_of
 from photos import storage
 from photos.models import Photo, Rendition
-
-PASSWORD_MAX_LENGTH = 128
 
 _HEADERS = {
     "Cache-Control": downloads.NEVER_KEPT,
@@ -202,7 +200,7 @@ def _original_of(share: Share, token: str, pictures: list[Any]) -> dict[str, str
 
 
 def _password_page(message: str = "", *, status: int = 200) -> HttpResponse:
-    return _page("password", message=message, status=status)
+    return _page("password", message=message, password_max_length=PASSWORD_MAX_LENGTH, status=status)
 
 
 def _page(name: str, *, status: int = 200, **context: object) -> HttpResponse:

@@ -126,6 +126,8 @@ REFUSED: dict[str, tuple[type[Exception], Refused]] = {
     ),
     "expired": (InvalidValueError, lambda lib, by: (by, _one(lib), {"expires_at": timezone.now()})),
     "a short password": (InvalidValueError, lambda lib, by: (by, _one(lib), {"password": "12345"})),
+    # the page that asks for it takes no more, so that nobody could open it
+    "a long password": (InvalidValueError, lambda lib, by: (by, _one(lib), {"password": "x" * 129})),
 }
 
 
