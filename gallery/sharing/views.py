@@ -25,7 +25,7 @@ from gallery.models import Share
 from gallery.models.share import PASSWORD_MAX_LENGTH, hash_token
 from gallery.services import shares
 from gallery.sharing import attempts, unlocking
-from gallery.sharing.pictures import pictures_of
+from gallery.sharing.pictures import Picture, picture_at, pictures_of
 from photos import storage
 from photos.models import Photo, Rendition
 
@@ -87,18 +87,18 @@ def photo_page(request: HttpRequest, token: str, position: int) -> HttpResponseB
     share = _opened(token)
     if not unlocking.is_unlocked(request, share):
         return HttpResponseRedirect(reverse("shared", args=[token]))
-    pictures = pictures_of(share, token=token)
-    place = next((place for place, picture in enumerate(pictures) if picture.position == position), None)
-    if place is None:
+    found = picture_at(share, position, token=token)
+    if found is None:
         raise NotFoundError("The photo is not there.")
+    picture, before_url, after_url = found
     return _page(
         "photo",
         heading=_heading(share),
         share_url=reverse("shared", args=[token]),
-        picture=pictures[place],
-        before=pictures[place - 1] if place else None,
-        after=pictures[place + 1] if place + 1 < len(pictures) else None,
-        **_original_of(share, token, pictures[place : place + 1]),
+        picture=picture,
+        before_url=before_url,
+        after_url=after_url,
+        **_original_of(share, token, [picture]),
     )
 
 
@@ -192,7 +192,7 @@ def _heading(share: Share) -> str:
     return share.title or _("Shared photos")
 
 
-def _original_of(share: Share, token: str, pictures: list[Any]) -> dict[str, str]:
+def _original_of(share: Share, token: str, pictures: list[Picture]) -> dict[str, str]:
     """Give the address of the original where a page shows a single photo and its original may be had."""
     if len(pictures) != 1 or not _allows_originals(share):
         return {"original_url": ""}
