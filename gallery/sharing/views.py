@@ -134,20 +134,8 @@ def original(request: HttpRequest, token: str, position: int) -> HttpResponseBas
     if photo is None:
         raise NotFoundError("The photo is not there.")
     plain = f"photo-{position}.{photo.image_format.lower()}"
-    response = downloads.object_response(
-        request,
-        alias=photo.storage_alias,
-        key=photo.storage_key,
-        content_type=photo.mime_type,
-        etag=photo.sha256,
-        cache_control=downloads.REVALIDATE,
-        filename=(photo.original_filename if share.show_metadata else "") or plain,
-        as_attachment=True,
-        may_redirect=False,
-    )
-    if downloads.is_taken(request, response):
-        shares.note_original(share=share, photo_id=photo.pk)
-    return response
+    filename = (photo.original_filename if share.show_metadata else "") or plain
+    return downloads.original_response(request, photo=photo, taker=share, filename=filename, may_redirect=False)
 
 
 def _opened(token: str) -> Share:
