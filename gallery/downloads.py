@@ -11,15 +11,22 @@ from urllib.parse import quote
 
 from django.conf import settings
 from django.db.models import TextChoices
+from django.db.models.functions import Now
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, quote_etag
 from rest_framework.request import Request
 
+from accounts import origin
+from accounts.models import AuditAction, AuditEvent, User
 from accounts.problems import NotFoundError
 from gallery.byte_ranges import FilePart, UnsatisfiableRangeError, size_of, wanted_range
+from gallery.models import Share
+from gallery.services import shares
 from photos import storage
+from photos.models import Photo
+from photos.services import originals
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +37,13 @@ REVALIDATE = "private, no-cache"
 NEVER_KEPT = "private, no-store"
 
 # what nginx serves from the stores' folders, below a location of its own for each (compose/nginx/darkroom-media.conf)
-ACCEL_PREFIX = "/_media/"
+ACCEL_PREFIX, ACCEL_HEADER = "/_media/", "X-Accel-Redirect"
 MAX_URL_SECONDS = 300
+
+# parts of an original that somebody takes within this time of an event that tells of it are the same download
+SAME_DOWNLOAD = timedelta(minutes=10)
+# answers without a byte of the object: the client has it, it is another than was asked for, no such part
+_NOTHING_SENT = {304, 412, 416}
 
 
 class Delivery(TextChoices):
@@ -88,16 +100,71 @@ def object_response(
         raise NotFoundError("The stored object is missing.") from error
 
 
-def is_taken(request: Request | HttpRequest, response: HttpResponseBase) -> bool:
-    """Tell whether somebody gets an object by this, from its begin: who goes on with a part is not told of again."""
-    begins = request.headers.get("Range", "bytes=0-").replace(" ", "").startswith("bytes=0-")
-    return request.method == "GET" and response.status_code in {200, 206, 302} and begins
+def original_response(
+    request: Request | HttpRequest, *, photo: Photo, taker: User | Share, filename: str = "", may_redirect: bool = True
+) -> HttpResponseBase:
+    """Answer with an original, as an attachment, for a stranger wrote it; the audit trail is told by the way.
+
+    `taker` is the user who gets it, or the share that gives it to whoever has its link. Whatever may send all of it is
+    an event each time. Parts are one event for as long as the trail has one of the same taker, address and photo that
+    is younger than SAME_DOWNLOAD: the committed event is what is asked for, so that the first is never left out. Raises
+    NotFoundError where the object is missing.
+    """
+    response = object_response(
+        request,
+        alias=photo.storage_alias,
+        key=photo.storage_key,
+        content_type=photo.mime_type,
+        etag=photo.sha256,
+        cache_control=REVALIDATE,
+        filename=filename or photo.original_filename or f"{photo.pk}.{photo.image_format.lower()}",
+        as_attachment=True,
+        may_redirect=may_redirect,
+    )
+    if request.method == "HEAD" or response.status_code in _NOTHING_SENT:
+        return response
+    if _is_part(request, response, photo) and _is_told(photo, taker):
+        return response
+    if isinstance(taker, Share):
+        shares.note_original(share=taker, photo_id=photo.pk)
+    else:
+        originals.note_download(photo=photo, by=taker)
+    return response
+
+
+def _is_part(request: Request | HttpRequest, response: HttpResponseBase, photo: Photo) -> bool:
+    """Tell whether less than the whole is sent for certain: by the answer, not by what was asked for.
+
+    nginx reads the range itself; what it is asked for is read here as it would be if Darkroom sent it. An address of
+    the bucket gives the whole to whoever leaves the range away.
+    """
+    if response.status_code == 206:
+        sent, size = response.headers["Content-Length"], response.headers["Content-Range"].rpartition("/")[2]
+        return sent != size
+    if not response.has_header(ACCEL_HEADER):
+        return False
+    try:
+        positions = _asked_for(request, etag=response.headers["ETag"], size=photo.byte_size)
+    except UnsatisfiableRangeError:
+        return True
+    return positions is not None and len(positions) < photo.byte_size
+
+
+def _is_told(photo: Photo, taker: User | Share) -> bool:
+    """Tell whether the trail has a young event of this photo, taker and address."""
+    lately = AuditEvent.objects.filter(
+        action=AuditAction.ORIGINAL_DOWNLOADED, address=origin.address(), at__gt=Now() - SAME_DOWNLOAD
+    )
+    if isinstance(taker, Share):
+        return lately.filter(subject_id=str(taker.pk), details__photo=str(photo.pk)).exists()
+    key_id = None if taker.acting_key is None else taker.acting_key.pk
+    return lately.filter(subject_id=str(photo.pk), actor_id=taker.pk, key_id=key_id).exists()
 
 
 def _by_nginx(*, alias: str, key: str, headers: dict[str, str]) -> HttpResponse:
     """Name the file to the nginx in front, which decodes the path, sends the bytes and knows ranges itself."""
     storage.check_object(alias=alias, key=key)
-    return HttpResponse(headers={**headers, "X-Accel-Redirect": f"{ACCEL_PREFIX}{alias}/{quote(key)}"})
+    return HttpResponse(headers={**headers, ACCEL_HEADER: f"{ACCEL_PREFIX}{alias}/{quote(key)}"})
 
 
 def _by_bucket(request: Request | HttpRequest, *, alias: str, key: str, headers: dict[str, str]) -> HttpResponse:
@@ -120,10 +187,8 @@ def _streamed(request: Request | HttpRequest, file: BinaryIO, *, headers: dict[s
     """Send the bytes, or those of them that are asked for."""
     size = size_of(file)
     headers["Accept-Ranges"] = "bytes"
-    # a part is of use to nobody whose other parts are of another file (RFC 9110, section 13.1.5)
-    is_part = request.method == "GET" and request.headers.get("If-Range", headers["ETag"]) == headers["ETag"]
     try:
-        positions = wanted_range(request.headers.get("Range", ""), size=size) if is_part else None
+        positions = _asked_for(request, etag=headers["ETag"], size=size)
     except UnsatisfiableRangeError:
         file.close()
         return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}", "Cache-Control": NEVER_KEPT})
@@ -134,3 +199,14 @@ def _streamed(request: Request | HttpRequest, file: BinaryIO, *, headers: dict[s
         return ObjectResponse(file, headers=headers)
     headers["Content-Range"] = f"bytes {positions.start}-{positions.stop - 1}/{size}"
     return ObjectResponse(FilePart(file, positions), status=206, headers=headers)
+
+
+def _asked_for(request: Request | HttpRequest, *, etag: str, size: int) -> range | None:
+    """Give the positions that a request asks for of an object of `size` bytes; None: all. `etag` is quoted.
+
+    Raises UnsatisfiableRangeError.
+    """
+    # a part is of use to nobody whose other parts are of another file (RFC 9110, section 13.1.5)
+    if request.method != "GET" or request.headers.get("If-Range", etag) != etag:
+        return None
+    return wanted_range(request.headers.get("Range", ""), size=size)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
-from accounts.models import Membership, User
+from accounts.models import ApiKey, Membership, User
 from accounts.problems import NotFoundError
 from accounts.roles import Permission
 from photos.models import Photo
@@ -34,10 +34,12 @@ class Explanation:
     @property
     def summary(self) -> str:
         """The answer in one sentence, with the reasons against."""
+        key = self.user.acting_key
+        who = str(self.user) if key is None else f"{self.user} with the key {key}"
         if self.is_visible:
-            return f"{self.user} sees the photo {self.photo.pk}."
+            return f"{who} sees the photo {self.photo.pk}."
         reasons = "; ".join(step.detail for step in self.steps if not step.is_met)
-        return f"{self.user} does not see the photo {self.photo.pk}: {reasons}."
+        return f"{who} does not see the photo {self.photo.pk}: {reasons}."
 
 
 def account_named(named: str) -> User:
@@ -52,13 +54,22 @@ def account_named(named: str) -> User:
     return user
 
 
+def use_key(user: User, prefix: str) -> None:
+    """Let the account act with the key of its own that begins so, `dk_` said or not; raises NotFoundError."""
+    plain = prefix.removeprefix("dk_")
+    key = ApiKey.objects.usable().select_related("library").filter(owner=user, prefix=plain).first()
+    if key is None:
+        raise NotFoundError(f"{user} has no key dk_{plain} that opens anything.")
+    user.acting_key = key
+
+
 def explain_access(*, user: User, photo_id: UUID) -> Explanation:
     """Explain whether `user`, in person or with `acting_key`, sees a photo. Raises NotFoundError if there is none."""
     photo = Photo.objects.select_related("library").filter(pk=photo_id).first()
     if photo is None:
         raise NotFoundError(f"There is no photo {photo_id}: it never was, or it was deleted for good.")
     is_visible = Photo.objects.visible_to(user).filter(pk=photo_id).exists()
-    steps = (_account(user), *_key(user, photo), _role(user, photo), _trash(user, photo))
+    steps = (_account(user), *_key(user, photo), _library(photo), _role(user, photo), _trash(user, photo))
     return Explanation(user, photo, is_visible, steps)
 
 
@@ -79,6 +90,14 @@ def _key(user: User, photo: Photo) -> Iterator[Step]:
     opens = key.library_id in (None, photo.library_id)
     told = "every library of its owner" if key.library_id is None else f"the library {key.library} alone"
     yield Step("Library of the key", opens, f"the key {key} opens {told}")
+
+
+def _library(photo: Photo) -> Step:
+    since = photo.library.erasure_requested_at
+    if since is None:
+        return Step("Library", True, f"the library {photo.library} is not being erased")
+    detail = f"the library {photo.library} is being erased since {since:%Y-%m-%d %H:%M} UTC, and lets nobody in"
+    return Step("Library", False, detail)
 
 
 def _role(user: User, photo: Photo) -> Step:

@@ -106,6 +106,9 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["library_id", "-id"], name="audit_event_library"),
             models.Index(fields=["actor_id", "-id"], name="audit_event_actor"),
+            # what was done to one thing, lately
+            models.Index(fields=["subject_id", "-at"], name="audit_event_subject"),
+            models.Index(fields=["address"], name="audit_event_address"),
             # what the sealer takes next
             models.Index(fields=["id"], condition=Q(sequence__isnull=True), name="audit_event_unsealed"),
         ]

@@ -1,6 +1,7 @@
 """Images and originals as the admin's pages show them, each behind the permission to see its photo."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 from zlib import crc32
 
@@ -15,12 +16,10 @@ from django.utils.safestring import SafeString
 from accounts.models import Library
 from accounts.problems import NotFoundError
 from accounts.roles import Permission
-from gallery import downloads
 from gallery.admin.visibility import visible_photos
-from gallery.downloads import IMMUTABLE, REVALIDATE, object_response
+from gallery.downloads import IMMUTABLE, REVALIDATE, object_response, original_response
 from photos import storage
 from photos.models import Face, Photo, Rendition
-from photos.services import originals
 
 THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 72, 54
 CHIP_SIDE = 72
@@ -46,40 +45,31 @@ def serve_original(request: HttpRequest, photo_id: UUID) -> HttpResponseBase:
     """Answer with the bytes that were uploaded, as an attachment: a stranger wrote them."""
     libraries = Library.objects.permitting(request.user, Permission.DOWNLOAD_ORIGINALS)
     photo = get_object_or_404(visible_photos(request.user).filter(library__in=libraries), pk=photo_id)
-    response = _stored(
-        request,
-        alias=photo.storage_alias,
-        key=photo.storage_key,
-        content_type=photo.mime_type,
-        etag=photo.sha256,
-        cache_control=REVALIDATE,
-        filename=photo.original_filename or f"{photo.pk}.{photo.image_format.lower()}",
-        as_attachment=True,
-    )
-    if downloads.is_taken(request, response):
-        originals.note_download(photo=photo, by=request.user)
-    return response
+    with _missing_as_404():
+        return original_response(request, photo=photo, taker=request.user)
 
 
 def _image(request: HttpRequest, *, key: str, content_type: str, filename: str) -> HttpResponseBase:
     """Answer with an object of ours. A key names its version, and so do the addresses below."""
     is_current = request.GET.get("v") == _version(key)
-    return _stored(
-        request,
-        alias=storage.RENDITIONS,
-        key=key,
-        content_type=content_type,
-        etag=_version(key),
-        cache_control=IMMUTABLE if is_current else REVALIDATE,
-        filename=filename,
-        # the policy of the admin's pages lets images come from here alone
-        may_redirect=False,
-    )
+    with _missing_as_404():
+        return object_response(
+            request,
+            alias=storage.RENDITIONS,
+            key=key,
+            content_type=content_type,
+            etag=_version(key),
+            cache_control=IMMUTABLE if is_current else REVALIDATE,
+            filename=filename,
+            # the policy of the admin's pages lets images come from here alone
+            may_redirect=False,
+        )
 
 
-def _stored(request: HttpRequest, **response: Any) -> HttpResponseBase:
+@contextmanager
+def _missing_as_404() -> Iterator[None]:
     try:
-        return object_response(request, **response)
+        yield
     except NotFoundError as error:
         raise Http404(error.detail) from error
 

@@ -4,7 +4,6 @@ from datetime import datetime, time, timedelta
 from typing import Any, ClassVar
 
 from django.contrib.admin import ModelAdmin
-from django.db import connection
 from django.db.models import Exists, Field, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -13,9 +12,9 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilte
 from unfold.contrib.filters.forms import AutocompleteDropdownForm
 from unfold.utils import parse_date_str
 
-from accounts.models import KeyState, User
-from gallery.admin.visibility import countable_faces, visible_photos
-from photos.models import Metadata
+from accounts.models import KeyState
+from gallery.admin.visibility import countable_faces
+from gallery.models import ShareState
 from photos.models.face import FaceQuerySet
 from processing.dead_letters import failed_alike
 from processing.kinds import registry as kinds
@@ -92,6 +91,22 @@ class KeyStateFilter(RadioFilter):
         return queryset.filter(state=value) if value in KeyState.values else queryset
 
 
+class ShareStateFilter(RadioFilter):
+    """Shares in one state."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        """Offer every state."""
+        return list(ShareState.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep the shares in the chosen state."""
+        value = self.value()
+        return queryset.filter(state=value) if value in ShareState.values else queryset
+
+
 class FormatFilter(DropdownFilter):
     """Photos of one file format."""
 
@@ -121,54 +136,6 @@ class HasFacesFilter(RadioFilter):
         """Keep the photos that have kept faces which the user may see, or those that have none."""
         has_faces = Exists(countable_faces(request.user).filter(photo=OuterRef("pk")))
         return {"1": queryset.filter(has_faces), "0": queryset.filter(~has_faces)}.get(self.value() or "", queryset)
-
-
-class CameraMakeFilter(DropdownFilter):
-    """Photos by the maker of the camera."""
-
-    title = _("camera make")
-    parameter_name = "camera_make"
-
-    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
-        """Offer the makes that there are on photos which the user may see."""
-        return [(make, make) for make in visible_camera_makes(request.user)]
-
-    def has_output(self) -> bool:
-        """Show the filter also before the first camera is known."""
-        return True
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        """Keep the photos of the chosen make."""
-        return queryset.filter(metadata__camera_make=self.value()) if self.value() else queryset
-
-
-def visible_camera_makes(user: User) -> list[str]:
-    """List up to `CHOICES_LIMIT` camera makes, without those that only photos of other libraries have."""
-    makes = camera_makes()
-    if user.is_superuser:
-        return makes
-    photos = Metadata.objects.filter(photo__in=visible_photos(user))
-    return [make for make in makes if photos.filter(camera_make=make).exists()]
-
-
-def camera_makes() -> list[str]:
-    """List up to `CHOICES_LIMIT` camera makes, by a loose scan of the camera index: one probe for each make.
-
-    PostgreSQL has no such scan for DISTINCT, which would read every row; the recursive form is the one that its wiki
-    gives ("Loose indexscan").
-    """
-    query = """
-        WITH RECURSIVE make(name) AS (
-            (SELECT camera_make FROM photos_metadata WHERE camera_make > '' ORDER BY camera_make LIMIT 1)
-            UNION ALL
-            SELECT (SELECT camera_make FROM photos_metadata WHERE camera_make > name ORDER BY camera_make LIMIT 1)
-            FROM make WHERE name IS NOT NULL
-        )
-        SELECT name FROM make WHERE name IS NOT NULL LIMIT %s
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(query, [CHOICES_LIMIT])
-        return [row[0] for row in cursor.fetchall()]
 
 
 class DayRangeFilter(RangeDateFilter):

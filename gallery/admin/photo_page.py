@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, timedelta, timezone
 from typing import Any
 
 from django.db.models import QuerySet
@@ -17,6 +16,7 @@ from gallery.admin.base import PHOTO_STATE_LABELS, RUN_STATE_LABELS
 from gallery.admin.durations import duration
 from gallery.admin.files import chip_url, rendition_url
 from gallery.admin.visibility import visible_runs
+from gallery.photo_facts import camera_name, exposure, focal_length, wall_clock
 from photos.models import Face, Metadata, Photo, is_kept
 from photos.models.face import FaceQuerySet
 from processing.error_codes import explain
@@ -85,22 +85,12 @@ def photo_page(photo: Photo, *, user: User) -> dict[str, Any]:
     }
 
 
-def camera_name(metadata: Metadata) -> str:
-    """Give make and model, without the make that many a model begins with."""
-    make, model = metadata.camera_make, metadata.camera_model
-    is_said_twice = any(model.lower().startswith(word) for word in make.lower().split())
-    return model if is_said_twice else f"{make} {model}".strip()
-
-
 def taken(metadata: Metadata, *, with_source: bool = False) -> str:
     """Give the camera's wall clock, with its offset from UTC where that is known."""
-    if metadata.taken_at is None:
+    there = wall_clock(metadata)
+    if there is None:
         return ""
-    if metadata.taken_at_offset is None:
-        clock = f"{metadata.taken_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    else:
-        zone = timezone(timedelta(minutes=metadata.taken_at_offset))
-        clock = f"{metadata.taken_at.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}"
+    clock = f"{there:%Y-%m-%d %H:%M:%S}" if metadata.taken_at_offset is None else f"{there:%Y-%m-%d %H:%M:%S %Z}"
     return f"{clock} ({metadata.taken_at_source})" if with_source else clock
 
 
@@ -157,8 +147,8 @@ def _metadata_rows(metadata: Metadata) -> Iterator[Row]:
         (_("Taken"), taken(metadata, with_source=True)),
         (_("Camera"), camera_name(metadata)),
         (_("Lens"), f"{metadata.lens_make} {metadata.lens}".strip()),
-        (_("Exposure"), _exposure(metadata)),
-        (_("Focal length"), _focal_length(metadata)),
+        (_("Exposure"), " · ".join(exposure(metadata))),
+        (_("Focal length"), focal_length(metadata)),
         (_("Flash"), {True: _("fired"), False: _("did not fire")}.get(metadata.flash_fired, "")),
         (_("Orientation"), metadata.orientation),
         (_("Position"), _coordinates(metadata)),
@@ -174,23 +164,6 @@ def _metadata_rows(metadata: Metadata) -> Iterator[Row]:
         (_("Software"), metadata.software),
     ]
     return ((name, value) for name, value in rows if value not in (None, ""))
-
-
-def _exposure(metadata: Metadata) -> str:
-    time = metadata.exposure_time
-    parts = [
-        "" if not time else f"1/{1 / time:.0f} s" if time < 0.3 else f"{time:g} s",
-        f"f/{metadata.aperture:g}" if metadata.aperture else "",
-        f"ISO {metadata.iso}" if metadata.iso else "",
-    ]
-    return " · ".join(part for part in parts if part)
-
-
-def _focal_length(metadata: Metadata) -> str:
-    if not metadata.focal_length:
-        return f"{metadata.focal_length_35mm:g} mm (35 mm film)" if metadata.focal_length_35mm else ""
-    equivalent = f" ({metadata.focal_length_35mm:g} mm on 35 mm film)" if metadata.focal_length_35mm else ""
-    return f"{metadata.focal_length:g} mm{equivalent}"
 
 
 def _coordinates(metadata: Metadata) -> str:

@@ -24,10 +24,12 @@ from accounts.problems import DomainError
 from accounts.roles import Permission
 from gallery.admin import files, filters, run_actions
 from gallery.admin.base import PHOTO_STATE_LABELS, ReadOnlyAdmin, dialog, reload_page, say
+from gallery.admin.camera_makes import CameraMakeFilter
 from gallery.admin.photo_access import photo_access_page
-from gallery.admin.photo_page import camera_name, photo_page, taken
+from gallery.admin.photo_page import photo_page, taken
 from gallery.admin.photo_search import matching
 from gallery.admin.visibility import countable_faces, visible_photos
+from gallery.photo_facts import camera_name
 from photos.models import Photo
 from photos.services import trash
 from processing.models import StageRun
@@ -66,7 +68,7 @@ class PhotoAdmin(ReadOnlyAdmin):
         ("library", filters.VisibleSelectFilter),
         filters.FormatFilter,
         filters.HasFacesFilter,
-        filters.CameraMakeFilter,
+        CameraMakeFilter,
         ("uploaded_at", filters.DayRangeFilter),
         ("metadata__taken_at", filters.DayRangeFilter),
         filters.TrashFilter,

@@ -5,48 +5,44 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from gallery.admin import filters
 from gallery.admin.base import ReadOnlyAdmin, act, dialog, say
-from gallery.models import Share
+from gallery.models import Share, ShareState
 from gallery.services import shares
 
-STATE_LABELS = {_("open"): "success", _("expired"): "default", _("revoked"): "danger"}
-
-
-class OpenFilter(RadioFilter):
-    """Shares whose link may still open something, or the others."""
-
-    title = _("state")
-    parameter_name = "open"
-
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin) -> list[tuple[str, object]]:
-        """Offer both."""
-        return [("1", _("Open")), ("0", _("Revoked or expired"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Share]) -> QuerySet[Share]:
-        """Keep the shares in the chosen state."""
-        usable = Share.objects.usable().values("pk")
-        return {"1": queryset.filter(pk__in=usable), "0": queryset.exclude(pk__in=usable)}.get(self.value(), queryset)
+STATE_LABELS = {
+    ShareState.OPEN: "success",
+    ShareState.REVOKED: "danger",
+    ShareState.EXPIRED: "default",
+    ShareState.SHARER_INACTIVE: "warning",
+}
 
 
 @admin.register(Share)
 class ShareAdmin(ReadOnlyAdmin):
     """Links are made through the API, which tells them once; here they are looked through and revoked."""
 
-    list_display = ("who", "state", "library", "created_by", "photos_shared", "views", "last_viewed_at", "expires_at")
+    list_display = (
+        "who",
+        "shown_state",
+        "library",
+        "created_by",
+        "photos_shared",
+        "views",
+        "last_viewed_at",
+        "expires_at",
+    )
     list_select_related = ("library", "created_by")
-    list_filter = (OpenFilter, ("library", filters.VisibleSelectFilter))
+    list_filter = (filters.ShareStateFilter, ("library", filters.VisibleSelectFilter))
     list_filter_submit = True
     search_fields = ("title",)
     fields = (
-        "title", "state", "library", "created_by", "photos_shared", "protected", "show_metadata", "allow_originals",
-        "created_at", "expires_at", "revoked_at", "views", "last_viewed_at",
+        "title", "state_in_words", "library", "created_by", "photos_shared", "protected", "show_metadata",
+        "allow_originals", "created_at", "expires_at", "revoked_at", "views", "last_viewed_at",
     )  # fmt: skip
     readonly_fields = fields
     actions = ("revoke_chosen",)
@@ -54,7 +50,7 @@ class ShareAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Share]:
         """Shares of libraries in which the user may share."""
-        return Share.objects.visible_to(request.user).with_photo_count()
+        return Share.objects.visible_to(request.user).with_photo_count().with_state()
 
     def has_revoke_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Whether the user may change shares; of which ones, their role in the library says."""
@@ -103,12 +99,14 @@ class ShareAdmin(ReadOnlyAdmin):
         return share.title or _("without a title")
 
     @display(description=_("state"), label=STATE_LABELS)
-    def state(self, share: Share) -> Any:
-        """Whether the link may still open something."""
-        if share.revoked_at is not None:
-            return _("revoked")
-        is_over = share.expires_at is not None and share.expires_at <= timezone.now()
-        return _("expired") if is_over else _("open")
+    def shown_state(self, share: Share) -> tuple[str, str]:
+        """Whether the link may open something now."""
+        return share.state, self.state_in_words(share)
+
+    @display(description=_("state"))
+    def state_in_words(self, share: Share) -> str:
+        """Whether the link may open something now."""
+        return str(ShareState(share.state).label)
 
     @display(description=_("photos"))
     def photos_shared(self, share: Share) -> int:

@@ -32,7 +32,8 @@ def countable_faces(user: User | AnonymousUser) -> FaceQuerySet:
 def visible_runs(user: User | AnonymousUser, permission: str = Permission.VIEW_PROCESSING) -> QuerySet[StageRun]:
     """Stage runs of photos that the user may see, where they may see processing, or hold another permission."""
     if user.is_active and user.is_superuser:
-        return StageRun.objects.all()  # the same rows as below, without a join over the whole ledger
+        # without a join over the whole ledger; so with those of a library that is being erased, until they are gone
+        return StageRun.objects.all()
     return StageRun.objects.filter(photo__in=visible_photos(user, permission))
 
 

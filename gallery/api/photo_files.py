@@ -19,7 +19,6 @@ from gallery.api.links import VERSION_PARAMETER
 from gallery.api.negotiation import AnyAccepted
 from photos import storage
 from photos.models import Photo, Rendition
-from photos.services import originals
 
 VERSION = OpenApiParameter(
     VERSION_PARAMETER,
@@ -72,17 +71,4 @@ class PhotoFileViewSet(GenericViewSet):
     @action(detail=True)
     def original(self, request: Request, pk: UUID) -> HttpResponseBase:  # noqa: ARG002 - the framework's signature
         """Give the bytes as they were uploaded."""
-        photo = self.get_object()
-        response = downloads.object_response(
-            request,
-            alias=photo.storage_alias,
-            key=photo.storage_key,
-            content_type=photo.mime_type,
-            etag=photo.sha256,
-            cache_control=downloads.REVALIDATE,
-            filename=photo.original_filename or f"{photo.pk}.{photo.image_format.lower()}",
-            as_attachment=True,
-        )
-        if downloads.is_taken(request, response):
-            originals.note_download(photo=photo, by=request.user)
-        return response
+        return downloads.original_response(request, photo=self.get_object(), taker=request.user)

@@ -1,5 +1,5 @@
 """What the ways out need to remember: links that show photos to people without an account."""
 
-from gallery.models.share import Share, SharedPhoto
+from gallery.models.share import Share, SharedPhoto, ShareState
 
-__all__ = ["Share", "SharedPhoto"]
+__all__ = ["Share", "ShareState", "SharedPhoto"]

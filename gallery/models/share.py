@@ -3,7 +3,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Count, F, Q
+from django.db.models import Case, Count, F, Q, Value, When
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -13,6 +13,17 @@ from accounts.roles import Permission
 from photos.models import Photo
 
 MAX_PHOTOS = 500
+# of what is typed; longer ones would only cost time to hash
+PASSWORD_MIN_LENGTH, PASSWORD_MAX_LENGTH = 6, 128
+
+
+class ShareState(models.TextChoices):
+    """Whether a link may open something now, and if not, why."""
+
+    OPEN = "open", _("open")
+    REVOKED = "revoked", _("revoked")
+    EXPIRED = "expired", _("expired")
+    SHARER_INACTIVE = "sharer_inactive", _("sharer deactivated")
 
 
 class ShareQuerySet(models.QuerySet["Share"]):
@@ -27,8 +38,19 @@ class ShareQuerySet(models.QuerySet["Share"]):
 
         Whether the sharer still may share is asked of `permits`.
         """
-        lasting = Q(expires_at__isnull=True) | Q(expires_at__gt=Now())
-        return self.filter(lasting, revoked_at__isnull=True, created_by__is_active=True)
+        return self.with_state().filter(state=ShareState.OPEN)
+
+    def with_state(self) -> Self:
+        """Annotate each share with its `state`, a ShareState, by the database's clock."""
+        return self.annotate(
+            state=Case(
+                When(revoked_at__isnull=False, then=Value(ShareState.REVOKED)),
+                When(expires_at__lte=Now(), then=Value(ShareState.EXPIRED)),
+                When(created_by__is_active=False, then=Value(ShareState.SHARER_INACTIVE)),
+                default=Value(ShareState.OPEN),
+                output_field=models.CharField(),
+            )
+        )
 
     def with_photo_count(self) -> Self:
         """Annotate each share with the number of its photos, those in the trash included: `photo_count`."""

@@ -12,17 +12,17 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.access import require
 from accounts.digests import digest
-from accounts.models import AuditAction, Library, User
-from accounts.problems import ConflictError, InvalidValueError, NotFoundError, NotPermittedError
+from accounts.models import AuditAction, User
+from accounts.problems import ConflictError, InvalidValueError, NotFoundError
 from accounts.roles import Permission
 from accounts.services import audit
 from gallery.models import Share, SharedPhoto
-from gallery.models.share import MAX_PHOTOS
+from gallery.models.share import MAX_PHOTOS, PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from photos.models import Photo
 
 TOKEN_BYTES = 32
-PASSWORD_MIN_LENGTH = 6
 
 
 class ShareIsRevokedError(ConflictError):
@@ -60,7 +60,7 @@ def create_share(*, by: User, photo_ids: Sequence[UUID], options: ShareChanges) 
     if len(library_ids) > 1:
         raise InvalidValueError("The photos of a share are of one library.", field="photos")
     library_id = library_ids.pop()
-    _require(by, Permission.SHARE_PHOTOS, library_id)
+    require(by, Permission.SHARE_PHOTOS, library_id=library_id)
     token = secrets.token_urlsafe(TOKEN_BYTES)
     share = Share(library_id=library_id, created_by=by, token_sha256=digest(token))
     _set(share, by, options)
@@ -134,24 +134,21 @@ def note_original(*, share: Share, photo_id: UUID) -> None:
 
 
 def _set(share: Share, by: User, changes: ShareChanges) -> None:
-    if changes.get("allow_originals"):
-        _require(by, Permission.DOWNLOAD_ORIGINALS, share.library_id)
+    # of a link that gives originals nobody takes the password or the end away who could not give them
+    if changes.get("allow_originals", share.allow_originals):
+        require(by, Permission.DOWNLOAD_ORIGINALS, library_id=share.library_id)
     expires_at = changes.get("expires_at")
     if expires_at is not None and expires_at <= timezone.now():
         raise InvalidValueError("It would have expired already.", field="expires_at")
     password = changes.get("password")
-    if password and len(password) < PASSWORD_MIN_LENGTH:
-        raise InvalidValueError(f"A password has at least {PASSWORD_MIN_LENGTH} characters.", field="password")
+    if password and not PASSWORD_MIN_LENGTH <= len(password) <= PASSWORD_MAX_LENGTH:
+        told = f"A password has {PASSWORD_MIN_LENGTH} to {PASSWORD_MAX_LENGTH} characters."
+        raise InvalidValueError(told, field="password")
     for name, value in changes.items():
         setattr(share, name, value)
     if password:
         share.password = make_password(password)
     share.full_clean()
-
-
-def _require(user: User, permission: str, library_id: UUID) -> None:
-    if not Library.objects.permitting(user, permission).filter(pk=library_id).exists():
-        raise NotPermittedError(f"This needs the permission {permission} in the library.", permission=permission)
 
 
 def _told(share: Share) -> dict[str, object]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from gallery.models import Share, SharedPhoto
+from gallery.photo_facts import camera_name, exposure, focal_length, wall_clock
 from gallery.sharing.colours import average_colour
 from photos.models import Metadata, Photo, Rendition
 
@@ -44,12 +44,33 @@ class Picture:
 
 def pictures_of(share: Share, *, token: str) -> list[Picture]:
     """Give the photos that a share shows now, in order, with three queries at most."""
-    rows = share.shown().prefetch_related(
-        Prefetch("photo__renditions", Rendition.objects.order_by("width", "kind")),
-    )
-    rows = rows.select_related("photo__metadata" if share.show_metadata else "photo")
-    found = list(rows)
+    found = list(_with_renditions(share, share.shown()))
     return [_picture(row, share, token, number, len(found)) for number, row in enumerate(found, 1)]
+
+
+def picture_at(share: Share, position: int, *, token: str) -> tuple[Picture, str, str] | None:
+    """Give one photo that a share shows now, and the pages of those before and after it ("": there is none).
+
+    None where it is not shown. Of the others no more than the positions are read.
+    """
+    positions = list(share.shown().values_list("position", flat=True))
+    row = _with_renditions(share, share.shown().filter(position=position)).first() if position in positions else None
+    if row is None:
+        return None
+    place = positions.index(position)
+    before, after = positions[:place][-1:], positions[place + 1 :][:1]
+    picture = _picture(row, share, token, place + 1, len(positions))
+    return picture, _page_url(token, *before), _page_url(token, *after)
+
+
+def _with_renditions(share: Share, rows: QuerySet[SharedPhoto]) -> QuerySet[SharedPhoto]:
+    """Fetch what `_picture` reads along with the rows."""
+    renditions = Prefetch("photo__renditions", Rendition.objects.order_by("width", "kind"))
+    return rows.prefetch_related(renditions).select_related("photo__metadata" if share.show_metadata else "photo")
+
+
+def _page_url(token: str, position: int | None = None) -> str:
+    return "" if position is None else reverse("shared-photo", args=[token, position])
 
 
 def _picture(row: SharedPhoto, share: Share, token: str, number: int, count: int) -> Picture:
@@ -61,7 +82,7 @@ def _picture(row: SharedPhoto, share: Share, token: str, number: int, count: int
         number=number,
         count=count,
         position=row.position,
-        page_url=reverse("shared-photo", args=[token, row.position]),
+        page_url=_page_url(token, row.position),
         colour=average_colour(photo.thumbhash),
         tile=_image(first, small, token, row.position),
         large=_image(renditions[-1] if renditions else None, renditions, token, row.position),
@@ -82,24 +103,10 @@ def _image(chosen: Rendition | None, among: Sequence[Rendition], token: str, pos
 
 def _facts(photo: Photo, said: Metadata | None) -> list[str]:
     """Say when and with what a photo was taken. Where it was taken is never said."""
-    facts = [_("%(width)d \u00d7 %(height)d pixels") % {"width": photo.width, "height": photo.height}]
+    size = _("%(width)d \u00d7 %(height)d pixels") % {"width": photo.width, "height": photo.height}
     if said is None:
-        return facts
-    if said.taken_at is not None:
-        # as the clock on the wall showed it
-        there = said.taken_at + timedelta(minutes=said.taken_at_offset or 0)
-        facts.insert(0, date_format(there, "j F Y, H:i"))
-    facts.append(
-        said.camera_model if said.camera_make in said.camera_model else f"{said.camera_make} {said.camera_model}"
-    )
-    facts.append(said.lens)
-    if said.exposure_time:
-        seconds = said.exposure_time
-        facts.append(f"{seconds:g} s" if seconds >= 0.3 else f"1/{round(1 / seconds)} s")
-    if said.aperture:
-        facts.append(f"f/{said.aperture:g}")
-    if said.iso:
-        facts.append(f"ISO {said.iso}")
-    if said.focal_length:
-        facts.append(f"{said.focal_length:g} mm")
-    return [fact.strip() for fact in facts if fact.strip()]
+        return [size]
+    there = wall_clock(said)
+    taken = "" if there is None else date_format(there, "j F Y, H:i")
+    facts = [taken, size, camera_name(said), said.lens, *exposure(said), focal_length(said)]
+    return [fact for fact in facts if fact.strip()]

@@ -23,13 +23,12 @@ from accounts.problems import NotFoundError
 from accounts.roles import Permission
 from gallery import downloads
 from gallery.models import Share
+from gallery.models.share import PASSWORD_MAX_LENGTH
 from gallery.services import shares
 from gallery.sharing import attempts, unlocking
-from gallery.sharing.pictures import pictures_of
+from gallery.sharing.pictures import Picture, picture_at, pictures_of
 from photos import storage
 from photos.models import Photo, Rendition
-
-PASSWORD_MAX_LENGTH = 128
 
 _HEADERS = {
     "Cache-Control": downloads.NEVER_KEPT,
@@ -89,18 +88,18 @@ def photo_page(request: HttpRequest, token: str, position: int) -> HttpResponseB
     share = _opened(token)
     if not unlocking.is_unlocked(request, share):
         return HttpResponseRedirect(reverse("shared", args=[token]))
-    pictures = pictures_of(share, token=token)
-    place = next((place for place, picture in enumerate(pictures) if picture.position == position), None)
-    if place is None:
+    found = picture_at(share, position, token=token)
+    if found is None:
         raise NotFoundError("The photo is not there.")
+    picture, before_url, after_url = found
     return _page(
         "photo",
         heading=_heading(share),
         share_url=reverse("shared", args=[token]),
-        picture=pictures[place],
-        before=pictures[place - 1] if place else None,
-        after=pictures[place + 1] if place + 1 < len(pictures) else None,
-        **_original_of(share, token, pictures[place : place + 1]),
+        picture=picture,
+        before_url=before_url,
+        after_url=after_url,
+        **_original_of(share, token, [picture]),
     )
 
 
@@ -136,20 +135,8 @@ def original(request: HttpRequest, token: str, position: int) -> HttpResponseBas
     if photo is None:
         raise NotFoundError("The photo is not there.")
     plain = f"photo-{position}.{photo.image_format.lower()}"
-    response = downloads.object_response(
-        request,
-        alias=photo.storage_alias,
-        key=photo.storage_key,
-        content_type=photo.mime_type,
-        etag=photo.sha256,
-        cache_control=downloads.REVALIDATE,
-        filename=(photo.original_filename if share.show_metadata else "") or plain,
-        as_attachment=True,
-        may_redirect=False,
-    )
-    if downloads.is_taken(request, response):
-        shares.note_original(share=share, photo_id=photo.pk)
-    return response
+    filename = (photo.original_filename if share.show_metadata else "") or plain
+    return downloads.original_response(request, photo=photo, taker=share, filename=filename, may_redirect=False)
 
 
 def _opened(token: str) -> Share:
@@ -194,7 +181,7 @@ def _heading(share: Share) -> str:
     return share.title or _("Shared photos")
 
 
-def _original_of(share: Share, token: str, pictures: list[Any]) -> dict[str, str]:
+def _original_of(share: Share, token: str, pictures: list[Picture]) -> dict[str, str]:
     """Give the address of the original where a page shows a single photo and its original may be had."""
     if len(pictures) != 1 or not _allows_originals(share):
         return {"original_url": ""}
@@ -202,7 +189,7 @@ def _original_of(share: Share, token: str, pictures: list[Any]) -> dict[str, str
 
 
 def _password_page(message: str = "", *, status: int = 200) -> HttpResponse:
-    return _page("password", message=message, status=status)
+    return _page("password", message=message, password_max_length=PASSWORD_MAX_LENGTH, status=status)
 
 
 def _page(name: str, *, status: int = 200, **context: object) -> HttpResponse:

@@ -16,9 +16,13 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
     """Reads of photos; every one that serves a user starts with `visible_to`."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Photos that `user` may see: the one visibility rule. Those in the trash are not among them."""
+        """Photos that `user` may see: the one visibility rule. Those in the trash are not among them.
+
+        Nor are those of a library that is being erased: nobody is let into it.
+        """
         if user.is_authenticated and user.runs_installation:
-            return self.present()
+            # the few that are left out, not the many that are let in: no join over all photos
+            return self.present().exclude(library__in=Library.objects.filter(erasure_requested_at__isnull=False))
         return self.present().filter(library__in=Library.objects.visible_to(user))
 
     def in_trash_of(self, user: User | AnonymousUser) -> Self:

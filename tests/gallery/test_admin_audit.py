@@ -1,9 +1,13 @@
 """The audit trail in the admin: looked at, searched, narrowed, and never changed."""
 
+import uuid
+
 import factories
 import pytest
 from dead_letter_rows import staff
-from django.test import Client
+from django.contrib.admin import site
+from django.db import connection
+from django.test import Client, RequestFactory
 
 from accounts import origin
 from accounts.models import AuditAction, AuditEvent
@@ -72,3 +76,17 @@ def test_nobody_changes_it_there(admin_client: Client) -> None:
     assert admin_client.post(f"{TRAIL}{event.pk}/change/", {"action": "login.failed"}).status_code == 403
     assert admin_client.post(f"{TRAIL}{event.pk}/delete/", {"post": "yes"}).status_code == 403
     assert list(AuditEvent.objects.values()) == before
+
+
+@pytest.mark.parametrize("term", [str(uuid.UUID(int=1)), "192.0.2.7", "nothing"])
+def test_a_search_reads_indexes_alone(rf: RequestFactory, term: str) -> None:
+    admin_of_trail = site.get_model_admin(AuditEvent)
+    found, _ = admin_of_trail.get_search_results(rf.get(TRAIL), AuditEvent.objects.order_by(), term)
+    with connection.cursor() as cursor:
+        # of few rows the planner would rather read all
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = found.explain()
+    assert "audit_event_subject" in plan
+    assert ("audit_event_address" in plan) == (term == "192.0.2.7")
+    assert "Seq Scan" not in plan
+    assert "Filter" not in plan

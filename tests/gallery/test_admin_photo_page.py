@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Library, User
 from gallery.admin.files import rendition_url
-from gallery.admin.photo_page import camera_name
+from gallery.photo_facts import camera_name
 from photos.models import Metadata, Photo
 from processing.models import RunState, StageRun, WorkerPresence
 from processing.services import object_sweeps

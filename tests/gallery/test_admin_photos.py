@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Library, User
+from accounts.models import Library, Membership, User
 from gallery.admin import base
+from gallery.admin.filters import CHOICES_LIMIT
 from photos.models import Photo
 from photos.services import trash
 from processing.models import RunState
@@ -158,12 +159,40 @@ def test_filter_by_format_faces_and_camera(admin: Client, library: Library) -> N
     assert found(admin, camera_make="Canon") == ["jpeg"]
 
 
+def camera_makes(client: Client) -> list[str]:
+    """Give the makes that the filter offers."""
+    filters = client.get(PHOTOS).context["cl"].filter_specs
+    offered = next(one for one in filters if getattr(one, "parameter_name", "") == "camera_make")
+    assert all(value == label for value, label in offered.lookup_choices)
+    return [value for value, _ in offered.lookup_choices]
+
+
 def test_the_camera_makes_are_offered_in_one_probe_each(admin: Client, library: Library) -> None:
     for make in ("Canon", "Apple", "Canon", ""):
         factories.make_metadata(factories.make_photo(library), camera_make=make)
-    filters = admin.get(PHOTOS).context["cl"].filter_specs
-    offered = next(one for one in filters if getattr(one, "parameter_name", "") == "camera_make")
-    assert offered.lookup_choices == [("Apple", "Apple"), ("Canon", "Canon")]
+    assert camera_makes(admin) == ["Apple", "Canon"]
+
+
+def test_a_member_is_offered_the_makes_of_what_they_see(
+    client: Client, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = factories.make_library()
+    for number in range(CHOICES_LIMIT + 10):
+        factories.make_metadata(factories.make_photo(other), camera_make=f"Brand {number}")
+    factories.make_metadata(factories.make_photo(library), camera_make="Zenit")
+    for make in ("Canon", "", "Agfa", "Canon"):
+        factories.make_metadata(factories.make_photo(library), camera_make=make)
+    factories.make_metadata(factories.make_photo(library, trashed_at=timezone.now()), camera_make="Trashed")
+    user = staff(library, "visitor", "view_photo")
+    client.force_login(user)
+    with CaptureQueriesContext(connection) as queries:
+        # those of another library come first and are more than are offered
+        assert camera_makes(client) == ["Agfa", "Canon", "Zenit"]
+    assert len([one for one in queries if "camera_make >" in one["sql"]]) == 1
+    monkeypatch.setattr("gallery.admin.camera_makes.NEWEST_PHOTOS", 4)
+    assert camera_makes(client) == ["Agfa", "Canon"]
+    Membership.objects.filter(user=user).delete()
+    assert camera_makes(client) == []
 
 
 def test_filter_by_day_includes_the_whole_last_day(admin: Client, library: Library) -> None:

@@ -1,15 +1,19 @@
 """Shares in the admin: looked through and revoked by those who may share in the library."""
 
+from datetime import timedelta
+from itertools import chain
+
 import factories
 import pytest
 from dead_letter_rows import staff
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from shared_links import share
 
-from accounts.models import AuditEvent, Library, Membership, Role
-from gallery.models import Share
+from accounts.models import AuditEvent, Library, Membership, Role, User
+from gallery.models import Share, ShareState
 
 pytestmark = pytest.mark.django_db
 
@@ -89,8 +93,8 @@ def test_the_list_is_filtered_and_costs_the_same_for_many(client: Client, librar
     client.force_login(factories.make_user(is_staff=True, is_superuser=True))
     Share.objects.update(revoked_at=made.created_at)
     open_one = share(made.created_by, factories.make_photo(library), title="Open one")[0]
-    assert client.get(f"{LIST}?open=1").context["cl"].result_list[0] == open_one
-    assert list(client.get(f"{LIST}?open=0").context["cl"].result_list) == [made]
+    assert list(client.get(f"{LIST}?state=open").context["cl"].result_list) == [open_one]
+    assert list(client.get(f"{LIST}?state=revoked").context["cl"].result_list) == [made]
     counts = []
     for more in (0, 10):
         for _ in range(more):
@@ -99,6 +103,30 @@ def test_the_list_is_filtered_and_costs_the_same_for_many(client: Client, librar
             assert client.get(LIST).context["cl"].result_count == 2 + more
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+def test_list_filter_and_page_tell_the_same_state(client: Client, library: Library) -> None:
+    gone = factories.make_member(library, "editor")
+    by_state = {
+        state: share(gone if state == "sharer_inactive" else factories.make_member(library, "editor"), photo)[0]
+        for state, photo in ((state, factories.make_photo(library)) for state in ShareState.values)
+    }
+    User.objects.filter(pk=gone.pk).update(is_active=False)
+    past = timezone.now() - timedelta(days=1)
+    Share.objects.filter(pk=by_state["expired"].pk).update(created_at=past - timedelta(days=1), expires_at=past)
+    Share.objects.filter(pk=by_state["revoked"].pk).update(revoked_at=past)
+    client.force_login(factories.make_user(is_staff=True, is_superuser=True))
+
+    labels = dict(ShareState.choices)
+    assert set(by_state) == set(labels) == {"open", "revoked", "expired", "sharer_inactive"}
+    assert set(Share.objects.usable()) == {by_state["open"]}
+    for state, made in by_state.items():
+        listed = client.get(f"{LIST}?state={state}").context["cl"].result_list
+        assert [(one.pk, one.state) for one in listed] == [(made.pk, state)]
+        lines = chain.from_iterable(client.get(page(made)).context["adminform"])
+        shown = {field.field["name"]: field.contents() for line in lines for field in line}
+        assert shown["state_in_words"] == labels[state]
+    assert client.get(f"{LIST}?state=nonsense").context["cl"].result_count == len(labels)
 
 
 def test_staff_without_leave_in_the_library_revoke_nothing(client: Client, library: Library, made: Share) -> None:

@@ -246,7 +246,6 @@ def test_the_trail_tells_who_took_an_original(client: Client, library: Library) 
     address = f"/api/v1/photos/{photo.pk}/original"
     visitor = factories.client_of(factories.make_member(library, "visitor"))
     assert client.get(address, headers={"If-None-Match": f'"{photo.sha256}"'}).status_code == 304
-    assert b"".join(client.get(address, headers={"Range": "bytes=5-"}).streaming_content) == b"56789"
     assert visitor.get(address).status_code == 403
     taken = AuditEvent.objects.filter(action="original.downloaded")
     assert not taken.exists()

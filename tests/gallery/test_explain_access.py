@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 from accounts.models import ApiKey, Library, Membership, Role, User
 from accounts.problems import NotFoundError
 from accounts.roles import Permission
+from accounts.services import api_keys
 from gallery.explain_access import explain_access
 from photos.models import Photo
 
@@ -48,6 +49,7 @@ def test_a_member_is_told_to_see_it(library: Library, photo: Photo) -> None:
     expected = [
         f"{user.email} sees the photo {photo.pk}.",
         "  yes  Account: the account is active",
+        "  yes  Library: the library Archive is not being erased",
         "  yes  Role: visitor in the library Archive, which allows photos.view",
         "  yes  Trash: the photo is not in the trash",
     ]
@@ -66,6 +68,7 @@ def test_every_reason_against_is_told(library: Library, photo: Photo) -> None:
     assert lines == [
         f"{user.email} does not see the photo {photo.pk}: {against}.",
         "  NO   Account: the account is deactivated",
+        "  yes  Library: the library Archive is not being erased",
         "  NO   Role: no member of the library Archive",
         f"  NO   Trash: the photo is in the trash since {at}",
     ]
@@ -74,6 +77,46 @@ def test_every_reason_against_is_told(library: Library, photo: Photo) -> None:
         1,
         f"  NO   Trash: the photo is in the trash since {at}, from where this user may bring it back",
     )
+
+
+@pytest.mark.parametrize("chief", [False, True])
+def test_a_library_that_is_being_erased_is_a_reason(library: Library, photo: Photo, chief: bool) -> None:
+    user = factories.make_user(is_superuser=True) if chief else factories.make_member(library, "admin")
+    library.erasure_requested_at = timezone.now()
+    library.save()
+    reason = (
+        f"the library Archive is being erased since {library.erasure_requested_at:%Y-%m-%d %H:%M} UTC, "
+        "and lets nobody in"
+    )
+    code, lines = why(user.email, photo.pk)
+    assert (code, lines[0]) == (1, f"{user.email} does not see the photo {photo.pk}: {reason}.")
+    assert f"  NO   Library: {reason}" in lines
+    agree(user, photo)
+
+
+def test_what_a_key_opens_is_told(library: Library, photo: Photo) -> None:
+    user = factories.make_member(library, "editor")
+    elsewhere = factories.make_library(name="Elsewhere")
+    wide = api_keys.create(owner=user, name="sync", scopes=[VIEW]).key
+    narrow = api_keys.create(owner=user, name="camera", scopes=["photos.upload"]).key
+    ApiKey.objects.filter(pk=narrow.pk).update(library=elsewhere)
+    code, lines = why(user.email, photo.pk, "--key", f"dk_{wide.prefix}")
+    assert (code, lines[0]) == (0, f"{user.email} with the key {wide} sees the photo {photo.pk}.")
+    assert f"  yes  Scope of the key: the key {wide} has the scope photos.view" in lines
+    code, lines = why(user.email, photo.pk, "--key", narrow.prefix)
+    assert code == 1
+    assert f"  NO   Scope of the key: the key {narrow} does not have the scope photos.view" in lines
+    assert f"  NO   Library of the key: the key {narrow} opens the library Elsewhere alone" in lines
+
+
+def test_a_key_that_opens_nothing_is_said(library: Library, photo: Photo) -> None:
+    user, other = factories.make_member(library, "editor"), factories.make_member(library, "editor")
+    revoked, foreign = (api_keys.create(owner=owner, name="k", scopes=[VIEW]).key for owner in (user, other))
+    ApiKey.objects.filter(pk=revoked.pk).update(revoked_at=timezone.now())
+    for prefix in (revoked.prefix, foreign.prefix, "0" * 12):
+        with pytest.raises(CommandError, match=f"has no key dk_{prefix} that opens anything") as refused:
+            call_command("why", user.email, str(photo.pk), "--key", prefix)
+        assert refused.value.returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -131,6 +174,7 @@ def test_the_explanation_never_differs_from_the_rule(library: Library) -> None:
 def test_neither_in_worlds_made_by_chance(seed: int) -> None:
     chance = random.Random(seed)
     libraries = [factories.make_library() for _ in range(3)]
+    Library.objects.filter(pk=libraries[2].pk).update(erasure_requested_at=timezone.now())
     roles = [
         Role.objects.create(name=f"role {n}", permissions=chance.sample(Permission.values, chance.randrange(15)))
         for n in range(4)

@@ -94,9 +94,9 @@ def test_metadata_is_shown_where_the_sharer_says_so_and_places_never(
         photos[0],
         taken_at=datetime(2019, 7, 21, 13, 5, tzinfo=UTC),
         taken_at_offset=120,
-        camera_make="Leica",
-        camera_model="Leica Q2",
-        lens="Summilux 28",
+        camera_make="NIKON CORPORATION",
+        camera_model="NIKON D750",
+        lens="Nikkor 28",
         exposure_time=0.004,
         aperture=1.7,
         iso=200,
@@ -109,7 +109,7 @@ def test_metadata_is_shown_where_the_sharer_says_so_and_places_never(
     page = visitor.get(f"{link}/1").content.decode()
 
     assert "<strong>holiday-0.jpg</strong>" in page
-    facts = "21 July 2019, 15:05 · 4000 \u00d7 3000 pixels · Leica Q2 · Summilux 28 · 1/250 s · f/1.7 · ISO 200 · 28 mm"
+    facts = "21 July 2019, 15:05 · 4000 \u00d7 3000 pixels · NIKON D750 · Nikkor 28 · 1/250 s · f/1.7 · ISO 200 · 28 mm"
     assert facts in page
     assert "48.13" not in page
     assert "11.57" not in page
@@ -336,6 +336,24 @@ def test_a_page_of_a_hundred_photos_costs_five_queries_and_an_image_three(
     assert counts == [(5, 3), (5, 3)]
 
 
+def test_a_page_of_one_photo_reads_that_one_alone(
+    visitor: Client, library: Library, sharer: User, photos: list[Photo]
+) -> None:
+    many = [make_shown_photo(library) for _ in range(6)]
+    read = []
+    for shared in (photos, [*photos, *many]):
+        _, link = share(sharer, *shared)
+        with CaptureQueriesContext(connection) as queries:
+            page = visitor.get(f"{link}/2").content.decode()
+        assert re.findall(r'rel="(prev|next)" href="([^"]+)"', page) == [("prev", f"{link}/1"), ("next", f"{link}/3")]
+        assert f"2 / {len(shared)}" in page
+        read.append((len(queries), [one["sql"] for one in queries if "photos_rendition" in one["sql"]]))
+    # the share, the sharer's role, the positions, the photo, its renditions
+    assert [count for count, _ in read] == [5, 5]
+    for _, (renditions,) in read:
+        assert [str(photo.pk) in renditions for photo in (*photos, *many)] == [False, True, False] + [False] * 6
+
+
 def test_a_link_for_a_bucket_is_never_handed_out(
     visitor: Client, s3_storages: object, sharer: User, library: Library, settings: Settings
 ) -> None:
@@ -381,4 +399,11 @@ def test_a_colour_stands_for_a_photo() -> None:
     parts = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
     # six bits of each part are kept
     assert all(abs(part - wanted) <= 8 for part, wanted in zip(parts, (200, 100, 50), strict=True)), colour
-    assert average_colour(None) == average_colour(b"") == NEUTRAL
+    assert colour == "#" + "".join(
+        f"{round(255 * part):02x}" for part in thumbhash.thumb_hash_to_average_rgba(plain)[:3]
+    )
+    # the last has transparency, which stands behind its end
+    for none in (None, b"", b"\0" * 4, b"\xff" * 5):
+        assert average_colour(none) == NEUTRAL
+    # as the database driver gives it: its items are no numbers
+    assert average_colour(memoryview(plain).cast("c")) == colour

@@ -49,7 +49,7 @@ def test_nothing_is_shown_or_said_before_the_password(shared: tuple[Share, str])
     client = Client()
     page = client.get(link)
     assert page.status_code == 200
-    assert b'type="password"' in page.content
+    assert b'type="password" required maxlength="128"' in page.content
     assert b"Summer" not in page.content
     assert b"/1" not in page.content
     assert sees(client, link) == [404, 404]

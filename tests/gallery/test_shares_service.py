@@ -127,6 +127,8 @@ REFUSED: dict[str, tuple[type[Exception], Refused]] = {
     ),
     "expired": (InvalidValueError, lambda lib, by: (by, _one(lib), {"expires_at": timezone.now()})),
     "a short password": (InvalidValueError, lambda lib, by: (by, _one(lib), {"password": "12345"})),
+    # the page that asks for it takes no more, so that nobody could open it
+    "a long password": (InvalidValueError, lambda lib, by: (by, _one(lib), {"password": "x" * 129})),
 }
 
 
@@ -150,6 +152,20 @@ def test_a_change_changes_what_it_names(library: Library, sharer: User) -> None:
     assert (share.has_password, share.expires_at) == (False, None)
     assert shares.change_share(share_id=share.pk, by=sharer, changes={}) == share
     assert [action for action, *_ in trail()] == ["share.created", "share.changed", "share.changed"]
+
+
+def test_a_link_that_gives_originals_is_changed_by_who_may_give_them(library: Library, sharer: User) -> None:
+    share = share_of(factories.make_photo(library), by=sharer, password="open sesame", allow_originals=True)
+    other = role_of(library, "photos.view", "photos.share")
+    for changes in ({"password": ""}, {"expires_at": None}, {"allow_originals": True}):
+        with pytest.raises(NotPermittedError):
+            shares.change_share(share_id=share.pk, by=other, changes=changes)
+    share.refresh_from_db()
+    assert (share.has_password, share.allow_originals) == (True, True)
+    # less may be given by anybody who shares
+    shares.change_share(share_id=share.pk, by=other, changes={"allow_originals": False, "password": ""})
+    share.refresh_from_db()
+    assert (share.has_password, share.allow_originals) == (False, False)
 
 
 def test_a_revoked_share_stays_revoked(library: Library, sharer: User) -> None:

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from accounts.api.fields import BoundedListField
 from gallery.models import Share
-from gallery.models.share import MAX_PHOTOS
+from gallery.models.share import MAX_PHOTOS, PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 
 ORIGINALS_HELP = (
     "The files as they were uploaded, with all that they say, places among it. It takes `originals.download`."
@@ -59,12 +59,12 @@ class ShareChangeSerializer(serializers.Serializer):
         max_length=200, allow_blank=True, required=False, help_text="Shown above the photos to whoever looks."
     )
     password = serializers.CharField(
-        max_length=128,
+        max_length=PASSWORD_MAX_LENGTH,
         allow_blank=True,
         required=False,
         trim_whitespace=False,
         write_only=True,
-        help_text="At least 6 characters; empty: none is asked for.",
+        help_text=f"At least {PASSWORD_MIN_LENGTH} characters; empty: none is asked for.",
     )
     expires_at = serializers.DateTimeField(required=False, allow_null=True, help_text="Null: when it is revoked.")
     show_metadata = serializers.BooleanField(required=False, help_text=METADATA_HELP)

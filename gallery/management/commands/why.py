@@ -8,7 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.problems import NotFoundError
-from gallery.explain_access import account_named, explain_access
+from gallery.explain_access import account_named, explain_access, use_key
 
 
 class Command(BaseCommand):
@@ -20,11 +20,15 @@ class Command(BaseCommand):
         """Declare the arguments."""
         parser.add_argument("user", help="an e-mail address, or the id of an account")
         parser.add_argument("photo", type=_uuid, help="the id of a photo")
+        parser.add_argument("--key", metavar="PREFIX", help="with an API key of theirs, by what it begins with")
 
-    def handle(self, *_args: Any, user: str, photo: UUID, **_options: Any) -> None:
+    def handle(self, *_args: Any, user: str, photo: UUID, key: str | None, **_options: Any) -> None:
         """Print the answer and the steps of the rule."""
         try:
-            explained = explain_access(user=account_named(user), photo_id=photo)
+            account = account_named(user)
+            if key is not None:
+                use_key(account, key)
+            explained = explain_access(user=account, photo_id=photo)
         except NotFoundError as error:
             raise CommandError(error.detail, returncode=2) from error
         self.stdout.write(explained.summary)
