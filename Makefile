@@ -50,6 +50,7 @@ check: export DARKROOM_ENV_FILE =
 check: $(VENV)/.test ## Check migrations, production settings and the API's schema
 	@random() { $(PYTHON) -c 'import secrets; print(secrets.token_urlsafe(64))'; }; \
 	export SECRET_KEY=$$(random) JWT_SIGNING_KEY=$$(random) INTERNAL_TOKEN=$$(random) ALLOWED_HOSTS=photos.example.org \
+		EMAIL_URL=smtp+tls://mail.example.org:587 PUBLIC_URL=https://photos.example.org \
 		DATABASE_URL=postgresql://nobody@127.0.0.1:1/none REDIS_URL=redis://127.0.0.1:1/0; \
 	set -x; \
 	$(PYTHON) manage.py check --deploy --fail-level WARNING --settings config.settings.production

@@ -6,16 +6,15 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.decorators import display
@@ -24,14 +23,11 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.admin_activation import ActivationActions
 from accounts.admin_base import CarefulAdmin
-from accounts.admin_members import MembershipInline, touchable_users, visible_users
+from accounts.admin_members import MembershipInline, visible_users
 from accounts.admin_second_factor import SecondFactorActions
 from accounts.models import Role, User
-from accounts.problems import DomainError
 from accounts.roles import Permission
-from accounts.services import erasure, passwords, roles
-
-STAFF_FIELDS = ("is_staff", "is_superuser", "groups", "user_permissions", "quota_bytes")
+from accounts.services import erasure, passwords, roles, social_accounts
 
 # their pages show whole refresh tokens
 for token in (BlacklistedToken, OutstandingToken):
@@ -83,7 +79,7 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
     ordering = ("email",)
     autocomplete_fields = ("groups",)
     filter_horizontal = ("user_permissions",)
-    readonly_fields = ("is_active", "last_login", "date_joined", "used")
+    readonly_fields = ("is_active", "last_login", "date_joined", "used", "accounts_elsewhere")
     actions_detail = (*ActivationActions.actions_detail, *SecondFactorActions.actions_detail)
     inlines = (MembershipInline,)
     fieldsets = (
@@ -102,9 +98,11 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
         """Show the memberships of a user who is there."""
         return list(self.inlines) if obj else []
 
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        """Leave it to superusers who is staff and what staff may do."""
-        return self.readonly_fields if request.user.is_superuser else (*self.readonly_fields, *STAFF_FIELDS)
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Show superusers what else somebody logs in with."""
+        elsewhere = (_("Accounts elsewhere"), {"fields": ("accounts_elsewhere",)})
+        fieldsets = super().get_fieldsets(request, obj)
+        return (*fieldsets, elsewhere) if obj and request.user.is_superuser else fieldsets
 
     def save_model(self, request: HttpRequest, obj: User, form: forms.ModelForm, change: bool) -> None:
         """Write what was changed alone: an account that was closed since it was read stays closed."""
@@ -114,9 +112,13 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
         columns = {field.name for field in User._meta.concrete_fields}
         obj.save(update_fields=[name for name in form.changed_data if name in columns])
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Leave it to superusers: others invite, and whoever is invited chooses the password."""
+        return request.user.is_superuser and super().has_add_permission(request)
+
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let nobody change those who may do more, their passwords above all."""
-        return _may_touch(request, obj) and super().has_change_permission(request, obj)
+        """Leave it to superusers: who sets an address or a password is that person, wherever they are a member."""
+        return request.user.is_superuser and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Leave it to superusers to have an account erased."""
@@ -127,13 +129,16 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
         """Bytes of the originals that the user uploaded, those in the trash too."""
         return filesizeformat(user.used_bytes)
 
-    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """Erase an account after asking, or say why the domain does not allow it."""
-        try:
-            return super().delete_view(request, object_id, extra_context)
-        except DomainError as error:
-            self.message_user(request, error.detail, messages.ERROR)
-            return HttpResponseRedirect(reverse("admin:accounts_user_change", args=[object_id]))
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
+        """Ask for no permission to delete each of the rows that go: the service erases them, or says why not."""
+        to_delete, model_count, _needed, _protected = super().get_deleted_objects(objs, request)
+        return to_delete, model_count, set(), []
+
+    @display(description=_("linked"))
+    def accounts_elsewhere(self, user: User) -> str:
+        """The accounts of Google and the like that open this one, and since when."""
+        found = social_accounts.shown(user=user)
+        return "\n".join(f"{one.name or one.provider}, {one.linked_at:%Y-%m-%d %H:%M}" for one in found)
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
         """Erase the account; its receipt stays."""
@@ -147,13 +152,21 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
         """Note nothing here: the trail has the act, without the name."""
 
 
-def _may_touch(request: HttpRequest, obj: User | None) -> bool:
-    return obj is None or touchable_users(request.user).filter(pk=obj.pk).exists()
-
-
 @admin.register(Group)
 class GroupAdmin(CarefulAdmin, DjangoGroupAdmin):
-    """Sets of the admin's own permissions, for staff."""
+    """Sets of permissions in the admin, for staff. Superusers make them: staff could give themselves anything."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Superusers alone."""
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Superusers alone."""
+        return request.user.is_superuser
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Superusers alone."""
+        return request.user.is_superuser
 
 
 class RoleForm(forms.ModelForm):

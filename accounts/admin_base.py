@@ -1,9 +1,11 @@
 """What the admin's pages of accounts share with those of photos and runs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
+from django.forms import BaseModelFormSet, ModelForm
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -12,34 +14,60 @@ from unfold.admin import ModelAdmin
 from accounts.problems import DomainError
 
 NUL = "\x00"
+# what the theme's filters ask of a field that they are named for
+_FILTERED_BY = frozenset({"", "_from", "_to", "__exact", "__id__exact", "__in", "__isnull", "__gte", "__lte", "__lt"})
 
 
 class CarefulAdmin(ModelAdmin):
     """Says what the domain does not allow, in place of a traceback; nothing was written then.
 
-    A search for what no text in the database can have finds nothing.
+    A search for what no text in the database can have finds nothing. What is noted of a change names the rows of an
+    inline by their ids alone: a note outlives the people whom they are about.
     """
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Allow what the filters of the list ask: any other column would be told letter by letter, a hash as well."""
+        for one in self.get_list_filter(request):
+            if isinstance(one, str | tuple):
+                field = one if isinstance(one, str) else one[0]
+                if lookup.startswith(field) and lookup.removeprefix(field) in _FILTERED_BY:
+                    return True
+            elif lookup == one.parameter_name:
+                return True
+        return False
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Show or save a form."""
         try:
             return super().changeform_view(request, *args, **kwargs)
         except DomainError as error:
-            return _said(request, error, request.get_full_path())
+            return _said(request, error)
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Ask whether to delete, or delete."""
         try:
             return super().delete_view(request, *args, **kwargs)
         except DomainError as error:
-            return _said(request, error, request.get_full_path())
+            return _said(request, error)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponseBase | None:
         """Do to many rows what was chosen."""
         try:
             return super().response_action(request, queryset)
         except DomainError as error:
-            return _said(request, error, request.get_full_path())
+            return _said(request, error)
+
+    def construct_change_message(
+        self, request: HttpRequest, form: ModelForm, formsets: Iterable[BaseModelFormSet] | None, add: bool = False
+    ) -> list[dict[str, Any]]:
+        """Say what was changed, for the history of the row."""
+        noted = super().construct_change_message(request, form, formsets, add)
+        rows = (row for formset in formsets or () for row in _touched(formset))
+        # those of the row itself are named by no object
+        of_inlines = [what for one in noted for what in one.values() if "object" in what]
+        for what, row in zip(of_inlines, rows, strict=True):
+            what["object"] = str(row.pk)
+        return noted
 
     def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
         """Find rows by the words typed: in the list, and where a form offers them."""
@@ -49,6 +77,11 @@ class CarefulAdmin(ModelAdmin):
         return super().get_search_results(request, ordered, search_term)
 
 
-def _said(request: HttpRequest, error: DomainError, address: str) -> HttpResponseBase:
+def _touched(formset: BaseModelFormSet) -> list[Model]:
+    """Give the rows that an inline has added, changed and deleted, in the order in which they are noted."""
+    return [*formset.new_objects, *(row for row, _ in formset.changed_objects), *formset.deleted_objects]
+
+
+def _said(request: HttpRequest, error: DomainError) -> HttpResponseBase:
     messages.error(request, error.detail)
-    return redirect(address)
+    return redirect(request.get_full_path())

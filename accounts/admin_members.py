@@ -109,19 +109,5 @@ def visible_users(user: User) -> QuerySet[User]:
     return User.objects.filter(Q(pk=user.pk) | Q(pk__in=_members(library__in=managed)))
 
 
-def touchable_users(user: User) -> QuerySet[User]:
-    """Give the accounts that somebody of the staff may change or delete, their passwords above all.
-
-    Of those that they see neither other staff, nor who is a member elsewhere too: what is done to them would be done to
-    them there.
-    """
-    if user.is_superuser:
-        return User.objects.all()
-    managed = Library.objects.permitting(user, Permission.MANAGE_MEMBERS)
-    elsewhere = Membership.objects.exclude(library__in=managed).values("user_id")
-    others = Q(is_staff=False, is_superuser=False) & ~Q(pk__in=elsewhere)
-    return visible_users(user).filter(Q(pk=user.pk) | others)
-
-
 def _members(**conditions: object) -> QuerySet:
     return Membership.objects.filter(**conditions).values("user_id")

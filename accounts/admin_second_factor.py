@@ -6,7 +6,6 @@ from typing import Any
 from allauth.mfa.adapter import get_adapter
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.auth import update_session_auth_hash
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -16,6 +15,7 @@ from unfold.decorators import action
 from unfold.forms import AuthenticationForm, BaseDialogForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
+from accounts import sessions
 from accounts.api.throttles import LoginThrottle
 from accounts.models import User
 from accounts.problems import DomainError
@@ -88,18 +88,15 @@ def page(request: HttpRequest) -> HttpResponse:
     act = handlers.get(request.POST.get("action", "")) if request.method == "POST" else None
     if act is None:
         return _show(request)
-    if not LoginThrottle().allow_request(request, page):
-        messages.error(request, _("These were too many attempts: wait a minute."))
+    standing = LoginThrottle.attempt(request)
+    if standing is not None and not standing.is_within:
+        messages.error(request, _("These were too many attempts: try again in %d s.") % standing.seconds_left)
         return _show(request)
     try:
         return act(request)
     except DomainError as error:
         messages.error(request, error.detail)
         return _show(request)
-
-
-# named as a view of the API names the rate that it is limited by
-page.throttle_scope = "token"
 
 
 def _begin(request: HttpRequest) -> HttpResponse:
@@ -121,7 +118,7 @@ def _confirm(request: HttpRequest) -> HttpResponse:
         # the phone has the secret by now
         form.add_error("code", error.detail)
         return _show(request, confirm_form=form)
-    _keep_session(request)
+    sessions.keep(request, user=enabled.user)
     messages.success(request, _("Your second factor works from now on. All other sessions have ended."))
     return _show(request, recovery_codes=enabled.recovery_codes)
 
@@ -130,8 +127,7 @@ def _disable(request: HttpRequest) -> HttpResponse:
     form = ChangeForm(request.POST)
     if not form.is_valid():
         return _show(request, change_form=form)
-    second_factor.disable(user=request.user, **form.cleaned_data)
-    _keep_session(request)
+    sessions.keep(request, user=second_factor.disable(user=request.user, **form.cleaned_data))
     messages.success(request, _("Your second factor is gone. All other sessions have ended."))
     return HttpResponseRedirect(reverse(f"admin:{ENROLMENT_PAGE}"))
 
@@ -141,12 +137,6 @@ def _renew(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _show(request, change_form=form)
     return _show(request, recovery_codes=second_factor.renew_recovery_codes(user=request.user, **form.cleaned_data))
-
-
-def _keep_session(request: HttpRequest) -> None:
-    """Let the session that asks go on: it is not one of the others."""
-    request.user.refresh_from_db()
-    update_session_auth_hash(request, request.user)
 
 
 def _show(request: HttpRequest, **shown: Any) -> HttpResponse:

@@ -9,8 +9,8 @@ class AccountsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Have logins told to the audit trail."""
-        from accounts import receivers
+        """Have logins told to the audit trail, and register the system checks."""
+        from accounts import checks, receivers  # noqa: F401 - checks for its effect
 
         user_logged_in.connect(receivers.record_login, dispatch_uid="audit.login")
         user_logged_out.connect(receivers.record_logout, dispatch_uid="audit.logout")

@@ -9,7 +9,7 @@ from typing import Any
 from axes.attempts import get_cool_off_threshold
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
-from axes.helpers import get_client_username, get_cool_off, get_credentials
+from axes.helpers import get_client_username, get_cool_off
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.db import transaction
@@ -73,8 +73,10 @@ def account_name(request: HttpRequest, credentials: dict[str, Any] | None) -> st
 
 def is_locked(*, user: User) -> bool:
     """Tell whether wrong passwords keep an account's owner out now: from some address at least, or from all."""
-    attempts = AccessAttempt.objects.filter(username=user.email, attempt_time__gt=Now() - get_cool_off())
-    counted = list(attempts.values_list("failures_since_start", flat=True))
+    # a row is of an address and a browser
+    recent = AccessAttempt.objects.filter(username=user.email, attempt_time__gt=Now() - get_cool_off())
+    by_address = recent.values("ip_address").annotate(failures=Sum("failures_since_start")).order_by()
+    counted = list(by_address.values_list("failures", flat=True))
     return max(counted, default=0) >= settings.AXES_FAILURE_LIMIT or sum(counted) >= settings.LOCKOUT_ACCOUNT_FAILURES
 
 
@@ -92,9 +94,3 @@ def refuse_if_locked(request: Request | HttpRequest) -> None:
     """Raise LoginLockedError if a login of this request failed for being locked, or was the failure that locks."""
     if getattr(request, "axes_locked_out", False):
         raise LoginLockedError
-
-
-def forgive(request: Request | HttpRequest, *, user: User) -> None:
-    """Forget the wrong passwords of an account from the address that has just shown the right one."""
-    AxesProxyHandler.update_request(request)
-    AxesProxyHandler.get_implementation().reset_user_attempts(request, get_credentials(user.email))

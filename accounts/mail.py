@@ -27,10 +27,13 @@ def send(*, to: str, subject: str, text: str) -> "Future[bool]":
     """
     if not _places.acquire(blocking=False):
         logger.error("a mail was not sent: %s others are waiting for the mail server", _MOST_WAITING)
-        refused: Future[bool] = Future()
-        refused.set_result(False)
-        return refused
-    return _senders.submit(_send, EmailMessage(subject=subject, body=text, to=[to]))
+        return _refused()
+    try:
+        return _senders.submit(_send, EmailMessage(subject=subject, body=text, to=[to]))
+    except RuntimeError:  # no thread begins any more while the process ends
+        _places.release()
+        logger.error("a mail was not sent: the process is ending")  # noqa: TRY400 - the way there says nothing
+        return _refused()
 
 
 def send_and_wait(*, to: str, subject: str, text: str) -> bool:
@@ -39,6 +42,12 @@ def send_and_wait(*, to: str, subject: str, text: str) -> bool:
         return send(to=to, subject=subject, text=text).result(settings.EMAIL_TIMEOUT)
     except FutureTimeoutError:
         return False
+
+
+def _refused() -> "Future[bool]":
+    refused: Future[bool] = Future()
+    refused.set_result(False)
+    return refused
 
 
 def _send(message: EmailMessage) -> bool:

@@ -20,10 +20,10 @@ def role_table() -> str:
 
 
 def documented_table(path: Path) -> str | None:
-    """Read the table out of a page of the documentation; None where it has none."""
+    """Read the table out of a page of the documentation; None where it has none, or two."""
     before, begin, rest = path.read_text().partition(f"{BEGIN}\n")
-    table, end, _ = rest.partition(END)
-    return table.strip("\n") + "\n" if before and begin and end else None
+    table, end, after = rest.partition(END)
+    return table.strip("\n") + "\n" if before and begin and end and BEGIN not in before + after else None
 
 
 def _held(permission: Permission) -> list[bool]:

@@ -9,9 +9,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseRedirect
 
 from accounts.services import social_logins
+from accounts.services.social_accounts import URLS
 from accounts.services.social_logins import Identity
 
-URLS = {"google": "https://accounts.google.com", "github": "https://github.com"}
 # columns of allauth's
 PROVIDER_MAX_LENGTH = 200
 UID_MAX_LENGTH = 191

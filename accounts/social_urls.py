@@ -38,5 +38,5 @@ urlpatterns = [
     path("redirect", _guarded(RedirectToProviderView.as_api_view(client=Client.BROWSER)), name="social-redirect"),
     path("google/callback", _guarded(google_callback), name="google_callback"),
     path("github/callback", _guarded(github_callback), name="github_callback"),
-    path("<str:provider_id>/callback", _guarded(openid_connect_callback), name="openid_connect_callback"),
+    path("<slug:provider_id>/callback", _guarded(openid_connect_callback), name="openid_connect_callback"),
 ]

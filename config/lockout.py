@@ -1,16 +1,14 @@
-"""What somebody is told who is locked out: a problem where a program asks, a page where a person does."""
+"""What a person is told who is locked out of the admin; programs are answered by the API."""
 
 import math
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
 
-from accounts.api.problems import MEDIA_TYPE
-from accounts.lockout import DETAIL, LoginLockedError, locked_seconds
-from config.problems import API_PREFIX, problem
+from accounts.lockout import locked_seconds
 
 STATUS = 429
 
@@ -21,11 +19,7 @@ def locked_out(
     credentials: dict[str, Any] | None = None,  # noqa: ARG001
 ) -> HttpResponse:
     """Answer a login that was locked, or has just been."""
-    if not request.path.startswith(API_PREFIX):
-        return page(request, seconds=locked_seconds(), reason=_("There were too many wrong passwords."))
-    answer = problem(STATUS, code=LoginLockedError.code, detail=DETAIL)
-    headers = {"Retry-After": str(locked_seconds())}
-    return JsonResponse(answer, status=STATUS, content_type=MEDIA_TYPE, headers=headers)
+    return page(request, seconds=locked_seconds(), reason=_("There were too many wrong passwords."))
 
 
 def page(request: HttpRequest, *, seconds: int, reason: str) -> HttpResponse:

@@ -36,6 +36,8 @@ STATUS_BY_CODE = {
     "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,
     "login_locked": HTTPStatus.TOO_MANY_REQUESTS,
     "second_factor_locked": HTTPStatus.TOO_MANY_REQUESTS,
+    # a key of the server's is wrong: to log in anew would not help
+    "second_factor_unreadable": HTTPStatus.SERVICE_UNAVAILABLE,
 }
 STATUS_BY_ERROR = {
     RefusedFileError: HTTPStatus.BAD_REQUEST,
@@ -111,10 +113,14 @@ def _answer(error: Exception) -> dict[str, Any] | None:
     if isinstance(error, PermissionDenied):
         return problem(HTTPStatus.FORBIDDEN, code="permission_denied", detail="You may not do this.")
     if isinstance(error, TokenError):
-        return problem(HTTPStatus.UNAUTHORIZED, code="token_not_valid", detail=str(error))
+        # those of ours say why
+        code = getattr(error, "code", "token_not_valid")
+        return problem(HTTPStatus.UNAUTHORIZED, code=code, detail=str(error))
     if isinstance(error, RequestDataTooBig):
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        return problem(status, code="request_too_large", detail="The request has too much beside its file.")
+        return problem(
+            status, code="request_too_large", detail="The request is larger than any that is asked for here."
+        )
     if isinstance(error, SuspiciousOperation):
         return problem(HTTPStatus.BAD_REQUEST, code="bad_request", detail="The request is not valid.")
     if isinstance(error, UnreadablePostError):

@@ -136,9 +136,10 @@ def declared_access(view: Any, method: str) -> Access:
     for everybody where all of the view is, else for who is logged in. Raises ImproperlyConfigured without a rule.
     """
     rules: Mapping[str, Access] = getattr(view, "access", {})
-    is_viewset = hasattr(view, "action_map")
+    # of a view that is none the schema's maker says None
+    actions = getattr(view, "action_map", None)
     verb = "get" if method == "HEAD" else method.lower()
-    name = view.action_map.get(verb) if is_viewset else verb if hasattr(view, verb) else None
+    name = (verb if hasattr(view, verb) else None) if actions is None else actions.get(verb)
     if name is None or verb == "options":
         return PUBLIC if rules and set(rules.values()) == {PUBLIC} else LOGGED_IN
     if name not in rules:

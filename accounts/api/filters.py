@@ -12,12 +12,13 @@ LARGEST_OFFSET = timedelta(hours=14)
 
 
 class MomentField(IsoDateTimeField):
-    """A time as some clock on Earth may show it: the database takes no offset that is much larger."""
+    """A time as some clock on Earth may show it: the database takes no larger offset, and none of seconds."""
 
     def clean(self, value: object) -> datetime | None:
         """Give the time."""
         moment = super().clean(value)
-        if moment is not None and abs(moment.utcoffset() or timedelta()) > LARGEST_OFFSET:
+        offset = timedelta() if moment is None else moment.utcoffset() or timedelta()
+        if abs(offset) > LARGEST_OFFSET or offset % timedelta(minutes=1):
             raise ValidationError(self.error_messages["invalid"], code="invalid")
         return moment
 

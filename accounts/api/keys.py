@@ -11,6 +11,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import IN_PERSON
+from accounts.api.fields import BoundedListField
 from accounts.api.problems import problems
 from accounts.models import ApiKey
 from accounts.roles import Permission
@@ -23,9 +24,10 @@ class ApiKeyInputSerializer(serializers.Serializer):
     """Input: a key to be made."""
 
     name = serializers.CharField(max_length=100, help_text="What it is for.")
-    scopes = serializers.ListField(
+    scopes = BoundedListField(
         child=serializers.ChoiceField(choices=Permission.choices),
         allow_empty=False,
+        max_length=len(Permission),
         help_text="What it may do, of what you may do yourself.",
     )
     library = serializers.UUIDField(

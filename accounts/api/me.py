@@ -14,12 +14,14 @@ from accounts.api.serializers import (
     OwnErasureSerializer,
     OwnNameSerializer,
 )
+from accounts.api.throttles import LimitedGuesses
 from accounts.services import erasure, users
 
 
-class OwnAccountView(APIView):
+class OwnAccountView(LimitedGuesses, APIView):
     """The account that asks."""
 
+    guessed_by = frozenset({"DELETE"})
     access = {"get": IN_PERSON, "patch": IN_PERSON, "delete": IN_PERSON}
 
     @extend_schema(
@@ -49,8 +51,9 @@ class OwnAccountView(APIView):
         operation_id="auth_me_erase",
         summary="Erase your own account",
         description="Account, memberships, keys, tokens, sessions and names go at once; what you uploaded stays in its "
-        "libraries, of nobody. It takes the password, and no API key can do it. Codes: `last_admin` (with the ids of "
-        "`libraries` that would have none any more), `last_superuser`.",
+        "libraries, of nobody. It takes the password and a code of the second factor, where the account has them, and "
+        "no API key can do it. Codes: `second_factor_required` and `second_factor_wrong` (400), `last_admin` (with the "
+        "ids of `libraries` that would have none any more), `last_superuser`.",
         tags=["auth"],
         request=OwnErasureSerializer,
         responses={200: ErasureReceiptSerializer, **problems(400, 403, 409)},
@@ -59,5 +62,5 @@ class OwnAccountView(APIView):
         """Erase the account that the credentials belong to."""
         given = OwnErasureSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        receipt = erasure.forget_self(user=request.user, password=given.validated_data["password"])
+        receipt = erasure.forget_self(user=request.user, **given.validated_data)
         return Response(ErasureReceiptSerializer(receipt).data, status=status.HTTP_200_OK)

@@ -1,12 +1,11 @@
 """Changing a password, and setting a new one that was forgotten."""
 
-from django.contrib.auth import update_session_auth_hash
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import sessions
 from accounts.api.access import IN_PERSON, PUBLIC
 from accounts.api.problems import problems
 from accounts.api.serializers import (
@@ -41,12 +40,9 @@ class PasswordChangeView(generics.GenericAPIView):
         """Give a new pair."""
         given = self.get_serializer(data=request.data)
         given.is_valid(raise_exception=True)
-        pair = passwords.change(user=request.user, **given.validated_data)
-        if isinstance(request.successful_authenticator, SessionAuthentication):
-            # the session that asks is not one of the others
-            request.user.refresh_from_db()
-            update_session_auth_hash(request, request.user)
-        return Response(TokenPairSerializer(pair).data)
+        changed = passwords.change(user=request.user, **given.validated_data)
+        sessions.keep(request, user=changed.user)
+        return Response(TokenPairSerializer(changed.pair).data)
 
 
 class PasswordResetView(generics.GenericAPIView):

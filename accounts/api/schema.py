@@ -1,8 +1,9 @@
-"""What the API's schema says of our own ways of logging in."""
+"""What the API's schema says of who may call an operation, and how they say who they are."""
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 
+from accounts.api.access import IN_PERSON, PUBLIC, RUNS_INSTALLATION, declared_access
 from accounts.api.authentication import HEADER, SCHEME
 
 
@@ -20,3 +21,15 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
             "name": HEADER,
             "description": f"A program's key; `Authorization: {SCHEME} KEY` does the same. Never part of an address.",
         }
+
+
+class DeclaredSchema(AutoSchema):
+    """Describes an operation; what opens it is what its view declares in `access`."""
+
+    def get_auth(self) -> list[dict[str, list[str]]]:
+        """Give nothing for what is public, and no key for what people do in person."""
+        rule = declared_access(self.view, self.method)
+        if rule == PUBLIC:
+            return []
+        in_person = rule in (IN_PERSON, RUNS_INSTALLATION)
+        return [one for one in super().get_auth() if not (in_person and ApiKeyScheme.name in one)]

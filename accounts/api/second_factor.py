@@ -1,12 +1,11 @@
 """One's own second factor: set up, looked at, taken away."""
 
-from django.contrib.auth import update_session_auth_hash
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import sessions
 from accounts.api.access import IN_PERSON
 from accounts.api.problems import problems
 from accounts.api.second_factor_serializers import (
@@ -18,33 +17,23 @@ from accounts.api.second_factor_serializers import (
     SecondFactorEnabledSerializer,
     SecondFactorStateSerializer,
 )
-from accounts.api.throttles import LoginThrottle
+from accounts.api.throttles import LimitedGuesses
 from accounts.services import second_factor
 
 TAGS = ["auth"]
 
 
-class _SecondFactorView(generics.GenericAPIView):
+class _SecondFactorView(LimitedGuesses, generics.GenericAPIView):
     """Needs a login; whoever has stolen one may not try passwords and codes at will."""
 
     access = {"get": IN_PERSON, "post": IN_PERSON}
-    throttle_scope = "token"
-
-    def get_throttles(self) -> list[LoginThrottle]:
-        """Count what takes a password or a code."""
-        return [LoginThrottle()] if self.request.method == "POST" else []
+    guessed_by = frozenset({"POST"})
 
     def given(self) -> dict[str, str]:
         """Give what was sent. Raises ValidationError."""
         given = self.get_serializer(data=self.request.data)
         given.is_valid(raise_exception=True)
         return dict(given.validated_data)
-
-    def keep_session(self) -> None:
-        """Let the session that asks go on, if one does: it is not one of the others."""
-        if isinstance(self.request.successful_authenticator, SessionAuthentication):
-            self.request.user.refresh_from_db()
-            update_session_auth_hash(self.request, self.request.user)
 
 
 class SecondFactorView(_SecondFactorView):
@@ -90,8 +79,8 @@ class SecondFactorConfirmView(_SecondFactorView):
     )
     def post(self, request: Request) -> Response:
         """Give the recovery codes, once, and a new pair."""
-        enabled = second_factor.confirm(user=request.user, **self.given())
-        self.keep_session()
+        enabled = second_factor.confirm(user=request.user, **self.given(), wants_pair=True)
+        sessions.keep(request, user=enabled.user)
         return Response(SecondFactorEnabledSerializer(enabled).data)
 
 
@@ -110,8 +99,7 @@ class SecondFactorDisableView(_SecondFactorView):
     )
     def post(self, request: Request) -> Response:
         """Take it away."""
-        second_factor.disable(user=request.user, **self.given())
-        self.keep_session()
+        sessions.keep(request, user=second_factor.disable(user=request.user, **self.given()))
         return Response(status=204)
 
 

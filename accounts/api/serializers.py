@@ -196,6 +196,11 @@ class ErasureReceiptSerializer(serializers.ModelSerializer):
 
 
 class OwnErasureSerializer(serializers.Serializer):
-    """Input: the password, once more."""
+    """Input: the password, once more, and a code of the second factor."""
 
-    password = serializers.CharField(trim_whitespace=False)
+    password = PasswordField(
+        max_length=PASSWORD_MAX_LENGTH, allow_blank=True, help_text="Empty for an account without a password."
+    )
+    code = CodeField(
+        required=False, allow_blank=True, default="", help_text="Of the second factor, where there is one."
+    )

@@ -57,6 +57,24 @@ class LoginThrottle(RateLimit):
         return cls.count(request, policy="token", who=_address(request))
 
 
+class LimitedGuesses:
+    """A view some of whose methods (`guessed_by`) take a password or a code of who is logged in.
+
+    They count as attempts to log in, since whoever has stolen a token may not guess at will; the others as all else.
+    """
+
+    guessed_by: frozenset[str] = frozenset()
+
+    @property
+    def throttle_scope(self) -> str | None:
+        """Name the rate of attempts for what is one."""
+        return "token" if self.request.method in self.guessed_by else None
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        """Count what is asked by its rate."""
+        return [LoginThrottle()] if self.request.method in self.guessed_by else super().get_throttles()
+
+
 def identify(request: Request | HttpRequest) -> tuple[str, str]:
     """Give the kind of whoever asks (`key`, `user` or `anonymous`), and who it is."""
     if not request.user.is_authenticated:

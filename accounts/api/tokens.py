@@ -53,7 +53,8 @@ class TokenRefreshView(generics.GenericAPIView):
         operation_id="auth_token_refresh",
         summary="Change a refresh token for a new pair",
         description="A refresh token works once. Used again, by whomever, it ends every token of the login that it "
-        "comes from, also if both requests are one client's: refresh one at a time.",
+        "comes from, also if both requests are one client's: refresh one at a time. A refusal is 401, and says why: "
+        "`token_not_valid`, `token_revoked`, `password_changed`, `user_inactive`, `second_factor_enrolment_required`.",
         tags=TAGS,
         auth=[],
         responses={200: TokenPairSerializer, **problems(400)},

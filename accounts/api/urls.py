@@ -18,7 +18,7 @@ from accounts.api.second_factor import (
     SecondFactorDisableView,
     SecondFactorView,
 )
-from accounts.api.social import ProvidersView, SocialTokenView
+from accounts.api.social import ProvidersView, SocialAccountsView, SocialAccountView, SocialTokenView
 from accounts.api.tokens import TokenRefreshView, TokenRevokeView, TokenView
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -43,6 +43,8 @@ urlpatterns = [
     path("auth/second-factor/recovery-codes", RecoveryCodesView.as_view(), name="auth-second-factor-recovery-codes"),
     path("auth/social/providers", ProvidersView.as_view(), name="auth-social-providers"),
     path("auth/social/token", SocialTokenView.as_view(), name="auth-social-token"),
+    path("auth/social/accounts", SocialAccountsView.as_view(), name="auth-social-accounts"),
+    path("auth/social/accounts/<int:pk>", SocialAccountView.as_view(), name="auth-social-account"),
     path("auth/invitations/accept", AcceptInvitationView.as_view(), name="auth-invitations-accept"),
     path("auth/me", OwnAccountView.as_view(), name="auth-me"),
     *router.urls,

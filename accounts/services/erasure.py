@@ -1,5 +1,6 @@
 """Erasing an account; and the receipts of all that is erased, whoever does it."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
@@ -9,13 +10,13 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.db.models.functions import Now
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.models import ApiKey, AuditAction, ErasureKind, ErasureReceipt, Invitation, Library, Membership, User
-from accounts.problems import ConflictError, InvalidValueError, NotFoundError, NotPermittedError
-from accounts.services import audit
+from accounts.problems import ConflictError, NotFoundError, NotPermittedError
+from accounts.services import audit, passwords, second_factor, tokens, users
 from accounts.services.members import refuse_last_admin
 
 
@@ -81,29 +82,25 @@ def forget_user(*, user: User, by: User | None) -> ErasureReceipt:
     that is gone, LastAdminError with the ids of the `libraries` of which it is the only active admin,
     LastSuperuserError for the only active superuser.
     """
+    # before anybody waits for a lock, since all sessions are read; one that begins meanwhile is nobody's
+    sessions = _sessions_of(user)
     libraries = _lock_libraries(user)
-    # superusers are locked together: two of them who go at the same moment see each other
-    others = User.objects.filter(is_superuser=True) | User.objects.filter(pk=user.pk)
-    # for good: an upload of the account's has ended then, or finds it gone
-    locked = {one.pk: one for one in others.order_by("pk").select_for_update()}
-    if user.pk not in locked:
-        raise NotFoundError("The account is gone.")
-    gone = locked.pop(user.pk)
-    if gone.is_superuser and gone.is_active and not any(one.is_active and one.is_superuser for one in locked.values()):
-        raise LastSuperuserError("Somebody else has to be made a superuser first: nobody would run the installation.")
+    gone = _lock_to_go(user)
+    _lock_for_good(gone)
     _keep_admins(gone, libraries)
     receipt, _ = begin(kind=ErasureKind.USER, subject=gone, library_id=None, by=by)
     counts = {
         "users": 1,
         **extent_of_user(gone),
         "tokens": OutstandingToken.objects.filter(user=gone).delete()[1].get("token_blacklist.OutstandingToken", 0),
-        "sessions": _end_sessions(gone),
+        "sessions": Session.objects.filter(pk__in=sessions).delete()[0],
         "invitations": Invitation.objects.filter(email=gone.email).delete()[1].get("accounts.Invitation", 0),
     }
     # wrong passwords are counted by the address that was typed
     for attempts in (AccessAttempt, AccessFailureLog, AccessLog):
         attempts.objects.filter(username=gone.email).delete()
     blank_admin_log(User, [gone.pk])
+    _blank_address(gone.email)
     gone.delete()
     end(kind=ErasureKind.USER, subject_id=receipt.subject_id, library_id=None, counts=counts, begun_at=receipt.begun_at)
     receipt.refresh_from_db()
@@ -118,15 +115,17 @@ def extent_of_user(user: User) -> dict[str, int]:
     }
 
 
-def forget_self(*, user: User, password: str) -> ErasureReceipt:
-    """Erase the account of whoever asks for it, in person and with the password; gives the receipt.
+def forget_self(*, user: User, password: str, code: str = "") -> ErasureReceipt:
+    """Erase the account of whoever asks for it, in person; gives the receipt.
 
-    Raises NotPermittedError for an API key, InvalidValueError for another password, and what `forget_user` does.
+    It takes the password and a code of the second factor, each where the account has one. Call it outside of
+    transactions: what was wrong is counted, and then the request refused. Raises NotPermittedError for an API key,
+    InvalidValueError for another password, what `second_factor.require_code` raises, and what `forget_user` does.
     """
     if user.acting_key is not None:
         raise NotPermittedError("An account is erased in person, not with an API key.")
-    if not user.check_password(password):
-        raise InvalidValueError("The password is not right.", field="password")
+    passwords.require_own(user=user, password=password, way="erasure")
+    second_factor.require_code(user=user, code=code, way="erasure")
     return forget_user(user=user, by=user)
 
 
@@ -143,6 +142,31 @@ def _lock_libraries(user: User) -> set[UUID]:
     return set(mine.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
 
 
+def _lock_to_go(user: User) -> User:
+    """Let nobody else change an account that goes; gives it as it is. Raises NotFoundError and LastSuperuserError."""
+    # superusers are locked together: two of them who go at the same moment see each other
+    together = User.objects.filter(is_superuser=True) | User.objects.filter(pk=user.pk)
+    locked = {one.pk: one for one in together.order_by("pk").select_for_update(no_key=True)}
+    if user.pk not in locked:
+        raise NotFoundError(users.GONE)
+    gone = locked.pop(user.pk)
+    if gone.is_superuser and gone.is_active and not any(one.is_active and one.is_superuser for one in locked.values()):
+        raise LastSuperuserError("Somebody else has to be made a superuser first: nobody would run the installation.")
+    return gone
+
+
+def _lock_for_good(gone: User) -> None:
+    """Let no row refer to an account any more: an upload of the account's has ended then, or finds it gone.
+
+    Who changes a token or accepts an invitation holds that row first, and refers to the account when all is written.
+    So these rows come before: else both would wait for each other.
+    """
+    tokens.revoke_all(user=gone)
+    invitations = Invitation.objects.filter(Q(email=gone.email) | Q(invited_by=gone))
+    list(invitations.order_by("pk").select_for_update().values_list("pk"))
+    list(User.objects.filter(pk=gone.pk).select_for_update().values_list("pk"))
+
+
 def _keep_admins(user: User, locked: set[UUID]) -> None:
     """Raise LastAdminError where `user` is the only active admin of a library.
 
@@ -155,11 +179,19 @@ def _keep_admins(user: User, locked: set[UUID]) -> None:
     refuse_last_admin(alone.order_by("pk"))
 
 
-def _end_sessions(user: User) -> int:
-    """Delete the sessions of a user; gives how many. A session does not say whose it is but in its data."""
-    mine = [
+def _sessions_of(user: User) -> list[str]:
+    """Give the keys of the sessions of a user. A session does not say whose it is but in its data."""
+    return [
         session.pk
         for session in Session.objects.iterator(chunk_size=1000)
         if session.get_decoded().get("_auth_user_id") == str(user.pk)
     ]
-    return Session.objects.filter(pk__in=mine).delete()[0]
+
+
+def _blank_address(email: str) -> None:
+    """Take an address out of what the admin has noted about other rows: a library's members, an invitation."""
+    # rather too much than too little: of a longer address that ends like it, too; messages are JSON
+    written = json.dumps(email)[1:-1]
+    LogEntry.objects.filter(object_repr__icontains=email).update(object_repr="")
+    noted = LogEntry.objects.filter(Q(change_message__icontains=written) | Q(change_message__icontains=email))
+    noted.update(change_message="")

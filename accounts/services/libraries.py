@@ -1,8 +1,12 @@
 """Writes of libraries."""
 
+from typing import TypedDict
+from uuid import UUID
+
 from django.db import transaction
 
 from accounts.models import Library, Membership, Role, User
+from accounts.problems import NotFoundError
 from accounts.roles import BuiltInRole
 from accounts.services import members
 
@@ -18,6 +22,30 @@ def create_library(*, name: str, admin: User | None = None) -> Library:
     library.save()
     if admin is not None:
         add_member(library=library, user=admin, role=BuiltInRole.ADMIN)
+    return library
+
+
+class LibraryChanges(TypedDict, total=False):
+    """What may be changed of a library; what is missing stays."""
+
+    name: str
+    quota_bytes: int | None
+
+
+@transaction.atomic
+def change_library(*, library_id: UUID, changes: LibraryChanges) -> Library:
+    """Rename a library, or give it another quota; gives it as it is then.
+
+    Its switch of face analysis is left as it is at that moment, and so is an erasure that has been asked for. Raises
+    NotFoundError, and ValidationError for a name that is empty or another library's.
+    """
+    library = Library.objects.select_for_update(no_key=True).filter(pk=library_id).first()
+    if library is None:
+        raise NotFoundError("The library is gone.")
+    for name, value in changes.items():
+        setattr(library, name, value)
+    library.full_clean()
+    library.save(update_fields=[*changes])
     return library
 
 

@@ -25,16 +25,15 @@ class WrongCredentialsError(NotAuthenticatedError):
 def log_in(*, request: Request, email: str, password: str, code: str = "") -> TokenPair:
     """Give the first pair of a new family for an address, a password and a code of the second factor.
 
-    The signals that Django sends write the time of the login and the audit trail, as for the admin's own form. Raises
-    WrongCredentialsError; LoginLockedError where too many were wrong; what `second_factor.check` raises;
-    EnrolmentRequiredError for staff who must set one up.
+    The signals that Django sends write the time of the login and the audit trail, and forget the wrong passwords before
+    it, as for the admin's own form. Raises WrongCredentialsError; LoginLockedError where too many were wrong; what
+    `second_factor.check` raises; EnrolmentRequiredError for staff who must set one up.
     """
     user = authenticate(request, email=email, password=password)
     if user is None:
         lockout.refuse_if_locked(request)
         raise WrongCredentialsError("No active account has this address and this password.")
     second_factor.check(user=user, code=code, request=request)
-    lockout.forgive(request, user=user)
     with transaction.atomic():
         return give_pair(request=request, user=user)
 
@@ -45,7 +44,7 @@ def give_pair(*, request: Request, user: User) -> TokenPair:
     Raises EnrolmentRequiredError.
     """
     if user.must_enrol:
-        raise EnrolmentRequiredError("This account needs a second factor: log in to the admin, and set one up there.")
+        raise EnrolmentRequiredError
     user_logged_in.send(sender=type(user), request=request, user=user)
     return tokens.begin(user=user)
 

@@ -4,7 +4,7 @@ Either ends all sessions and tokens. API keys go on: they are no password's, and
 """
 
 import logging
-from uuid import UUID
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
@@ -12,10 +12,10 @@ from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from accounts import lockout, mail, rate_limits
+from accounts import ids, lockout, mail, rate_limits
 from accounts.models import AuditAction, User
 from accounts.problems import ConflictError, DomainError, InvalidValueError, NotPermittedError
-from accounts.services import audit, tokens
+from accounts.services import audit, tokens, users
 from accounts.services.tokens import TokenPair
 
 RESET_SUBJECT = "A new password for Darkroom"
@@ -54,24 +54,41 @@ class _ResetTokens(PasswordResetTokenGenerator):
 _reset_tokens = _ResetTokens()
 
 
-def change(*, user: User, old_password: str, new_password: str) -> TokenPair:
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A password that was changed: the account as it is with it, and a pair of a new family."""
+
+    user: User
+    pair: TokenPair
+
+
+def change(*, user: User, old_password: str, new_password: str) -> Changed:
     """Change one's own password. Ends all sessions and tokens, and gives a pair of a new family.
 
-    Raises InvalidValueError where the old one is wrong, ValidationError where the new one is not good enough.
+    Raises NotPermittedError for an API key, InvalidValueError where the old one is wrong, ValidationError where the new
+    one is not good enough, ConflictError where the account was changed meanwhile, NotFoundError where it was erased.
     """
     if user.acting_key is not None:
         raise NotPermittedError("An API key does not change its owner's password.")
-    if not user.check_password(old_password):
-        audit.record(action=AuditAction.LOGIN_FAILED, actor=user, subject=user, details={"way": "password_change"})
-        raise InvalidValueError("This is not your password.", field="old_password")
+    _refuse_wrong(user, old_password, way="password_change", field="old_password")
     with transaction.atomic():
-        locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        locked = users.lock(user=user)
         # looked at before the lock, since a good hash is slow by design
         if locked.password != user.password or not locked.is_active:
             raise ConflictError("The password was changed at the same moment.")
         _replace(locked, new_password, field="new_password")
         audit.record(action=AuditAction.PASSWORD_CHANGED, actor=user, subject=user, details={"way": "change"})
-        return tokens.begin(user=locked)
+        return Changed(locked, tokens.begin(user=locked))
+
+
+def require_own(*, user: User, password: str, way: str) -> None:
+    """Make sure that it is the owner of an account who does what `way` names: by the password, where there is one.
+
+    Call it outside of transactions: that a password was wrong is committed, and then the request refused. Raises
+    InvalidValueError.
+    """
+    if user.has_usable_password():
+        _refuse_wrong(user, password, way=way, field="password")
 
 
 def request_reset(*, email: str) -> None:
@@ -101,7 +118,7 @@ def confirm_reset(*, token: str, password: str) -> None:
     Raises ResetNotValidError; ValidationError where the password is not good enough, and the token goes on then.
     """
     key, _, signed = token.partition(".")
-    user = User.objects.select_for_update(no_key=True).filter(pk=_key(key), is_active=True).first()
+    user = User.objects.select_for_update(no_key=True).filter(pk=ids.parse(key), is_active=True).first()
     if user is None or not _reset_tokens.check_token(user, signed):
         raise ResetNotValidError("This token is wrong, was used before, or has run out: ask for another one.")
     _replace(user, password, field="password")
@@ -114,9 +131,9 @@ def assign(*, user: User, password: str | None) -> User:
     """Set the password of somebody else, or none: no password opens the account then. Ends sessions and tokens.
 
     Gives the account as it is then. The caller has looked at who may do so and at the password, and tells the trail
-    who it was.
+    who it was. Raises NotFoundError for an account that is gone.
     """
-    locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    locked = users.lock(user=user)
     _write(locked, password)
     audit.record(action=AuditAction.PASSWORD_CHANGED, subject=locked, details={"way": "assigned"})
     return locked
@@ -128,6 +145,12 @@ def check_new(*, password: str, user: User, field: str) -> None:
         validate_password(password, user)
     except ValidationError as error:
         raise ValidationError({field: error.error_list}) from error
+
+
+def _refuse_wrong(user: User, password: str, *, way: str, field: str) -> None:
+    if not user.check_password(password):
+        audit.record(action=AuditAction.LOGIN_FAILED, actor=user, subject=user, details={"way": way})
+        raise InvalidValueError("This is not your password.", field=field)
 
 
 def _replace(user: User, password: str, *, field: str) -> None:
@@ -142,10 +165,3 @@ def _write(user: User, password: str | None) -> None:
     user.full_clean()
     user.save(update_fields=["password", "token_generation"])
     tokens.revoke_all(user=user)
-
-
-def _key(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

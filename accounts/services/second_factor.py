@@ -23,16 +23,9 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 from accounts.models import AuditAction, User
-from accounts.problems import (
-    ConflictError,
-    DomainError,
-    InvalidValueError,
-    NotAuthenticatedError,
-    NotFoundError,
-    NotPermittedError,
-)
+from accounts.problems import ConflictError, DomainError, NotAuthenticatedError, NotPermittedError
 from accounts.second_factor_secrets import open_enrolment, seal_enrolment
-from accounts.services import audit, tokens
+from accounts.services import audit, passwords, tokens, users
 from accounts.services.second_factor_codes import counter_of, verify
 from accounts.services.tokens import TokenPair
 
@@ -49,13 +42,22 @@ class SecondFactorRequiredError(NotAuthenticatedError):
 class EnrolmentRequiredError(NotAuthenticatedError):
     """The password is right, and the account opens nothing until a second factor is set up."""
 
-    code = "second_factor_enrolment_required"
+    code = tokens.ENROLMENT_REQUIRED
+
+    def __init__(self) -> None:
+        super().__init__(tokens.ENROLMENT_DETAIL)
 
 
 class LoginCodeWrongError(NotAuthenticatedError):
     """At a login: the code is wrong, has run out, or was used before."""
 
     code = WRONG
+
+
+class CodeRequiredError(DomainError):
+    """Somebody who is logged in gave no code, and the account has a second factor."""
+
+    code = REQUIRED
 
 
 class CodeWrongError(DomainError):
@@ -91,10 +93,15 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Enabled:
-    """A second factor that works from now on: codes for a lost phone, shown this once, and a pair of a new family."""
+    """A second factor that works from now on.
+
+    `recovery_codes` are for a lost phone and shown this once; `user` is the account as it is now; `pair` is of a new
+    family, and None where none was asked for.
+    """
 
     recovery_codes: list[str]
-    pair: TokenPair
+    user: User
+    pair: TokenPair | None
 
 
 def state(*, user: User) -> State:
@@ -114,8 +121,8 @@ def state(*, user: User) -> State:
 def begin(*, user: User, password: str) -> Enrolment:
     """Make a secret for a user who shows the password; nothing is kept until `confirm`.
 
-    An account without a password, which logs in elsewhere, needs none. Raises InvalidValueError for a wrong one,
-    ConflictError where there is a second factor.
+    An account without a password, which logs in elsewhere, needs none. Raises NotPermittedError for an API key,
+    InvalidValueError for a wrong password, ConflictError where there is a second factor.
     """
     _require_password(user, password)
     if user.has_second_factor:
@@ -126,10 +133,11 @@ def begin(*, user: User, password: str) -> Enrolment:
 
 
 @transaction.atomic
-def confirm(*, user: User, enrolment: str, code: str) -> Enabled:
+def confirm(*, user: User, enrolment: str, code: str, wants_pair: bool = False) -> Enabled:
     """Set up the second factor that was begun, with a code of the phone. Ends all other sessions and every token.
 
-    Raises EnrolmentNotValidError, CodeWrongError, ConflictError where there is one by now.
+    With `wants_pair` it begins a family: whoever asks by a token has none any more. Raises NotPermittedError for an API
+    key, EnrolmentNotValidError, CodeWrongError, ConflictError where there is one by now.
     """
     locked = _locked(user)
     secret = _carried_secret(enrolment, locked)
@@ -142,16 +150,16 @@ def confirm(*, user: User, enrolment: str, code: str) -> Enabled:
     totp.data["last_counter"] = counter
     totp.save(update_fields=["data"])
     codes = RecoveryCodes.activate(locked).generate_codes()
-    _end_logins(locked)
+    tokens.end_logins(locked=locked)
     audit.record(action=AuditAction.SECOND_FACTOR_ENABLED, actor=user, subject=user)
-    return Enabled(codes, tokens.begin(user=locked))
+    return Enabled(codes, locked, tokens.begin(user=locked) if wants_pair else None)
 
 
 def check(*, user: User, code: str, request: HttpRequest | Request | None) -> None:
     """Let a user go on who has shown a password, or an account elsewhere: every way of logging in asks this.
 
     Uses up the code. Raises SecondFactorRequiredError where there is none, LoginCodeWrongError for a wrong one, which
-    counts as a failed login, and SecondFactorLockedError.
+    counts as a failed login, SecondFactorLockedError and SecondFactorUnreadableError.
     """
     if not code:
         if user.has_second_factor:
@@ -163,20 +171,38 @@ def check(*, user: User, code: str, request: HttpRequest | Request | None) -> No
         raise LoginCodeWrongError("This code is wrong, has run out, or was used before.")
 
 
-def disable(*, user: User, password: str, code: str) -> None:
+def require_code(*, user: User, code: str, way: str) -> None:
+    """Make sure that it is the owner who does what `way` names, in person: by a code, where there is a second factor.
+
+    Uses up the code. Call it outside of transactions: what was wrong is counted, and then the request refused. Raises
+    CodeRequiredError for none, CodeWrongError, SecondFactorLockedError, SecondFactorUnreadableError.
+    """
+    if not user.has_second_factor:
+        return
+    if not code:
+        raise CodeRequiredError("This account has a second factor: give its code as well.")
+    if not verify(user, code, way=way):
+        raise CodeWrongError("This code is wrong, has run out, or was used before.")
+
+
+def disable(*, user: User, password: str, code: str) -> User:
     """Take the second factor away, by who has the password and a code. Ends all other sessions and every token.
 
-    Raises InvalidValueError for a wrong password, CodeWrongError, SecondFactorLockedError, ConflictError where there is
-    none.
+    Gives the account as it is then. Raises NotPermittedError for an API key, InvalidValueError for a wrong password,
+    what `require_code` raises, ConflictError where there is none.
     """
-    _require_both(user, password, code, way="disable")
+    _require_password(user, password)
+    require_code(user=user, code=code, way="disable")
     with transaction.atomic():
-        _take_away(_locked(user), actor=user, way="owner")
+        locked = _locked(user)
+        _take_away(locked, actor=user, way="owner")
+    return locked
 
 
 def renew_recovery_codes(*, user: User, password: str, code: str) -> list[str]:
     """Give new recovery codes, shown this once; those before are worth nothing. Raises as `disable` does."""
-    _require_both(user, password, code, way="recovery_codes")
+    _require_password(user, password)
+    require_code(user=user, code=code, way="recovery_codes")
     with transaction.atomic():
         locked = _locked(user)
         if not locked.has_second_factor:
@@ -192,17 +218,11 @@ def reset(*, user: User, actor: User | None) -> None:
     """Take away the second factor of somebody who has lost it. Ends all sessions and every token.
 
     `actor` is None for an operator at the machine. Raises NotPermittedError unless the actor runs the installation,
-    ConflictError for one's own, which takes a code, and where there is none.
+    ConflictError for one's own, which takes a code, and where there is none, NotFoundError for an account that is gone.
     """
-    if actor is not None:
-        acting = User.objects.filter(pk=actor.pk).first()
-        if actor.acting_key is not None or acting is None or not acting.runs_installation:
-            raise NotPermittedError("Second factors of others are taken away by superusers, in person.")
-        if acting.pk == user.pk:
-            raise ConflictError("Nobody takes away their own second factor without its code: another superuser does.")
-    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
-    if locked is None:
-        raise NotFoundError("This account is gone.")
+    locked = users.lock(user=user) if actor is None else users.lock_for_superuser(user=user, actor=actor)
+    if actor is not None and actor.pk == locked.pk:
+        raise ConflictError("Nobody takes away their own second factor without its code: another superuser does.")
     _take_away(locked, actor=actor, way="superuser" if actor else "command")
 
 
@@ -210,42 +230,21 @@ def _take_away(locked: User, *, actor: User | None, way: str) -> None:
     deleted, _ = Authenticator.objects.filter(user=locked).delete()
     if not deleted:
         raise ConflictError("This account has no second factor.")
-    _end_logins(locked)
+    tokens.end_logins(locked=locked)
     audit.record(action=AuditAction.SECOND_FACTOR_DISABLED, actor=actor, subject=locked, details={"way": way})
-
-
-def _end_logins(locked: User) -> None:
-    locked.token_generation += 1
-    locked.full_clean()
-    locked.save(update_fields=["token_generation"])
-    tokens.revoke_all(user=locked)
 
 
 def _locked(user: User) -> User:
     """Lock the account of somebody who is logged in, in person."""
     if user.acting_key is not None:
         raise NotPermittedError("An API key does not change its owner's second factor.")
-    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
-    # whatever ended all logins meanwhile has ended this one
-    if locked is None or locked.token_generation != user.token_generation:
-        raise ConflictError("This account was changed at the same moment: log in again.")
-    return locked
+    return tokens.lock_owner(user=user)
 
 
 def _require_password(user: User, password: str) -> None:
     if user.acting_key is not None:
         raise NotPermittedError("An API key does not change its owner's second factor.")
-    if user.has_usable_password() and not user.check_password(password):
-        audit.record(action=AuditAction.LOGIN_FAILED, actor=user, subject=user, details={"way": "second_factor"})
-        raise InvalidValueError("This is not your password.", field="password")
-
-
-def _require_both(user: User, password: str, code: str, *, way: str) -> None:
-    _require_password(user, password)
-    if not user.has_second_factor:
-        raise ConflictError("This account has no second factor.")
-    if not verify(user, code, way=way):
-        raise CodeWrongError("This code is wrong, has run out, or was used before.")
+    passwords.require_own(user=user, password=password, way="second_factor")
 
 
 def _carried_secret(enrolment: str, locked: User) -> str:

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import AuditAction, User
-from accounts.problems import DomainError, NotAuthenticatedError
+from accounts.problems import DomainError
 from accounts.services import audit
 
 logger = logging.getLogger(__name__)
@@ -34,8 +34,8 @@ class SecondFactorLockedError(DomainError):
         self.wait = wait
 
 
-class SecondFactorUnreadableError(NotAuthenticatedError):
-    """No key of the settings decrypts the secret; nobody comes in without it."""
+class SecondFactorUnreadableError(DomainError):
+    """No key of the settings decrypts the secret; nobody comes in without it. It is the server's fault."""
 
     code = "second_factor_unreadable"
 
@@ -43,7 +43,8 @@ class SecondFactorUnreadableError(NotAuthenticatedError):
 def verify(user: User, code: str, *, way: str) -> bool:
     """Use up a code and tell whether it was right; one for an account without a second factor is.
 
-    What is counted here is committed whatever the caller makes of it. Raises SecondFactorLockedError.
+    What is counted here is committed whatever the caller makes of it. Raises SecondFactorLockedError and
+    SecondFactorUnreadableError.
     """
     with transaction.atomic():
         of_user = Authenticator.objects.select_for_update().filter(user_id=user.pk)

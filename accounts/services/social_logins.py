@@ -4,10 +4,10 @@ allauth talks to the provider: it checks the state, the proof of the code (PKCE)
 provider says is remembered in the session of that browser, which is logged in to nothing by it. A second request
 changes it for tokens, and may bring the code of a second factor. Whose account it is is decided here:
 
-- the account that this account elsewhere was linked with before;
+- the account that this account elsewhere is linked with;
 - else the one whose address the provider has verified. It is linked then: addresses here are verified too, by the mail
   of an invitation or by a superuser. Accounts of staff are linked in this way only if they have a second factor, since
-  a mailbox alone shall not open the admin;
+  a mailbox alone shall not open the admin; and so is an account elsewhere that was linked once and taken away;
 - else a new one, if the address has been invited, or anybody may join (SOCIAL_SIGNUP).
 
 An address that the provider has not verified finds no account, and makes none.
@@ -18,7 +18,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.db import IntegrityError, transaction
@@ -26,7 +25,7 @@ from rest_framework.request import Request
 
 from accounts.models import AuditAction, User
 from accounts.problems import ConflictError, NotAuthenticatedError
-from accounts.services import audit, invitations, logins, new_accounts, second_factor
+from accounts.services import audit, invitations, logins, new_accounts, second_factor, social_accounts, tokens
 from accounts.services.tokens import TokenPair
 
 SESSION_KEY = "social_login"
@@ -98,14 +97,15 @@ def _remembered(session: SessionBase) -> Identity:
 
 def _account_of(identity: Identity) -> User | None:
     """Give the account that somebody comes in as; None for somebody new. Raises SocialLoginRefusedError."""
-    linked = SocialAccount.objects.filter(provider=identity.provider, uid=identity.uid).select_related("user").first()
-    if linked is not None:
-        return _open(linked.user)
+    known = social_accounts.find(provider=identity.provider, uid=identity.uid)
+    if known is not None and not social_accounts.is_unlinked(known):
+        return _open(known.user)
     found = {user.email: user for user in User.objects.filter(email__in=(*identity.verified, *identity.unverified))}
     user = next((found[address] for address in identity.verified if address in found), None)
     if user is not None:
-        if user.is_privileged and not user.has_second_factor:
-            detail = "Accounts of staff are linked only with a second factor: log in with the password, and set one up."
+        if (user.is_privileged or known is not None) and not user.has_second_factor:
+            what = "What was taken away is" if known else "Accounts of staff are"
+            detail = f"{what} linked only with a second factor: log in another way, and set one up."
             raise SocialLoginRefusedError(detail, code="social_link_refused", account=user)
         return _open(user)
     if not identity.verified:
@@ -125,14 +125,10 @@ def _enter(request: Request, identity: Identity, user: User, code: str) -> Token
     """Log in to an account that is there, and link it if it is not. The second factor comes first."""
     second_factor.check(user=user, code=code, request=request)
     with transaction.atomic():
-        linked, is_new = SocialAccount.objects.get_or_create(
-            provider=identity.provider, uid=identity.uid, defaults={"user": user}
-        )
-        if linked.user_id != user.pk:
-            raise ConflictError("This account elsewhere was linked with another one at the same moment.")
-        if is_new:
-            _record_link(identity, user, new_account=False)
-        return logins.give_pair(request=request, user=user)
+        # what was looked at before, the second factor and what was taken away, is still so
+        locked = tokens.lock_owner(user=user)
+        social_accounts.link(user=locked, provider=identity.provider, uid=identity.uid, new_account=False)
+        return logins.give_pair(request=request, user=locked)
 
 
 def _join(request: Request, identity: Identity) -> TokenPair:
@@ -146,13 +142,7 @@ def _join(request: Request, identity: Identity) -> TokenPair:
         with transaction.atomic():
             name = identity.name[:NAME_MAX_LENGTH]
             user = new_accounts.create(email=email or identity.verified[0], name=name, password=None)
-            SocialAccount.objects.create(provider=identity.provider, uid=identity.uid, user=user)
-            _record_link(identity, user, new_account=True)
+            social_accounts.link(user=user, provider=identity.provider, uid=identity.uid, new_account=True)
             return logins.give_pair(request=request, user=user)
     except (IntegrityError, new_accounts.AccountExistsError) as error:
         raise ConflictError("This account was made at the same moment: try again.") from error
-
-
-def _record_link(identity: Identity, user: User, *, new_account: bool) -> None:
-    details = {"provider": identity.provider, "new_account": new_account}
-    audit.record(action=AuditAction.SOCIAL_LINKED, actor=user, subject=user, details=details)

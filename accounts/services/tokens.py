@@ -20,11 +20,17 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 from rest_framework_simplejwt.utils import datetime_from_epoch, get_md5_hash_password
 
+from accounts import ids
 from accounts.models import AuditAction, TokenFamily, User
+from accounts.problems import ConflictError
 from accounts.services import audit
 
 FAMILY_CLAIM = "family"
 GENERATION_CLAIM = "generation"
+
+# of staff who must have a second factor and have none: told where a token is shown, and where one is asked for
+ENROLMENT_REQUIRED = "second_factor_enrolment_required"
+ENROLMENT_DETAIL = "This account needs a second factor: log in to the admin, and set one up there."
 
 # a used token whose row is gone would be taken for an unused one by a server whose clock is behind
 KEPT_AFTER_EXPIRY = timedelta(days=1)
@@ -115,10 +121,30 @@ def revoke_all(*, user: User) -> int:
     return TokenFamily.objects.filter(pk__in=list(locked)).update(revoked_at=Now())
 
 
-def owner_of(*, token: Token) -> User:
-    """Give whose token it is, one whose signature, type and time are right, in one query.
+def lock_owner(*, user: User) -> User:
+    """Lock the account of somebody who has shown who they are, in the transaction that is open, and give it.
 
-    Raises RefusedTokenError if it is worth nothing any more.
+    Raises ConflictError where it was closed meanwhile, or something has ended all logins, and so this one.
+    """
+    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first()
+    if locked is None or locked.token_generation != user.token_generation:
+        raise ConflictError("This account was changed at the same moment: log in again.")
+    return locked
+
+
+def end_logins(*, locked: User) -> None:
+    """End all sessions and tokens of a user whose row is locked, and links that set a new password."""
+    locked.token_generation += 1
+    locked.full_clean()
+    locked.save(update_fields=["token_generation"])
+    revoke_all(user=locked)
+
+
+def owner_of(*, token: Token) -> User:
+    """Give whose token it is, one whose signature, type and time are right.
+
+    It takes one query; with STAFF_SECOND_FACTOR another one for staff. Raises RefusedTokenError if it is worth nothing
+    any more.
     """
     return _checked(token, TokenFamily.objects.select_related("user").filter(**_family_of(token)).first())
 
@@ -137,14 +163,7 @@ def flush_expired() -> int:
 
 def _family_of(token: Token) -> dict[str, UUID | None]:
     """Say which family a token names; none has None for a key."""
-    return {"pk": _key(token.get(FAMILY_CLAIM)), "user_id": _key(token.get(api_settings.USER_ID_CLAIM))}
-
-
-def _key(claim: object) -> UUID | None:
-    try:
-        return UUID(str(claim))
-    except ValueError:
-        return None
+    return {"pk": ids.parse(token.get(FAMILY_CLAIM)), "user_id": ids.parse(token.get(api_settings.USER_ID_CLAIM))}
 
 
 def _checked(token: Token, family: TokenFamily | None) -> User:
@@ -159,8 +178,7 @@ def _checked(token: Token, family: TokenFamily | None) -> User:
     if family.revoked_at is not None or token.get(GENERATION_CLAIM) != user.token_generation:
         raise RefusedTokenError("The token has been revoked.", code="token_revoked")
     if user.must_enrol:
-        detail = "This account needs a second factor: log in to the admin, and set one up there."
-        raise RefusedTokenError(detail, code="second_factor_enrolment_required")
+        raise RefusedTokenError(ENROLMENT_DETAIL, code=ENROLMENT_REQUIRED)
     return user
 
 

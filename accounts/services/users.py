@@ -8,13 +8,18 @@ from accounts.models import AuditAction, Library, User
 from accounts.problems import ConflictError, NotFoundError, NotPermittedError
 from accounts.services import audit, tokens
 
+GONE = "This account is gone."
+
 
 @transaction.atomic
 def rename(*, user: User, name: str) -> User:
-    """Change what somebody is called, by themselves; gives the account as it is now."""
+    """Change what somebody is called, by themselves; gives the account as it is now.
+
+    Raises NotPermittedError for an API key, NotFoundError for an account that is gone.
+    """
     if user.acting_key is not None:
         raise NotPermittedError("An API key does not change its owner's account.")
-    locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    locked = lock(user=user)
     locked.name = name
     locked.full_clean()
     locked.save(update_fields=["name"])
@@ -29,7 +34,7 @@ def deactivate(*, user: User, actor: User) -> list[Library]:
     libraries that it leaves without an active admin: an account in wrong hands is closed before others are found.
     Raises NotPermittedError unless `actor` runs the installation, ConflictError for one's own account.
     """
-    locked = _locked(user=user, actor=actor)
+    locked = lock_for_superuser(user=user, actor=actor)
     if locked.pk == actor.pk:
         raise ConflictError("Nobody deactivates their own account: another superuser does.")
     if not locked.is_active:
@@ -52,7 +57,7 @@ def reactivate(*, user: User, actor: User) -> None:
 
     Raises NotPermittedError unless `actor` runs the installation.
     """
-    locked = _locked(user=user, actor=actor)
+    locked = lock_for_superuser(user=user, actor=actor)
     if locked.is_active:
         return
     locked.is_active = True
@@ -67,21 +72,33 @@ def unlock(*, user: User, actor: User) -> None:
 
     Raises NotPermittedError unless `actor` runs the installation.
     """
-    locked = _locked(user=user, actor=actor)
+    locked = lock_for_superuser(user=user, actor=actor)
     if lockout.unlock(user=locked):
         audit.record(action=AuditAction.LOGIN_UNLOCKED, actor=actor, subject=locked)
 
 
-def _locked(*, user: User, actor: User) -> User:
-    """Lock both accounts, in the order of their keys, and give the one that is changed.
+def lock(*, user: User) -> User:
+    """Let nobody else change an account until the end of the open transaction; gives it as it is now.
 
-    Of two superusers who deactivate each other at the same moment, the second is none any more.
+    Raises NotFoundError for one that is gone.
+    """
+    locked = User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+    if locked is None:
+        raise NotFoundError(GONE)
+    return locked
+
+
+def lock_for_superuser(*, user: User, actor: User) -> User:
+    """Lock an account that a superuser changes, and theirs, in the order of their keys; gives the one that is changed.
+
+    Of two superusers who deactivate each other at the same moment, the second is none any more. Raises
+    NotPermittedError unless `actor` runs the installation, NotFoundError for an account that is gone.
     """
     rows = User.objects.select_for_update(no_key=True).filter(pk__in=[user.pk, actor.pk]).order_by("pk")
     locked = {row.pk: row for row in rows}
     acting = locked.get(actor.pk)
     if actor.acting_key is not None or acting is None or not acting.runs_installation:
-        raise NotPermittedError("Accounts are opened, closed and unlocked by superusers, in person.")
+        raise NotPermittedError("What is done to accounts of others is done by superusers, in person.")
     if user.pk not in locked:
-        raise NotFoundError("This account is gone.")
+        raise NotFoundError(GONE)
     return locked[user.pk]

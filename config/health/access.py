@@ -16,7 +16,7 @@ def is_insider(request: HttpRequest) -> bool:
         return True
     try:
         users = (get_user(request), _token_user(request))
-        return any(user.is_active and user.is_staff for user in users if user is not None)
+        return any(user.is_active and user.is_staff and not user.must_enrol for user in users if user is not None)
     except DatabaseError:
         return False
 

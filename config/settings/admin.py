@@ -11,6 +11,10 @@ from config.settings.environment import env
 # stands beside the title, so that nobody takes one installation for another
 ENVIRONMENT_LABEL = env.str("ENVIRONMENT_LABEL", default="" if env.str("DATABASE_URL", default="") else "Local")
 
+# the only pages to log in at are the admin's
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
 FORMAT_MODULE_PATH = ["config.formats"]
 
 UNFOLD: dict[str, Any] = {

@@ -17,6 +17,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_CALLABLE = "accounts.lockout.account_name"
 AXES_CLIENT_IP_CALLABLE = "accounts.client_address.client_network"
 AXES_LOCKOUT_CALLABLE = "config.lockout.locked_out"
+# by a login that is complete, its second factor shown
 AXES_RESET_ON_SUCCESS = True
 # the audit trail tells of logins
 AXES_DISABLE_ACCESS_LOG = True
@@ -24,4 +25,4 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 # neither logs nor rows tell more than is needed for counting
 AXES_VERBOSE = False
-AXES_SENSITIVE_PARAMETERS = ["username", "email", "ip_address", "csrfmiddlewaretoken", "next"]
+AXES_SENSITIVE_PARAMETERS = ["username", "email", "ip_address", "code", "csrfmiddlewaretoken", "next"]

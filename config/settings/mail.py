@@ -1,10 +1,11 @@
 """Mail: invitations and links that set a new password."""
 
 from config.settings.environment import env
+from config.settings.running import RUN_PORT
 
 # smtp+tls://user:password@mail.example.org:587; without one mail is printed where the web server writes its output, so
 # that an installation on one machine can be tried
-_mail = env.email_url("EMAIL_URL", default="consolemail://")
+_mail = env.email_url_config(env.str("EMAIL_URL", default="") or "consolemail://")
 
 EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
 EMAIL_HOST = _mail["EMAIL_HOST"] or "localhost"
@@ -19,4 +20,4 @@ EMAIL_TIMEOUT = 5
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or "Darkroom <darkroom@localhost>"
 
 # what links in mails begin with: where people find the pages of this installation
-PUBLIC_URL = (env.str("PUBLIC_URL", default="") or "http://localhost:8000").rstrip("/")
+PUBLIC_URL = (env.str("PUBLIC_URL", default="") or f"http://localhost:{RUN_PORT}").rstrip("/")

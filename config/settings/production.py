@@ -22,10 +22,10 @@ def _refuse_defaults() -> None:
         wrong.append(f"{', '.join(SECRETS)} must differ from each other")
     if STORAGE_TYPE == "s3" and not S3_BUCKET:
         wrong.append("STORAGE_TYPE is s3, and S3_BUCKET is not set")
-    if 0 < len(env.str("SECOND_FACTOR_KEY", default="")) < SECRET_MIN_LENGTH:
+    if 0 < len(SECOND_FACTOR_KEY) < SECRET_MIN_LENGTH:
         wrong.append(f"SECOND_FACTOR_KEY must be random and have at least {SECRET_MIN_LENGTH} characters")
     # what an issuer says is believed because it is the issuer that says it
-    if not env.str("OIDC_ISSUER", default="https://").startswith("https://"):
+    if not (env.str("OIDC_ISSUER", default="") or "https://").startswith("https://"):
         wrong.append("OIDC_ISSUER must begin with https://")
     if wrong:
         raise ImproperlyConfigured("Darkroom does not start: " + "; ".join(wrong))

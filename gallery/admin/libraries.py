@@ -19,7 +19,7 @@ from accounts import consent_text
 from accounts.admin_members import MembershipInline
 from accounts.models import Library
 from accounts.roles import Permission
-from accounts.services.libraries import create_library
+from accounts.services.libraries import change_library, create_library
 from gallery.admin.base import LargeListAdmin, act, dialog, reload_page
 from gallery.admin.erasures import FORGET_FACES, FORGET_LIBRARY, ConsentForm, NameForm, erase
 from gallery.admin.visibility import may
@@ -73,9 +73,9 @@ class LibraryAdmin(LargeListAdmin):
         return False
 
     def save_model(self, request: HttpRequest, obj: Library, form: forms.ModelForm, change: bool) -> None:
-        """Make the library, with its maker as its first member, or rename it."""
+        """Make the library, with its maker as its first member, or change what was changed in the form."""
         if change:
-            super().save_model(request, obj, form, change)
+            change_library(library_id=obj.pk, changes={name: form.cleaned_data[name] for name in form.changed_data})
             return
         obj.pk = create_library(name=obj.name, admin=request.user).pk
         obj.refresh_from_db()

@@ -19,6 +19,7 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from accounts.admin_audit import leave_alone
 from accounts.problems import DomainError
 from accounts.roles import Permission
 from gallery.admin import files, filters, run_actions
@@ -47,6 +48,10 @@ class RunAgainForm(BaseDialogForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["stage"].choices = [(stage.name, stage.name) for stage in registry.all_stages()]
+
+
+# very many at once, told of by its service
+leave_alone("photos_photo_changelist restore")
 
 
 @admin.register(Photo)
@@ -181,7 +186,7 @@ class PhotoAdmin(ReadOnlyAdmin):
     @action(description=_("Restore from the trash"), permissions=["trash"])
     def restore(self, request: HttpRequest, queryset: QuerySet[Photo]) -> None:
         """Bring the chosen photos back."""
-        count = photo_return.restore(photo_ids=self._many(request, queryset, TRASH))
+        count = photo_return.restore(photo_ids=self._many(request, queryset, TRASH), by=request.user)
         say(request, count, "%d photo is back.", "%d photos are back.", none=NONE_MOVED)
 
     # actions on one photo, each behind a dialog
@@ -267,7 +272,7 @@ class PhotoAdmin(ReadOnlyAdmin):
     def purge_photo(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Delete this photo, which lies in the trash."""
         try:
-            count = photo_return.purge(photo_ids=[self._one(request, object_id, PURGE).pk])
+            count = photo_return.purge(photo_ids=[self._one(request, object_id, PURGE).pk], by=request.user)
         except DomainError as error:
             messages.error(request, error.detail)
             return reload_page()

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from accounts.admin_audit import leave_alone
 from gallery.admin.base import dialog, say
 from gallery.api.serializers.dead_letters import DeadLetterDetailSerializer
 from processing.dead_letters import shown
@@ -41,6 +42,14 @@ class DiscardForm(BaseDialogForm):
     )
 
 
+# very many at once, told of by their service
+_OF_MANY = [
+    f"processing_{model}_changelist {action}"
+    for model in ("stagerun", "libraryrun")
+    for action in ("retry", "restore", "discard")
+]
+leave_alone("dead_letters_retry", "dead_letters_discard", *_OF_MANY)
+
 RETRY = dialog(title=_("Retry this run?"), description=_("It starts over, with all its attempts."), submit=_("Retry"))
 DISCARD = dialog(
     title=_("Discard this run?"),
@@ -65,9 +74,9 @@ DISCARD_GROUP = dialog(
 def retry(request: HttpRequest, runs: QuerySet[Run]) -> None:
     """Let the dead ones among these runs of one ledger start over, and tell the user how many do."""
     if runs.model is StageRun:
-        count = dead_letters.retry(runs=runs)
+        count = dead_letters.retry(runs=runs, by=request.user)
     else:
-        count = dead_letters.retry_library_runs(run_ids=runs.values_list("pk", flat=True))
+        count = dead_letters.retry_library_runs(run_ids=runs.values_list("pk", flat=True), by=request.user)
     left = _left(runs, state=RunState.DEAD)
     none = "" if left else _("None of them is dead.")
     say(request, count, "%d run starts over.", "%d runs start over.", none=none)
@@ -77,9 +86,9 @@ def retry(request: HttpRequest, runs: QuerySet[Run]) -> None:
 def restore(request: HttpRequest, runs: QuerySet[Run]) -> None:
     """Let the discarded ones among these runs of one ledger start over, and tell the user how many do."""
     if runs.model is StageRun:
-        count = dead_letters.restore(runs=runs)
+        count = dead_letters.restore(runs=runs, by=request.user)
     else:
-        count = dead_letters.restore_library_runs(run_ids=runs.values_list("pk", flat=True))
+        count = dead_letters.restore_library_runs(run_ids=runs.values_list("pk", flat=True), by=request.user)
     left = _left(runs, skip_reason=DISCARDED)
     none = "" if left else _("None of them was discarded.")
     say(request, count, "%d run starts over.", "%d runs start over.", none=none)

@@ -134,7 +134,9 @@ class RunAdmin(ReadOnlyAdmin):
     def retry_run(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Let this run start over."""
         run_id = self.one(request, object_id)
-        return act(request, lambda: dead_letters.retry_one(run_id=run_id), done=_("The run starts over."))
+        return act(
+            request, lambda: dead_letters.retry_one(run_id=run_id, by=request.user), done=_("The run starts over.")
+        )
 
     @action(description=_("Discard"), icon="delete_sweep", permissions=["process"], dialog=DISCARD)
     def discard_run(self, request: HttpRequest, form: DiscardForm, object_id: str) -> HttpResponse:

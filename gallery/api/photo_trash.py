@@ -44,7 +44,7 @@ class TrashMixin:
         photo = self._photo_or_trashed(request, pk)
         if permanently:
             require(request.user, Permission.PURGE_PHOTOS, library_id=photo.library_id)
-            trash.purge(photo_ids=[photo.pk], also_present=True)
+            trash.purge(photo_ids=[photo.pk], also_present=True, by=request.user)
         else:
             photo_trash.move_to_trash(photo_ids=[photo.pk])
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -60,7 +60,7 @@ class TrashMixin:
     def restore(self, request: Request, pk: UUID) -> Response:
         """Restore a photo; what its processing has missed is made up for."""
         photo = self._photo_or_trashed(request, pk)
-        trash.restore(photo_ids=[photo.pk])
+        trash.restore(photo_ids=[photo.pk], by=request.user)
         return self._detail(photo.pk)
 
     def _photo_or_trashed(self, request: Request, pk: UUID) -> Photo:

@@ -161,7 +161,7 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
     def retry(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
         """Let dead runs start over with all their attempts."""
         photo = self.get_object()
-        retried = dead_letters.retry(runs=StageRun.objects.filter(photo=photo))
+        retried = dead_letters.retry(runs=StageRun.objects.filter(photo=photo), by=request.user)
         return Response(RetriedSerializer({"retried": retried}).data)
 
     def _taken_in(self, pk: UUID, *, library: Library) -> Response:

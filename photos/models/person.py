@@ -16,8 +16,8 @@ class PersonQuerySet(models.QuerySet["Person"]):
     """Reads of people."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """People of the libraries in which `user` may see people; none where face analysis is off, as with faces."""
-        libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE)
+        """People of the libraries in which `user` may see photos and people; none where face analysis is off."""
+        libraries = Library.objects.visible_to(user).permitting(user, Permission.VIEW_PEOPLE)
         return self.filter(library__in=libraries.filter(face_analysis=True))
 
     def with_faces(self) -> Self:

@@ -3,6 +3,7 @@
 import logging
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from uuid import UUID
@@ -11,7 +12,9 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
+from accounts.models import AuditAction, User
 from accounts.problems import ConflictError
+from accounts.services import audit
 from photos import storage
 from photos.models import Face, ObjectSweep, Photo
 from photos.services import faces, object_sweeps
@@ -30,7 +33,9 @@ IN_TRASH = Q(trashed_at__isnull=False)
 ANY = Q()
 
 
-def purge_photos(*, photo_ids: Iterable[UUID], only: Q = IN_TRASH, hold: Hold | None = None) -> int:
+def purge_photos(
+    *, photo_ids: Iterable[UUID], only: Q = IN_TRASH, hold: Hold | None = None, by: User | None = None
+) -> int:
     """Delete photos with all their rows; gives how many.
 
     Those go for which `only` holds when they are locked: what has been restored meanwhile stays. Some fifty go in one
@@ -38,19 +43,19 @@ def purge_photos(*, photo_ids: Iterable[UUID], only: Q = IN_TRASH, hold: Hold | 
     last process that might write there has ended; and that the groups of their faces have lost members. `hold` is
     called first in each transaction, to lock what refers to the photos from above. Others are not kept waiting: where
     rows stay locked, tries again for some seconds, and then raises ConflictError; the transactions before that one
-    stand.
+    stand. Where `by` is given, the trail tells that they had it done.
     """
     stream = iter(photo_ids)
     count = 0
     while chunk := list(islice(stream, PHOTOS_PER_TRANSACTION)):
-        count += _yielding(chunk, only, hold)
+        count += _yielding(chunk, only, hold, by)
     return count
 
 
-def _yielding(photo_ids: Sequence[UUID], only: Q, hold: Hold | None) -> int:
+def _yielding(photo_ids: Sequence[UUID], only: Q, hold: Hold | None, by: User | None) -> int:
     for _ in range(ATTEMPTS):
         try:
-            return _purge(photo_ids, only, hold)
+            return _purge(photo_ids, only, hold, by)
         except OperationalError as error:
             if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
                 raise
@@ -60,7 +65,7 @@ def _yielding(photo_ids: Sequence[UUID], only: Q, hold: Hold | None) -> int:
 
 
 @transaction.atomic
-def _purge(photo_ids: Sequence[UUID], only: Q, hold: Hold | None) -> int:
+def _purge(photo_ids: Sequence[UUID], only: Q, hold: Hold | None, by: User | None) -> int:
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}")
     if hold is not None:
@@ -76,4 +81,14 @@ def _purge(photo_ids: Sequence[UUID], only: Q, hold: Hold | None) -> int:
         (storage.RENDITIONS, storage.derived_prefix(library_id=photo.library_id, photo_id=photo.pk)) for photo in locked
     ]
     object_sweeps.request_all(sweeps=originals + derived, reason=ObjectSweep.Reason.PURGED)
+    if by is not None:
+        _tell(locked, by)
     return len(ids)
+
+
+def _tell(purged: Iterable[Photo], by: User) -> None:
+    gone: dict[UUID, list[str]] = defaultdict(list)
+    for photo in purged:
+        gone[photo.library_id].append(str(photo.pk))
+    for library_id, ids in gone.items():
+        audit.record(action=AuditAction.PHOTOS_PURGED, actor=by, library_id=library_id, details={"photos": ids})

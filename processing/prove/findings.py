@@ -30,6 +30,7 @@ class Finding:
     run: str = ""
     stage: str = ""
     library: str = ""
+    user: str = ""
     item: str = ""
     modified_at: datetime | None = None
     ripe_at: datetime | None = None
@@ -47,7 +48,7 @@ class Finding:
 
     def as_json(self) -> dict[str, str]:
         """What `--json` writes of it."""
-        named = {name: getattr(self, name) for name in ("photo", "run", "stage", "library", "item")}
+        named = {name: getattr(self, name) for name in ("photo", "run", "stage", "library", "user", "item")}
         filled = {name: value for name, value in named.items() if value}
         return {"kind": self.sort.kind, "code": self.code, **filled, "detail": self.detail}
 

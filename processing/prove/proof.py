@@ -16,6 +16,7 @@ from photos.models import Face, Photo, Rendition
 from processing.prove import settling, situation
 from processing.prove.acknowledged import AcknowledgedCheck
 from processing.prove.contents import StoreUnavailableError
+from processing.prove.counters import CounterCheck
 from processing.prove.findings import Finding, Findings
 from processing.prove.leftovers import IncomingCheck, VectorCheck
 from processing.prove.library_work import LibraryCheck
@@ -110,6 +111,7 @@ def prove(scope: Scope, *, watcher: Watcher) -> Iterator[Proof]:
             PhotoCheck(library_id=scope.library_id, listing=None if scope.with_bytes else listing, readers=readers),
             ObjectCheck(listing),
             LibraryCheck(scope.library_id),
+            CounterCheck(scope.library_id),
         ]
         if scope.acknowledged:
             # first: a file that cannot be read is said at once

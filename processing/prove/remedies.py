@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from accounts.models import Library
 from photos.models import Face, ObjectSweep, Rendition
-from photos.services import faces
+from photos.services import faces, quotas
 from processing import ledger
 from processing.consent import libraries_wanting_faces
 from processing.kinds.erase_faces import ERASE
@@ -103,6 +103,12 @@ def erase_faces(*, library_ids: Iterable[UUID]) -> int:
     wanted = sorted(off.values_list("pk", flat=True))
     ERASE.request(library_ids=wanted)
     return len(wanted)
+
+
+def recount(*, library: str, user: str) -> bool:
+    """Count the bytes of a library, or of a user, again; False if they were counted right by now."""
+    of: quotas.Of = "library" if library else "user"
+    return quotas.mend_counter(of=of, subject_id=UUID(library or user)) is not None
 
 
 @transaction.atomic

@@ -40,6 +40,7 @@ class RepairPlan:
     released: int = 0
     grouped: int = 0
     erased: int = 0
+    recounted: int = 0
     derived: int = 0
     originals: int = 0
     unfinished: int = 0
@@ -49,7 +50,7 @@ class RepairPlan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing that it could do."""
-        counts = (self.planned, self.doubles, self.released, self.grouped, self.erased)
+        counts = (self.planned, self.doubles, self.released, self.grouped, self.erased, self.recounted)
         return not (self.again or any(counts) or self.derived or self.originals or self.unfinished)
 
     def lines(self, grace: timedelta) -> list[str]:
@@ -65,6 +66,7 @@ class RepairPlan:
             (self.released, "release {}", "stuck run"),
             (self.grouped, "ask for the grouping of {}", "library"),
             (self.erased, "erase the faces of {}, whose face analysis is off", "library"),
+            (self.recounted, "count the bytes of {} again", "quota"),
             (self.derived, f"delete {{}} older than {hours} that no row names", "derived object"),
             (self.originals, f"DELETE {{}} older than {hours} that no row names", "ORIGINAL"),
             (self.unfinished, f"delete what {{}} older than {incoming} left behind", "interrupted write"),
@@ -90,6 +92,7 @@ class Repaired:
     runs_moved: int = 0
     groupings_asked_for: int = 0
     erasures_asked_for: int = 0
+    counters_mended: int = 0
     objects_deleted: int = 0
     objects_left: int = 0
     writes_cleared: int = 0
@@ -105,6 +108,7 @@ class Repaired:
             (self.runs_moved, "{} taken back or planned anew", "run"),
             (self.groupings_asked_for, "{} asked for", "grouping"),
             (self.erasures_asked_for, "{} of faces asked for", "erasure"),
+            (self.counters_mended, "{} set right", "counter"),
             (self.objects_deleted, "{} deleted", "object"),
             (self.objects_left, "{} left to the sweep: in hand at the moment", "object"),
             (self.writes_cleared, "{} cleared away", "interrupted write"),
@@ -124,6 +128,7 @@ def plan(findings: Findings, *, grace: timedelta) -> RepairPlan:
         released=findings.distinct("id", Remedy.RELEASE),
         grouped=findings.distinct("library", Remedy.GROUP),
         erased=findings.distinct("library", Remedy.ERASE_FACES),
+        recounted=findings.distinct("id", Remedy.RECOUNT),
         left={code: count for code, count in findings.by_code() if SORTS[code].remedy is Remedy.NONE},
     )
     for stage in registry.all_stages():
@@ -173,6 +178,9 @@ def repair(findings: Findings, *, plan: RepairPlan, advance: Callable[[int], Non
         done.erasures_asked_for += remedies.erase_faces(library_ids=libraries) if libraries else 0
         erased |= libraries
         advance(len(some))
+    for finding in findings.all(remedy=Remedy.RECOUNT):
+        done.counters_mended += remedies.recount(library=finding.library, user=finding.user)
+        advance(1)
     _delete_objects(findings, done, plan=plan, advance=advance)
     return done
 

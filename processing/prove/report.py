@@ -134,7 +134,7 @@ def _ids(finding: Finding) -> Iterator[str]:
     """Give the ids, a line each: two of them do not fit side by side."""
     named = {"photo": finding.photo, "run": finding.run}
     if not finding.photo:
-        named["library"] = finding.library
+        named |= {"library": finding.library, "user": finding.user}
     if finding.sort.kind is Kind.LEAKED:
         named["object"] = finding.item
     yield from (f"{name} {value}" for name, value in named.items() if value)

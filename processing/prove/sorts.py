@@ -25,6 +25,7 @@ class Remedy(StrEnum):
     GROUP = "group"  # ask for a grouping
     DELETE_OBJECT = "delete_object"
     ERASE_FACES = "erase_faces"
+    RECOUNT = "recount"  # count the photos of a library or user again
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,12 @@ SORTS: dict[str, Sort] = {
     "result_outdated": Sort(Kind.WRONG, "The rows are not those of the run that ended last.", _AGAIN, Remedy.RERUN),
     "wrongly_skipped": Sort(Kind.WRONG, "A run was skipped although there are faces.", _AGAIN, Remedy.RERUN),
     "embedding_wrong": Sort(Kind.WRONG, "A vector cannot come from its model.", _AGAIN, Remedy.RERUN),
+    "counter_wrong": Sort(
+        Kind.WRONG,
+        "A quota's counter is not the sum of the photos' bytes.",
+        "--repair counts again, as manage.py recount_usage --mend does for all.",
+        Remedy.RECOUNT,
+    ),
     # stuck
     "lease_expired": Sort(
         Kind.STUCK,

@@ -4,18 +4,20 @@ Many are taken a thousand at a time, each thousand in a transaction of its own: 
 last are still being opened, and no lock is held for long. What an interruption leaves undone is as it was.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
-from accounts.models import User
+from accounts.models import AuditAction, User
 from accounts.problems import ConflictError, InvalidValueError, NotFoundError
+from accounts.services import audit
 from processing.backlog import queues
 from processing.consent import ERASURES
 from processing.dead_letters import DeadLetterGroup, alike, find, groups
@@ -69,14 +71,14 @@ class WorkIsOpenError(ConflictError):
     code = "work_is_open"
 
 
-def retry(*, runs: QuerySet[StageRun]) -> int:
+def retry(*, runs: QuerySet[StageRun], by: User | None = None) -> int:
     """Let dead runs start over with all their attempts; gives how many. Runs in other states are left alone."""
-    return _in_batches(runs, _start_over, state=RunState.DEAD)
+    return _in_batches(runs, _start_over, action=AuditAction.RUNS_RETRIED, by=by, state=RunState.DEAD)
 
 
-def restore(*, runs: QuerySet[StageRun]) -> int:
+def restore(*, runs: QuerySet[StageRun], by: User | None = None) -> int:
     """Let discarded runs start over, and what was skipped for their sake wait for them; gives how many."""
-    return _in_batches(runs, _start_over, skip_reason=DISCARDED)
+    return _in_batches(runs, _start_over, action=AuditAction.RUNS_RETRIED, by=by, skip_reason=DISCARDED)
 
 
 def discard(*, runs: QuerySet[StageRun], by: User | None, reason: str) -> int:
@@ -86,22 +88,23 @@ def discard(*, runs: QuerySet[StageRun], by: User | None, reason: str) -> int:
     empty or longer than REASON_MAX_LENGTH.
     """
     end = _end(by=by, reason=reason)
-    return _in_batches(runs, lambda locked: _give_up(locked, end), state=RunState.DEAD)
+    told = {"action": AuditAction.RUNS_DISCARDED, "by": by}
+    return _in_batches(runs, lambda locked: _give_up(locked, end), **told, state=RunState.DEAD)
 
 
 @transaction.atomic
-def retry_library_runs(*, run_ids: Iterable[UUID]) -> int:
+def retry_library_runs(*, run_ids: Iterable[UUID], by: User | None = None) -> int:
     """Let dead library runs start over; gives how many. Where the same work is open again already none does.
 
     Of several of one library and work the newest does: one run reads everything that there is.
     """
-    return _reopen_library_runs(LibraryRun.objects.filter(pk__in=list(run_ids), state=RunState.DEAD))
+    return _reopen_library_runs(LibraryRun.objects.filter(pk__in=list(run_ids), state=RunState.DEAD), by)
 
 
 @transaction.atomic
-def restore_library_runs(*, run_ids: Iterable[UUID]) -> int:
+def restore_library_runs(*, run_ids: Iterable[UUID], by: User | None = None) -> int:
     """Let discarded library runs start over, as `retry_library_runs` does dead ones; gives how many."""
-    return _reopen_library_runs(LibraryRun.objects.filter(pk__in=list(run_ids), skip_reason=DISCARDED))
+    return _reopen_library_runs(LibraryRun.objects.filter(pk__in=list(run_ids), skip_reason=DISCARDED), by)
 
 
 @transaction.atomic
@@ -112,11 +115,12 @@ def discard_library_runs(*, run_ids: Iterable[UUID], by: User | None, reason: st
     """
     end = _end(by=by, reason=reason)
     dead = LibraryRun.objects.filter(pk__in=list(run_ids), state=RunState.DEAD).exclude(kind__in=ERASURES)
-    locked = list(dead.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
-    return LibraryRun.objects.filter(pk__in=locked).update(**end)
+    locked = dict(dead.order_by("pk").select_for_update(of=("self",)).values_list("pk", "library_id"))
+    _tell(AuditAction.RUNS_DISCARDED, by, Counter(locked.values()))
+    return LibraryRun.objects.filter(pk__in=list(locked)).update(**end)
 
 
-def retry_one(*, run_id: UUID) -> StageRun | LibraryRun:
+def retry_one(*, run_id: UUID, by: User | None = None) -> StageRun | LibraryRun:
     """Let one run start over, dead or discarded, of either ledger; gives it as it is then.
 
     Raises NotFoundError, NotADeadLetterError, WorkIsOpenError.
@@ -124,9 +128,9 @@ def retry_one(*, run_id: UUID) -> StageRun | LibraryRun:
     run = _existing(run_id)
     if isinstance(run, StageRun):
         chosen = StageRun.objects.filter(pk=run_id)
-        count = retry(runs=chosen) or restore(runs=chosen)
+        count = retry(runs=chosen, by=by) or restore(runs=chosen, by=by)
     else:
-        count = retry_library_runs(run_ids=[run_id]) or restore_library_runs(run_ids=[run_id])
+        count = retry_library_runs(run_ids=[run_id], by=by) or restore_library_runs(run_ids=[run_id], by=by)
     run = _existing(run_id)
     if not count:
         if isinstance(run, LibraryRun) and (run.state == RunState.DEAD or run.skip_reason == DISCARDED):
@@ -153,10 +157,10 @@ def discard_one(*, run_id: UUID, by: User | None, reason: str) -> StageRun | Lib
     return run
 
 
-def retry_alike(*, fingerprint: str) -> int:
+def retry_alike(*, fingerprint: str, by: User | None = None) -> int:
     """Let the dead runs of one fingerprint start over, of both ledgers; gives how many."""
     runs, library_runs = alike(fingerprint)
-    return retry(runs=runs) + retry_library_runs(run_ids=library_runs.values_list("pk", flat=True))
+    return retry(runs=runs, by=by) + retry_library_runs(run_ids=library_runs.values_list("pk", flat=True), by=by)
 
 
 def discard_alike(*, fingerprint: str, by: User | None, reason: str) -> int:
@@ -167,8 +171,21 @@ def discard_alike(*, fingerprint: str, by: User | None, reason: str) -> int:
     return discarded + discard_library_runs(run_ids=library_run_ids, by=by, reason=reason)
 
 
-def _in_batches(runs: QuerySet[StageRun], change: Callable[[Found], int], **condition: object) -> int:
-    """Lock and change the runs that meet a condition, batch by batch; gives how many.
+def _tell(action: AuditAction, by: User | None, counts: Mapping[UUID, int]) -> None:
+    """Write into the trail how many runs of which library it was, where it was somebody."""
+    for library_id, count in counts.items() if by else ():
+        audit.record(action=action, actor=by, library_id=library_id, details={"runs": count})
+
+
+def _in_batches(
+    runs: QuerySet[StageRun],
+    change: Callable[[Found], int],
+    *,
+    action: AuditAction,
+    by: User | None,
+    **condition: object,
+) -> int:
+    """Lock, change and tell of the runs that meet a condition, batch by batch; gives how many.
 
     The condition is looked at again when a row is locked, so of two people who act at once one finds nothing left.
     """
@@ -181,7 +198,11 @@ def _in_batches(runs: QuerySet[StageRun], change: Callable[[Found], int], **cond
             # all runs of the photos at once: what waits for these changes too, and comes before others of them in order
             hold_runs({photo_id for _, photo_id in batch})
             rows = StageRun.objects.filter(pk__in=[pk for pk, _ in batch], **condition)
-            count += change(list(rows.values_list("pk", "stage", "photo_id")))
+            locked = list(rows.values_list("pk", "stage", "photo_id"))
+            count += change(locked)
+            if by is not None:
+                told = StageRun.objects.filter(pk__in=[pk for pk, _, _ in locked]).values_list("photo__library_id")
+                _tell(action, by, dict(told.annotate(Count("pk")).order_by()))
     return count
 
 
@@ -200,7 +221,7 @@ def _give_up(locked: Found, end: dict[str, Any]) -> int:
     return count
 
 
-def _reopen_library_runs(runs: QuerySet[LibraryRun]) -> int:
+def _reopen_library_runs(runs: QuerySet[LibraryRun], by: User | None) -> int:
     same = {name: OuterRef(name) for name in ("library", "kind", "subject")}
     idle = runs.filter(~Exists(LibraryRun.objects.open().filter(**same)))
     locked = idle.order_by("pk").select_for_update(of=("self",)).values_list("library_id", "kind", "subject", "pk")
@@ -210,6 +231,7 @@ def _reopen_library_runs(runs: QuerySet[LibraryRun]) -> int:
         if _reopen_unless_open(pk):
             reopened[kind].append(library_id)
     _ring(reopened)
+    _tell(AuditAction.RUNS_RETRIED, by, Counter(chain.from_iterable(reopened.values())))
     return sum(len(library_ids) for library_ids in reopened.values())
 
 

@@ -195,4 +195,5 @@ def _worker(row: WorkerPresence, running: dict[str, int]) -> WorkerStatus:
 
 def _require_known(work: str) -> None:
     if work not in backlog.queues():
-        raise NotFoundError(f"There is no stage and no library work named {work}.")
+        known = ", ".join(sorted(backlog.queues()))
+        raise NotFoundError(f"There is no stage and no library work named {work}. There are: {known}.")

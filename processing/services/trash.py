@@ -6,9 +6,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 
+from accounts.models import AuditAction, User
+from accounts.services import audit
 from photos.models import Photo
 from photos.services import purge as photo_purge
 from photos.services import trash
@@ -21,32 +23,42 @@ from processing.services import object_sweeps
 PURGED_AT_ONCE = 5000
 
 
-def restore(*, photo_ids: Iterable[UUID], lane: int = Lane.BACKFILL, announce: bool = True) -> int:
+def restore(
+    *, photo_ids: Iterable[UUID], lane: int = Lane.BACKFILL, announce: bool = True, by: User | None = None
+) -> int:
     """Bring photos back from the trash; gives how many were there.
 
     They are planned anew, since new versions and new stages leave out what lies in the trash.
     """
-    return sum(_restore(chunk, lane=lane, announce=announce) for chunk in batched_ids(photo_ids))
+    return sum(_restore(chunk, lane=lane, announce=announce, by=by) for chunk in batched_ids(photo_ids))
 
 
 @transaction.atomic
-def _restore(photo_ids: Sequence[UUID], *, lane: int, announce: bool) -> int:
+def _restore(photo_ids: Sequence[UUID], *, lane: int, announce: bool, by: User | None) -> int:
     # both before the photos: a change of the plan waits for commits, and a commit that holds a run writes the photo
     lock_plan_for_reading()
     hold_runs(photo_ids)
     restored = trash.restore(photo_ids=photo_ids)
     plan(restored, lane=lane, announce=announce)
+    if by is not None:
+        _tell(restored, by)
     return len(restored)
 
 
-def purge(*, photo_ids: Iterable[UUID], also_present: bool = False) -> int:
+def _tell(photo_ids: Sequence[UUID], by: User) -> None:
+    counted = Photo.objects.filter(pk__in=photo_ids).values_list("library_id").annotate(Count("pk")).order_by()
+    for library_id, count in counted:
+        audit.record(action=AuditAction.PHOTOS_RESTORED, actor=by, library_id=library_id, details={"photos": count})
+
+
+def purge(*, photo_ids: Iterable[UUID], also_present: bool = False, by: User | None = None) -> int:
     """Delete photos that lie in the trash for good, with everything that is known of them; gives how many.
 
     With `also_present` those too that do not lie there. Their objects are deleted right after, by a worker. Raises
     ConflictError as `purge_photos` does.
     """
     only = Q() if also_present else photo_purge.IN_TRASH
-    count = photo_purge.purge_photos(photo_ids=photo_ids, only=only, hold=hold_runs)
+    count = photo_purge.purge_photos(photo_ids=photo_ids, only=only, hold=hold_runs, by=by)
     object_sweeps.ring()
     return count
 

@@ -5,6 +5,7 @@ from http import HTTPStatus
 import factories
 import pytest
 from django.contrib import admin as django_admin
+from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
@@ -83,6 +84,30 @@ def test_users_are_listed_searched_and_changed(admin: Client) -> None:
     user.refresh_from_db()
     assert user.name == "Renamed"
     assert user.check_password(factories.PASSWORD)
+
+
+def test_who_manages_members_is_none_of_them(client: Client) -> None:
+    """A role with `members.manage` alone would be the library's admin by way of the admin's password."""
+    library = factories.make_library()
+    boss = factories.make_member(library, "admin")
+    role = Role.objects.create(name="registrar", permissions=["photos.view", "members.manage"])
+    staff = factories.make_user(is_staff=True)
+    Membership.objects.create(library=library, user=staff, role=role)
+    staff.user_permissions.set(Permission.objects.filter(content_type__app_label__in=["accounts", "auth"]))
+    client.force_login(staff)
+    assert client.get(f"{USERS}{boss.pk}/change/").status_code == HTTPStatus.OK
+    before = User.objects.filter(pk__in=[boss.pk, staff.pk]).order_by("pk").values()
+    before, groups = list(before), Group.objects.count()
+    for one in (boss, staff):
+        form = {"email": "taken@example.org", "name": "x", "is_superuser": "on"}
+        assert client.post(f"{USERS}{one.pk}/change/", form).status_code == HTTPStatus.FORBIDDEN
+        swap = {"usable_password": "true", "password1": "a new passphrase", "password2": "a new passphrase"}
+        assert client.post(f"{USERS}{one.pk}/password/", swap).status_code == HTTPStatus.FORBIDDEN
+    made = {"email": "new@example.org", "usable_password": "true", **{f"password{n}": "a passphrase" for n in (1, 2)}}
+    assert client.post(f"{USERS}add/", made).status_code == HTTPStatus.FORBIDDEN
+    assert client.post("/admin/auth/group/add/", {"name": "mine"}).status_code == HTTPStatus.FORBIDDEN
+    assert list(User.objects.filter(pk__in=[boss.pk, staff.pk]).order_by("pk").values()) == before
+    assert (User.objects.filter(email="new@example.org").count(), Group.objects.count()) == (0, groups)
 
 
 def test_a_password_is_set_anew(admin: Client) -> None:

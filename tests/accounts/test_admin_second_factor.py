@@ -11,10 +11,14 @@ from allauth.mfa.models import Authenticator
 from django.contrib import admin as django_admin
 from django.test import Client
 from pytest_django import Settings
+from redis import Redis
 from rest_framework.test import APIClient
+from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from second_factors import code_of, enrol, wrong_code
 
-from accounts.models import AuditAction, AuditEvent, User
+from accounts import windows
+from accounts.api.throttles import LoginThrottle
+from accounts.models import AuditAction, AuditEvent, TokenFamily, User
 
 pytestmark = pytest.mark.django_db
 
@@ -102,6 +106,36 @@ def test_staff_set_one_up_on_a_page(client: Client) -> None:
     assert client.post(PAGE, body | {"code": code_of(secret, step=1)})["Location"] == PAGE
     assert Authenticator.objects.count() == 0
     assert client.get("/admin/").status_code == HTTPStatus.OK
+
+
+def test_the_page_begins_no_login_of_the_api(client: Client) -> None:
+    client.force_login(factories.make_user(is_staff=True))
+    begun = client.post(PAGE, {"action": "begin", "password": factories.PASSWORD})
+    enrolment = begun.context["confirm_form"].initial["enrolment"]
+    client.post(PAGE, {"action": "confirm", "enrolment": enrolment, "code": code_of(begun.context["secret"])})
+    assert Authenticator.objects.count() == 2
+    assert (TokenFamily.objects.count(), OutstandingToken.objects.count()) == (0, 0)
+
+
+def test_who_guesses_on_the_page_is_told_how_long_to_wait(
+    client: Client, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setattr(LoginThrottle, "THROTTLE_RATES", {"token": "2/hour"})
+    settings.REQUEST_BROKER_SECONDS = 5  # a busy machine is no dead Redis
+    user = factories.make_user(is_staff=True)
+    client.force_login(user)
+    # an address that no other test counts
+    guess = {"path": PAGE, "data": {"action": "begin", "password": "wrong"}, "REMOTE_ADDR": "203.0.113.77"}
+    windows.forget()
+    with Redis.from_url(settings.CACHES["default"]["LOCATION"]) as redis:
+        redis.flushdb()
+    for _ in range(2):
+        assert "This is not your password." in client.post(**guess).content.decode()
+    refused = client.post(**guess | {"data": {"action": "begin", "password": factories.PASSWORD}}).content.decode()
+    told = re.search(r"These were too many attempts: try again in (\d+) s\.", refused)
+    assert told is not None
+    assert 60 < int(told[1]) <= 3600
+    assert "otpauth" not in refused
 
 
 def test_no_page_of_it_has_a_script_or_a_style_of_its_own(client: Client) -> None:

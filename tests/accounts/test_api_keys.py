@@ -22,7 +22,7 @@ from accounts.roles import Permission
 from accounts.services import api_keys
 from accounts.services.libraries import add_member
 from config.logging import redact
-from photos.models import Photo
+from photos.models import Person, Photo
 
 pytestmark = pytest.mark.django_db
 
@@ -465,3 +465,25 @@ def test_a_request_waits_for_nobody_to_write_its_use() -> None:
     assert statuses == [200]
     made.key.refresh_from_db()
     assert made.key.last_used_at is None
+
+
+def test_a_key_says_which_scope_it_lacks(library: Library, owner: User) -> None:
+    photo = factories.make_photo(library)
+    refused = sending(make_key(owner).text).get(f"{PHOTOS}/{photo.pk}/original")
+    assert refused.status_code == 403
+    assert refused.json()["detail"] == "This needs the scope originals.download, which the API key does not have."
+
+
+def test_more_scopes_than_there_are_are_not_read_one_by_one(owner: User) -> None:
+    client = APIClient()
+    client.force_authenticate(owner)
+    refused = client.post(KEYS, {"name": "k", "scopes": ["x"] * 10_000})
+    assert (refused.status_code, len(refused.content) < 1000) == (400, True)
+
+
+def test_people_are_seen_with_the_photos_that_they_are_on(library: Library, owner: User) -> None:
+    person = Person.objects.create(library=library, name="Ada")
+    for scopes, status in ((["people.view"], 404), (["people.view", "photos.view"], 200)):
+        client = sending(make_key(owner, scopes).text)
+        assert client.get(f"/api/v1/people/{person.pk}").status_code == status
+        assert len(client.get("/api/v1/people").json().get("results", [])) == (status == 200)

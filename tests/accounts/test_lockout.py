@@ -16,6 +16,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+from second_factors import enrol
 
 from accounts import lockout
 from accounts.models import AuditEvent, User
@@ -88,6 +89,23 @@ def test_a_lock_of_all_addresses_together_is_seen_too(user: User, settings: Sett
     assert not lockout.is_locked(user=user)
 
 
+def test_a_lock_of_several_browsers_of_one_address_is_seen_too(user: User) -> None:
+    for number in range(4):
+        assert ask(user.email, HTTP_USER_AGENT=f"browser {number}").status_code == 401
+    assert not lockout.is_locked(user=user)
+    assert ask(user.email, HTTP_USER_AGENT="another").status_code == 429
+    assert AccessAttempt.objects.count() == 5
+    assert lockout.is_locked(user=user)
+
+
+def test_what_is_counted_tells_no_code(user: User) -> None:
+    Client().post(LOGIN, {"username": user.email, "password": "a wrong password", "code": "recovery-42", "next": "/"})
+    attempt = AccessAttempt.objects.get()
+    assert "code" in attempt.post_data
+    assert "recovery-42" not in attempt.post_data
+    assert "a wrong password" not in attempt.post_data
+
+
 def test_superusers_alone_unlock(user: User) -> None:
     assert statuses(user.email, 5)[-1] == 429
     admin = factories.make_member(factories.make_library(), "admin")
@@ -136,6 +154,29 @@ def test_the_right_password_forgives_the_wrong_ones_of_that_address_alone(user: 
         assert way(user.email, factories.PASSWORD).status_code in {200, 302}
         assert statuses(user.email, 4) == [401] * 4
         assert ask(user.email, address=THERE).status_code == 429
+
+
+def test_wrong_passwords_are_forgiven_by_a_login_that_is_complete(user: User) -> None:
+    _, codes = enrol(user)
+    for way, name in ((ask, "email"), (log_in, "username")):
+        AccessAttempt.objects.all().delete()
+        statuses(user.email, 2)
+        # the password alone is no login, whoever has it
+        assert way(user.email, factories.PASSWORD).status_code in {200, 401}
+        assert AccessAttempt.objects.get().failures_since_start == 2
+        client, path = (APIClient(), TOKEN) if way is ask else (Client(), LOGIN)
+        body = {name: user.email, "password": factories.PASSWORD, "code": codes.pop(), "next": "/admin/"}
+        assert client.post(path, body, REMOTE_ADDR=HERE).status_code in {200, 302}
+        assert AccessAttempt.objects.count() == 0
+
+
+def test_staff_who_must_set_up_a_second_factor_are_forgiven_where_they_do(user: User, settings: Settings) -> None:
+    settings.STAFF_SECOND_FACTOR = True
+    statuses(user.email, 2)
+    assert ask(user.email, factories.PASSWORD).json()["code"] == "second_factor_enrolment_required"
+    assert AccessAttempt.objects.get().failures_since_start == 2
+    assert log_in(user.email, factories.PASSWORD).status_code == 302
+    assert AccessAttempt.objects.count() == 0
 
 
 def test_many_addresses_together_are_slowed_too(user: User, settings: Settings) -> None:

@@ -5,6 +5,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import factories
 import pytest
@@ -114,6 +115,21 @@ def test_when_too_many_wait_the_next_is_refused_at_once(
     assert time.monotonic() - begin < 0.5
     assert caplog.messages[0].endswith("others are waiting for the mail server")
     assert [one.result(10) for one in waiting] == [False, False]
+
+
+def test_while_the_process_ends_a_mail_is_refused_and_holds_no_place(
+    settings: Settings, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use(settings, inbox.server_address[1])
+    monkeypatch.setattr(mail, "_places", threading.BoundedSemaphore(1))
+    ended = ThreadPoolExecutor(1)
+    ended.shutdown()
+    with monkeypatch.context() as ending:
+        ending.setattr(mail, "_senders", ended)
+        assert mail.send_and_wait(**LETTER) is False
+    assert caplog.messages == ["a mail was not sent: the process is ending"]
+    assert inbox.received == []
+    assert mail.send_and_wait(**LETTER) is True
 
 
 @pytest.mark.django_db(transaction=True)

@@ -14,8 +14,8 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import ApiKey, AuditEvent, TokenFamily, User
-from accounts.problems import ConflictError, NotPermittedError
-from accounts.services import passwords, tokens, users
+from accounts.problems import ConflictError, NotFoundError, NotPermittedError
+from accounts.services import erasure, passwords, tokens, users
 
 pytestmark = pytest.mark.django_db
 
@@ -128,6 +128,18 @@ def test_a_key_changes_neither_password_nor_name(user: User) -> None:
     assert User.objects.get(pk=user.pk).name == "Ada"
 
 
+def test_an_account_that_was_erased_at_that_moment_is_not_found(user: User) -> None:
+    other = User.objects.get(pk=user.pk)
+    erasure.forget_user(user=other, by=None)
+    with pytest.raises(NotFoundError):
+        passwords.change(user=user, old_password=factories.PASSWORD, new_password=NEW)
+    with pytest.raises(NotFoundError):
+        passwords.assign(user=user, password=NEW)
+    with pytest.raises(NotFoundError):
+        users.rename(user=user, name="Eve")
+    assert User.objects.count() == 0
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_changes_at_once_one_is_made(user: User) -> None:
     candidates = ("first long passphrase", "second long passphrase")
@@ -142,7 +154,7 @@ def test_of_two_changes_at_once_one_is_made(user: User) -> None:
     user.refresh_from_db()
     won = errors.index(None)
     assert user.check_password(candidates[won])
-    assert get_me(racing[won].result().access) == 200
+    assert get_me(racing[won].result().pair.access) == 200
     assert TokenFamily.objects.count() == 1
 
 

@@ -91,6 +91,17 @@ def test_a_person_is_told_where_he_stands_and_then_to_wait(user: User) -> None:
     assert refused["Retry-After"] == refused["RateLimit"].rpartition("=")[2]
 
 
+def test_a_second_factor_is_read_as_all_else_and_guessed_as_at_a_login(user: User) -> None:
+    client, state = factories.client_of(user), "/api/v1/auth/second-factor"
+    assert [limits(client.get(state)) for _ in range(3)] == [
+        ('"user";q=3;w=60', f'"user";r={left};t') for left in (2, 1, 0)
+    ]
+    assert client.get(state).status_code == 429
+    guesses = [client.post(state, {"password": "wrong"}) for _ in range(5)]
+    assert [answer.status_code for answer in guesses] == [400] * 4 + [429]
+    assert limits(guesses[0]) == ('"token";q=4;w=60', '"token";r=3;t')
+
+
 def test_persons_keys_and_addresses_are_counted_apart(user: User) -> None:
     person, first, second = factories.client_of(user), key_of(user), key_of(user)
     assert statuses(person, 4) == [200, 200, 200, 429]

@@ -34,6 +34,13 @@ def test_the_table_tells_every_permission_of_every_role() -> None:
     assert [(row[0], row[1]) for row in rows] == [(f"`{one.value}`", one.label) for one in Permission]
 
 
+def test_a_second_table_is_an_error(tmp_path: Path) -> None:
+    page = tmp_path / "access.md"
+    page.write_text(PAGE.read_text() * 2)
+    with pytest.raises(CommandError, match=str(page)):
+        printed("--check", "--page", str(page))
+
+
 @pytest.mark.parametrize("content", ["no table", None, "x\n<!-- printed by manage.py roles -->\n\n| a |\n"])
 def test_a_page_that_says_something_else_is_an_error(tmp_path: Path, content: str | None) -> None:
     page = tmp_path / "access.md"

@@ -7,9 +7,10 @@ from typing import Any
 import factories
 import pytest
 from allauth.mfa.models import Authenticator
+from concurrency import in_a_thread, wait_until_blocked
 from django.core.cache import cache
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.urls import reverse
 from pytest_django import Settings
 from redis.exceptions import RedisError
@@ -18,7 +19,7 @@ from second_factors import change_row, code_of, enrol, wrong_code
 
 from accounts.models import AuditAction, AuditEvent, TokenFamily, User
 from accounts.problems import ConflictError, NotPermittedError
-from accounts.services import passwords, second_factor, tokens
+from accounts.services import passwords, second_factor, tokens, users
 
 pytestmark = pytest.mark.django_db
 
@@ -215,7 +216,7 @@ def test_one_code_at_the_same_moment_lets_one_in(transactional_db: None) -> None
     assert sorted(outcomes) == ["in", "out", "out", "out"]
 
 
-def test_secrets_are_encrypted_at_rest(settings: Settings) -> None:
+def test_secrets_are_encrypted_at_rest(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     user = factories.make_user()
     settings.SECRET_KEY = "the first key of this installation, long enough"
     secret, codes = enrol(user)
@@ -229,9 +230,14 @@ def test_secrets_are_encrypted_at_rest(settings: Settings) -> None:
     settings.SECRET_KEY = "a new key, as long as the first one was"
     settings.SECOND_FACTOR_KEY = "a key of its own for second factors, long"
     assert log_in(user, code=code_of(secret)).status_code == 200
-    # without any of them nobody comes in
+    # without any of them nobody comes in, and it is said to be the server's fault, to who is logged in as well
     settings.SECRET_KEY_FALLBACKS = []
-    assert answer(log_in(user, code=code_of(secret, step=1))) == (401, "second_factor_unreadable")
+    assert answer(log_in(user, code=code_of(secret, step=1))) == (503, "second_factor_unreadable")
+    body = {"password": factories.PASSWORD, "code": code_of(secret, step=1)}
+    assert answer(factories.client_of(user).post(DISABLE, body)) == (503, "second_factor_unreadable")
+    assert "SECOND_FACTOR_KEY or SECRET_KEY was replaced" in caplog.text
+    assert user.has_second_factor
+    assert second_factor.state(user=user).recovery_codes_left == 10
 
 
 @pytest.mark.parametrize("path", [STATE, CONFIRM, DISABLE, RECOVERY])
@@ -321,12 +327,15 @@ def test_a_login_that_overlaps_with_the_enrolment_is_worth_nothing() -> None:
 
 def test_staff_who_must_have_one_get_no_tokens(settings: Settings) -> None:
     staff = factories.make_user(is_staff=True)
-    begun_before = factories.client_of(staff)
+    before = tokens.begin(user=staff)
+    begun_before = bearer(before.access)
     assert begun_before.get(ME).status_code == 200
     settings.STAFF_SECOND_FACTOR = True
 
     assert answer(log_in(staff)) == (401, "second_factor_enrolment_required")
     assert answer(begun_before.get(ME)) == (401, "second_factor_enrolment_required")
+    refreshed = APIClient().post("/api/v1/auth/token/refresh", {"refresh": before.refresh})
+    assert answer(refreshed) == (401, "second_factor_enrolment_required")
     assert log_in(factories.make_user()).status_code == 200
     superuser = factories.make_user(is_superuser=True)
     assert answer(log_in(superuser)) == (401, "second_factor_enrolment_required")
@@ -352,6 +361,19 @@ def test_superusers_reset_that_of_others() -> None:
     enrol(superuser)
     with pytest.raises(ConflictError):
         second_factor.reset(user=superuser, actor=superuser)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_superuser_who_is_being_deactivated_resets_nothing() -> None:
+    user = factories.make_user()
+    one, other = (factories.make_user(is_superuser=True) for _ in range(2))
+    enrol(user)
+    with transaction.atomic():
+        users.deactivate(user=one, actor=other)
+        resetting = in_a_thread(second_factor.reset, user=user, actor=one)
+        wait_until_blocked()
+    assert isinstance(resetting.exception(10), NotPermittedError)
+    assert user.has_second_factor
 
 
 def test_a_command_resets_that_of_the_last_superuser(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,8 @@ from second_factors import code_of, enrol, wrong_code
 
 from accounts import social_adapter
 from accounts.models import AuditAction, AuditEvent, TokenFamily, User
-from accounts.services import invitations, users
+from accounts.problems import ConflictError
+from accounts.services import invitations, passwords, social_accounts, social_logins, users
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -323,6 +324,54 @@ def test_a_deactivated_account_stays_out(browser: Browser) -> None:
     # nor by another account elsewhere
     assert refusal(browser.log_in("ada2", **claims)) == (401, "user_inactive")
     assert not TokenFamily.objects.filter(revoked_at__isnull=True).exists()
+
+
+def test_what_was_taken_away_is_not_linked_by_its_address_alone(browser: Browser) -> None:
+    user = factories.make_user(email="ada@example.org")
+    claims = {"email": "ada@example.org", "email_verified": True}
+    assert browser.log_in("ada", **claims).status_code == 200
+    user.refresh_from_db()
+    social_accounts.unlink(user=user, account_id=SocialAccount.objects.get().pk)
+
+    assert refusal(browser.log_in("ada", **claims)) == (401, "social_link_refused")
+
+    assert not social_accounts.linked(user=user).exists()
+    assert not TokenFamily.objects.filter(revoked_at__isnull=True).exists()
+    # another one of the same provider is another one
+    assert browser.log_in("ada2", **claims).status_code == 200
+    user.refresh_from_db()
+    secret, _ = enrol(user)
+    assert refusal(browser.log_in("ada", **claims)) == (401, "second_factor_required")
+    assert browser.token(code=code_of(secret)).status_code == 200
+    assert set(social_accounts.linked(user=user).values_list("uid", flat=True)) == {"ada", "ada2"}
+    assert AuditEvent.objects.filter(action=AuditAction.SOCIAL_LINKED, actor_id=user.pk).count() == 3
+
+
+def test_what_was_taken_away_may_make_an_account_of_its_own(browser: Browser, settings: Settings) -> None:
+    user = factories.make_user(email="ada@example.org")
+    assert browser.log_in("ada", email="ada@example.org", email_verified=True).status_code == 200
+    user.refresh_from_db()
+    social_accounts.unlink(user=user, account_id=SocialAccount.objects.get().pk)
+    claims = {"email": "grace@example.org", "email_verified": True}
+    assert refusal(browser.log_in("ada", **claims)) == (401, "social_signup_closed")
+    settings.SOCIAL_SIGNUP = True
+
+    assert browser.log_in("ada", **claims).status_code == 200
+
+    assert social_accounts.linked(user=User.objects.get(email="grace@example.org")).count() == 1
+    assert not social_accounts.linked(user=user).exists()
+
+
+def test_a_login_that_overlaps_with_the_end_of_all_logins_links_nothing() -> None:
+    """Whoever was let through before an account was taken away, or a second factor was set up, comes too late."""
+    user = factories.make_user(email="ada@example.org")
+    passwords.assign(user=user, password="another long passphrase")
+    identity = social_logins.Identity("https://issuer.example.org", "ada", (user.email,), (), "")
+
+    with pytest.raises(ConflictError, match="at the same moment"):
+        social_logins._enter(None, identity, user, "")
+
+    assert_nobody_came_in()
 
 
 def test_the_second_factor_holds(browser: Browser) -> None:

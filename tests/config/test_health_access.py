@@ -42,6 +42,12 @@ def test_staff_see_detail(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
+def test_staff_who_have_to_set_up_a_second_factor_first_see_the_status_alone(path: str, settings: Settings) -> None:
+    settings.STAFF_SECOND_FACTOR = True
+    assert set(with_session(factories.make_user(is_staff=True)).get(path).json()) == {"status"}
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_strangers_and_users_see_the_status_alone(path: str, settings: Settings) -> None:
     user = factories.make_user()
     gone = factories.make_user(is_staff=True)

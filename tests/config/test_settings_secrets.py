@@ -80,6 +80,31 @@ def test_production_refuses_weak_or_half_settings(given: dict[str, str], reason:
     assert finished.stderr.strip().endswith(f"Darkroom does not start: {reason}")
 
 
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    finished = load_production(COMPLETE | {"OIDC_ISSUER": "", "EMAIL_URL": "", "PUBLIC_URL": ""}, "settings.PUBLIC_URL")
+
+    assert finished.stdout.strip() == "http://localhost:8000"
+
+
+def test_a_check_warns_of_mail_that_leads_nowhere() -> None:
+    check = ("manage.py", "check", "--deploy", "--tag", "security", "--fail-level", "WARNING")
+    finished = in_production(*check, given=COMPLETE)
+
+    assert finished.returncode == 1
+    assert [code for code in ("accounts.W001", "accounts.W002") if code in finished.stderr] == [
+        "accounts.W001",
+        "accounts.W002",
+    ]
+    # long, and of enough different characters for Django's own check
+    mail = {
+        "SECRET_KEY": "abcdefgh" * 8,
+        "EMAIL_URL": "smtp+tls://mail.example.org:587",
+        "PUBLIC_URL": "https://photos.example.org",
+    }
+    finished = in_production(*check, given=COMPLETE | mail)
+    assert (finished.returncode, finished.stdout) == (0, "System check identified no issues (2 silenced).\n")
+
+
 def test_providers_are_set_up_by_the_environment() -> None:
     given = {
         "GITHUB_CLIENT_ID": "at GitHub",

@@ -129,6 +129,7 @@ ALLOWED = {
     # somebody else's
     "GET keys/{pk}": 404,
     "DELETE keys/{pk}": 404,
+    "DELETE auth/social/accounts/{pk}": 404,
     "POST libraries/{pk}/invitations": 201,
     "DELETE invitations/{pk}": 204,
     "POST libraries/{pk}/forget": 202,
@@ -210,7 +211,7 @@ def address(call: Call, world: World) -> str:
     subjects = {
         "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
-        "shares": place.share, "erasures": place.receipt,
+        "shares": place.share, "erasures": place.receipt, "auth": place.linked,
     }  # fmt: skip
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(

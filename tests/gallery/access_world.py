@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import count
 
 import factories
+from allauth.socialaccount.models import SocialAccount
 from dead_letter_rows import dead_library_run
 from django.apps import apps
 from django.db import connection
@@ -19,7 +20,7 @@ from gallery.services import shares
 from processing.models import RunState
 
 EVERYTHING = frozenset(Permission.values)
-APPS = ("accounts", "photos", "processing", "gallery", "auth", "admin", "token_blacklist")
+APPS = ("accounts", "photos", "processing", "gallery", "auth", "admin", "token_blacklist", "socialaccount")
 _numbers = count(1)
 
 
@@ -42,6 +43,9 @@ class Place:
         self.admin: User = factories.make_member(self.library, "admin")
         self.member: User = factories.make_member(self.library, "visitor")
         self.key = api_keys.create(owner=self.admin, name="camera", scopes=["photos.view"]).key
+        self.linked = SocialAccount.objects.create(
+            user=self.admin, provider=f"https://issuer-{number}.example.org", uid=f"somebody-{number}"
+        )
         self.invitation = factories.make_invitation(self.library)
         self.share, _ = shares.create_share(
             by=self.admin, photo_ids=[self.photo.pk], options={"title": f"Title {number}"}
@@ -60,7 +64,7 @@ class Place:
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,
-            self.key.prefix, self.invitation.email,
+            self.key.prefix, self.invitation.email, self.linked.provider, self.linked.uid,
         )  # fmt: skip
         return {*(str(row.pk) for row in rows), *said, self.photo.metadata.camera_make, self.fingerprint}
 

@@ -43,6 +43,8 @@ DECLARED = {
         "POST auth/second-factor/confirm",
         "POST auth/second-factor/disable",
         "POST auth/second-factor/recovery-codes",
+        "GET auth/social/accounts",
+        "DELETE auth/social/accounts/{pk}",
         "GET keys",
         "POST keys",
         "GET keys/{pk}",

@@ -6,6 +6,7 @@ import factories
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.utils import timezone
 
 from accounts import consent_text
 from accounts.models import ErasureKind, ErasureReceipt, Library, Membership, Role, User
@@ -193,6 +194,26 @@ def test_staff_erase_what_their_role_allows_and_see_those_receipts(client: Clien
     assert seen.library_id == library.pk
     assert client.post(f"/admin/photos/person/{person.pk}/forget/", SUBMITTED)["HX-Redirect"] == "/admin/photos/person/"
     assert ErasureReceipt.objects.filter(kind="person", subject_id=person.pk, requested_by=user.pk).exists()
+
+
+def test_a_form_brings_nothing_back_that_was_switched_off_since_it_was_read(
+    admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = factories.make_library(name="Archive")
+    validate = Library.full_clean
+
+    def switch_meanwhile(self: Library, *given: object, **named: object) -> None:
+        asked = {"face_analysis": False, "erasure_requested_at": timezone.now()}
+        Library.objects.filter(pk=library.pk).update(**asked)
+        validate(self, *given, **named)
+
+    # after the form has read the row
+    monkeypatch.setattr(Library, "full_clean", switch_meanwhile)
+    form = {"name": "Another", "quota_bytes": "", **members_form()}
+    assert admin.post(f"{LIBRARIES}{library.pk}/change/", form).status_code == HTTPStatus.FOUND
+    library.refresh_from_db()
+    assert (library.name, library.face_analysis) == ("Another", False)
+    assert library.erasure_requested_at is not None
 
 
 def test_a_quota_is_set_by_superusers_alone(admin: Client, client: Client) -> None:

@@ -23,10 +23,9 @@ class Said:
 
     @property
     def offences(self) -> set[tuple[str, str]]:
-        """Code and subject: the photo, else the stored object or the library."""
-        return {
-            (one["code"], one.get("photo") or one.get("item") or one.get("library")) for one in self.body["findings"]
-        }
+        """Code and subject: the photo, else the stored object, the library or the user."""
+        subjects = ("photo", "item", "library", "user")
+        return {(one["code"], next(one[name] for name in subjects if name in one)) for one in self.body["findings"]}
 
     def named(self, name: str) -> list[str]:
         """Give one column of the findings."""

@@ -114,9 +114,9 @@ class DeadLetterViewSet(GenericViewSet):
         examples=[examples.RETRIED],
     )
     @action(detail=True, methods=["post"], url_path="retry", url_name="retry")
-    def retry(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
+    def retry(self, request: Request, pk: UUID) -> Response:
         """Let one run start over."""
-        return Response(DeadLetterDetailSerializer(dead_letters.retry_one(run_id=pk)).data)
+        return Response(DeadLetterDetailSerializer(dead_letters.retry_one(run_id=pk, by=request.user)).data)
 
     @extend_schema(
         operation_id="admin_dlq_discard",
@@ -150,7 +150,7 @@ class DeadLetterViewSet(GenericViewSet):
     def retry_alike(self, request: Request) -> Response:
         """Let a group start over."""
         given = _valid(AlikeSerializer(data=request.data))
-        return Response(RetriedSerializer({"retried": dead_letters.retry_alike(**given)}).data)
+        return Response(RetriedSerializer({"retried": dead_letters.retry_alike(by=request.user, **given)}).data)
 
     @extend_schema(
         operation_id="admin_dlq_discard_alike",

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from accounts.api.fields import BoundedListField
 from gallery.models import Share
 from gallery.models.share import MAX_PHOTOS
 
@@ -73,7 +74,7 @@ class ShareChangeSerializer(serializers.Serializer):
 class ShareCreationSerializer(ShareChangeSerializer):
     """Input: photos to share, and how."""
 
-    photos = serializers.ListField(
+    photos = BoundedListField(
         child=serializers.UUIDField(),
         min_length=1,
         max_length=MAX_PHOTOS,

@@ -5,10 +5,10 @@ import time
 import uuid
 from argparse import ArgumentParser
 from typing import Any
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts import ids
 from accounts.models import ErasureReceipt, Library, User
 from accounts.problems import DomainError
 from accounts.services import erasure
@@ -66,23 +66,16 @@ class Command(BaseCommand):
 
 def _subject(options: dict[str, Any]) -> Person | User | Library:
     if options["person"]:
-        found = Person.objects.filter(pk=_uuid(options["person"])).first()
+        found = Person.objects.filter(pk=ids.parse(options["person"])).first()
     elif options["user"]:
         text = options["user"]
-        found = User.objects.filter(email=text.lower()).first() or User.objects.filter(pk=_uuid(text)).first()
+        found = User.objects.filter(email=text.lower()).first() or User.objects.filter(pk=ids.parse(text)).first()
     else:
         text = options["library"]
-        found = Library.objects.filter(name=text).first() or Library.objects.filter(pk=_uuid(text)).first()
+        found = Library.objects.filter(name=text).first() or Library.objects.filter(pk=ids.parse(text)).first()
     if found is None:
         raise CommandError("There is nobody and nothing of this name or id.")
     return found
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _named(subject: Person | User | Library, options: dict[str, Any]) -> str:
