@@ -23,9 +23,10 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.admin_activation import ActivationActions
 from accounts.admin_base import CarefulAdmin
+from accounts.admin_invitations import InvitationAdmin
 from accounts.admin_members import MembershipInline, visible_users
 from accounts.admin_second_factor import SecondFactorActions
-from accounts.models import Role, User
+from accounts.models import Invitation, Role, User
 from accounts.roles import Permission
 from accounts.services import erasure, passwords, roles, social_accounts
 
@@ -152,6 +153,9 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
         """Note nothing here: the trail has the act, without the name."""
 
 
+admin.site.register(Invitation, InvitationAdmin)
+
+
 @admin.register(Group)
 class GroupAdmin(CarefulAdmin, DjangoGroupAdmin):
     """Sets of permissions in the admin, for staff. Superusers make them: staff could give themselves anything."""
@@ -217,6 +221,11 @@ class RoleAdmin(CarefulAdmin):
             roles.change_role(role_id=obj.pk, **given, by=request.user)
         else:
             obj.pk = roles.create_role(**given, by=request.user).pk
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
+        """Ask for no permission to delete the answered invitations that go with a role: the service says why not."""
+        to_delete, model_count, _needed, _protected = super().get_deleted_objects(objs, request)
+        return to_delete, model_count, set(), []
 
     def delete_model(self, request: HttpRequest, obj: Role) -> None:
         """Delete a role that nobody holds."""

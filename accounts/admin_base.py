@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
+from django.core.exceptions import BadRequest, ValidationError
 from django.db.models import Model, QuerySet
 from django.forms import BaseModelFormSet, ModelForm
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
@@ -42,6 +43,25 @@ class CarefulAdmin(ModelAdmin):
             return super().changeform_view(request, *args, **kwargs)
         except DomainError as error:
             return _said(request, error)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
+        """Show the list; a filter with a value that no row can have (NUL, the year 99999) shows it unfiltered."""
+        try:
+            return super().changelist_view(request, extra_context)
+        except ValidationError as error:
+            # a forged form: the list offers no such rows
+            raise BadRequest("The form chooses rows by what is no id.") from error
+        except (ValueError, OverflowError):
+            if not request.GET:
+                raise
+            return redirect(request.path)
+
+    def existing(self, request: HttpRequest, object_id: str) -> Any:
+        """Give the row that an action is about; Http404 if there is none that the user may see."""
+        found = self.get_object(request, object_id)
+        if found is None:
+            raise Http404(f"There is no {self.opts.verbose_name} {object_id!r}.")
+        return found
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Ask whether to delete, or delete."""

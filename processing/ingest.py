@@ -52,9 +52,9 @@ def take_in(
     off the caller rings for the workers, for many photos at once.
 
     Raises RefusedFileError (`empty_file`, `too_large`, `unsupported_format`, `damaged`, `too_many_pixels`,
-    `quota_exceeded`); then
-    nothing was stored. Raises NotFoundError where the library is being erased. Raises UploadSweptError, the trouble of
-    the store, where it took too long to store the bytes.
+    `quota_exceeded`); then nothing was stored. Raises NotFoundError where the library is being erased. Raises
+    UploadSweptError, the trouble of the store, where it took too long to store the bytes.
+
     The same bytes again give the existing photo, out of the trash if it lay there, with its original put back if that
     was lost.
     """
@@ -71,16 +71,18 @@ def take_in(
             # whoever sends them takes the answer for "stored"
             if originals.put_back(photo=existing, file=file):
                 logger.warning("the original of photo %s was lost, and is there again", existing.pk)
-            UPLOAD_SECONDS.labels("duplicate").observe(time.monotonic() - started)
-            return Ingested(photo=existing, is_new=False)
+            return _ingested(existing, is_new=False, started=started)
         facts = facts or _read_facts(file, sha256=sha256, byte_size=byte_size)
-        uploader_id = uploader.pk if uploader else None
-        quotas.require_room(library_id=library.pk, uploader_id=uploader_id, byte_size=byte_size)
+        quotas.require_room(library_id=library.pk, uploader_id=uploader and uploader.pk, byte_size=byte_size)
         photo = originals.store(library=library, file=file, facts=facts)
         if _save(photo, uploader=uploader, filename=filename, lane=lane, announce=announce):
-            UPLOAD_SECONDS.labels("new").observe(time.monotonic() - started)
-            return Ingested(photo=photo, is_new=True)
+            return _ingested(photo, is_new=True, started=started)
     raise originals.UploadSweptError("The same bytes are being uploaded and deleted all the time. Try again.")
+
+
+def _ingested(photo: Photo, *, is_new: bool, started: float) -> Ingested:
+    UPLOAD_SECONDS.labels("new" if is_new else "duplicate").observe(time.monotonic() - started)
+    return Ingested(photo=photo, is_new=is_new)
 
 
 def _existing(library: Library, sha256: str, *, lane: int, announce: bool) -> Photo | None:

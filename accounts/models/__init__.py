@@ -4,7 +4,7 @@ from accounts.models.api_key import ApiKey, KeyState
 from accounts.models.audit import AuditAction, AuditEvent
 from accounts.models.consent import ConsentRecord
 from accounts.models.erasure import ErasureKind, ErasureReceipt
-from accounts.models.invitation import Invitation
+from accounts.models.invitation import Invitation, InvitationState
 from accounts.models.library import Library, Membership, Role
 from accounts.models.token_family import TokenFamily
 from accounts.models.usage import LibraryUsage, UserUsage
@@ -18,6 +18,7 @@ __all__ = [
     "ErasureKind",
     "ErasureReceipt",
     "Invitation",
+    "InvitationState",
     "KeyState",
     "Library",
     "LibraryUsage",

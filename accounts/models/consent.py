@@ -1,11 +1,24 @@
+from typing import Self
+
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from accounts.models.library import Library
+
+HISTORY_LENGTH = 20
+
+
+class ConsentRecordQuerySet(models.QuerySet["ConsentRecord"]):
+    """Reads of consent records."""
+
+    def history(self) -> Self:
+        """The last turns of each library's switch, newest first, HISTORY_LENGTH of them at most."""
+        alike = ConsentRecord.objects.filter(library=OuterRef("library")).order_by("-id")
+        return self.filter(pk__in=alike.values("pk")[:HISTORY_LENGTH]).order_by("-id")
 
 
 class ConsentRecord(models.Model):
@@ -23,6 +36,8 @@ class ConsentRecord(models.Model):
     )
     at = models.DateTimeField(_("time"), db_default=Now(), editable=False)
     text_version = models.CharField(_("version of the text"), max_length=32, blank=True)
+
+    objects = ConsentRecordQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("consent record")

@@ -3,7 +3,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -11,6 +11,15 @@ from uuid_utils.compat import uuid7
 from accounts.models.library import Library, Role
 from accounts.models.user import User
 from accounts.roles import Permission
+
+
+class InvitationState(models.TextChoices):
+    """Whether an invitation can be accepted now, and if not, why."""
+
+    OPEN = "open", _("open")
+    ACCEPTED = "accepted", _("accepted")
+    REVOKED = "revoked", _("revoked")
+    RUN_OUT = "run_out", _("run out")
 
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
@@ -23,6 +32,18 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
     def open(self) -> Self:
         """Invitations that can be accepted now, by the database's clock."""
         return self.unanswered().filter(expires_at__gt=Now())
+
+    def with_state(self) -> Self:
+        """Annotate each invitation with its `state`, an InvitationState, by the database's clock."""
+        return self.annotate(
+            state=Case(
+                When(accepted_at__isnull=False, then=Value(InvitationState.ACCEPTED)),
+                When(revoked_at__isnull=False, then=Value(InvitationState.REVOKED)),
+                When(expires_at__lte=Now(), then=Value(InvitationState.RUN_OUT)),
+                default=Value(InvitationState.OPEN),
+                output_field=models.CharField(),
+            )
+        )
 
     def manageable_by(self, user: User | AnonymousUser) -> Self:
         """Invitations into libraries whose members `user` manages: nobody else sees them."""

@@ -53,6 +53,12 @@ def note(*, kind: ErasureKind, subject_id: UUID, counts: Mapping[str, int]) -> N
     ErasureReceipt.objects.open().filter(kind=kind, subject_id=subject_id).update(counts=dict(counts))
 
 
+def counted(*, kind: ErasureKind, subject_id: UUID) -> dict[str, int]:
+    """Give what an open receipt says has gone so far; nothing where none is open."""
+    open_ones = ErasureReceipt.objects.open().filter(kind=kind, subject_id=subject_id)
+    return dict(open_ones.values_list("counts", flat=True).first() or {})
+
+
 def end(
     *, kind: ErasureKind, subject_id: UUID, library_id: UUID | None, counts: Mapping[str, int], begun_at: datetime
 ) -> None:
@@ -112,6 +118,8 @@ def extent_of_user(user: User) -> dict[str, int]:
     return {
         "memberships": Membership.objects.filter(user=user).count(),
         "api_keys": ApiKey.objects.filter(owner=user).count(),
+        # by what the user is called there: who shares is of a layer above
+        "shares": user.shares.count(),
     }
 
 

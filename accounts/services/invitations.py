@@ -1,9 +1,10 @@
 """Invitations into a library, by mail: made by those who manage its members, accepted once."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -60,10 +61,29 @@ def invite(*, actor: User, library: Library, email: str, role: str = BuiltInRole
     InvalidValueError for a role that there is not, NotFoundError for a library that is gone, AlreadyMemberError.
     """
     token = secrets.token_urlsafe(_TOKEN_BYTES)
+    with transaction.atomic(durable=True):
+        invitation = _create(actor=actor, library=library, email=email.lower(), role=role, token=token)
+    return _send(invitation, token=token)
+
+
+@transaction.atomic
+def invite_on_commit(
+    *, actor: User, library: Library, email: str, role: str, tell: Callable[[SentInvitation], None]
+) -> Invitation:
+    """Invite as `invite` does, within a transaction: the mail follows its commit, and `tell` hears what came of it.
+
+    Of one that is rolled back there is no mail and no word. Raises what `invite` does.
+    """
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
     invitation = _create(actor=actor, library=library, email=email.lower(), role=role, token=token)
+    transaction.on_commit(lambda: tell(_send(invitation, token=token)))
+    return invitation
+
+
+def _send(invitation: Invitation, *, token: str) -> SentInvitation:
     text = TEXT.format(
-        inviter=actor.email,
-        library=" ".join(library.name.split()),
+        inviter=invitation.invited_by.email,
+        library=" ".join(invitation.library.name.split()),
         address=settings.PUBLIC_URL,
         token=token,
         expires=invitation.expires_at,
@@ -71,7 +91,6 @@ def invite(*, actor: User, library: Library, email: str, role: str = BuiltInRole
     return SentInvitation(invitation, mail.send_and_wait(to=invitation.email, subject=SUBJECT, text=text))
 
 
-@transaction.atomic(durable=True)
 def _create(*, actor: User, library: Library, email: str, role: str, token: str) -> Invitation:
     named = Role.objects.filter(name=role).first()
     if named is None:
@@ -81,7 +100,11 @@ def _create(*, actor: User, library: Library, email: str, role: str, token: str)
     members.require_right(actor, library.pk, given)
     if Membership.objects.filter(library=library, user__email=email).exists():
         raise members.AlreadyMemberError(email, library)
-    replaced = Invitation.objects.unanswered().filter(library=library, email=email).update(revoked_at=Now())
+    replaced = Invitation.objects.unanswered().filter(library=library, email=email).select_related("role").first()
+    if replaced is not None:
+        members.require_right(actor, library.pk, replaced.role)
+        replaced.revoked_at = Now()
+        replaced.save(update_fields=["revoked_at"])
     invitation = Invitation(
         email=email,
         library=library,
@@ -92,7 +115,7 @@ def _create(*, actor: User, library: Library, email: str, role: str, token: str)
     )
     invitation.full_clean()
     invitation.save()
-    details = {"role": given.name, "replaced": bool(replaced)}
+    details = {"role": given.name, "replaced": replaced is not None}
     audit.record(
         action=AuditAction.USER_INVITED, actor=actor, library_id=library.pk, subject=invitation, details=details
     )
@@ -101,15 +124,15 @@ def _create(*, actor: User, library: Library, email: str, role: str, token: str)
 
 @transaction.atomic
 def revoke(*, actor: User, invitation: Invitation) -> None:
-    """Take an invitation back. One that was taken back or has run out stays as it is.
+    """Take an invitation back. One that was taken back stays as it is.
 
-    Raises NotPermittedError unless `actor` manages the library's members, ConflictError for one that was accepted,
-    NotFoundError for one that is gone.
+    Raises NotPermittedError unless `actor` manages the library's members and may do there all that the role may,
+    ConflictError for one that was accepted, NotFoundError for one that is gone.
     """
     locked = Invitation.objects.select_for_update().filter(pk=invitation.pk).first()
     if locked is None:
         raise NotFoundError("There is no such invitation.")
-    members.require_right(actor, locked.library_id)
+    members.require_right(actor, locked.library_id, locked.role)
     if locked.accepted_at is not None:
         raise ConflictError("This invitation was accepted: remove the member.")
     if locked.revoked_at is not None:
@@ -117,6 +140,18 @@ def revoke(*, actor: User, invitation: Invitation) -> None:
     locked.revoked_at = Now()
     locked.save(update_fields=["revoked_at"])
     audit.record(action=AuditAction.INVITATION_REVOKED, actor=actor, library_id=locked.library_id, subject=locked)
+
+
+@transaction.atomic
+def revoke_open(*, actor: User, ids: Iterable[UUID]) -> int:
+    """Take back those of some invitations that can be accepted now, and leave the others; gives how many.
+
+    Raises NotPermittedError, and takes none back, unless `actor` manages the members of the libraries of all of them.
+    """
+    chosen = list(Invitation.objects.open().filter(pk__in=list(ids)).order_by("pk").select_for_update())
+    for invitation in chosen:
+        revoke(actor=actor, invitation=invitation)
+    return len(chosen)
 
 
 @transaction.atomic

@@ -103,7 +103,8 @@ def _account_of(identity: Identity) -> User | None:
     found = {user.email: user for user in User.objects.filter(email__in=(*identity.verified, *identity.unverified))}
     user = next((found[address] for address in identity.verified if address in found), None)
     if user is not None:
-        if (user.is_privileged or known is not None) and not user.has_second_factor:
+        needs_second_factor = user.is_privileged or known is not None
+        if needs_second_factor and not user.has_second_factor:
             what = "What was taken away is" if known else "Accounts of staff are"
             detail = f"{what} linked only with a second factor: log in another way, and set one up."
             raise SocialLoginRefusedError(detail, code="social_link_refused", account=user)

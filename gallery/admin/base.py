@@ -6,12 +6,11 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin import ShowFacets
-from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from django.utils.translation import ngettext
@@ -83,25 +82,6 @@ class LargeListAdmin(CarefulAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Page through the list without counting it in full."""
         return LargeChangeList
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
-        """Show the list; a filter with a value that no row can have (NUL, the year 99999) shows it unfiltered."""
-        try:
-            return super().changelist_view(request, extra_context)
-        except ValidationError as error:
-            # a forged form: the list offers no such rows
-            raise BadRequest("The form chooses rows by what is no id.") from error
-        except (ValueError, OverflowError):
-            if not request.GET:
-                raise
-            return redirect(request.path)
-
-    def existing(self, request: HttpRequest, object_id: str) -> Any:
-        """Give the row that an action is about; Http404 if there is none that the user may see."""
-        found = self.get_object(request, object_id)
-        if found is None:
-            raise Http404(f"There is no {self.opts.verbose_name} {object_id!r}.")
-        return found
 
 
 class ReadOnlyAdmin(LargeListAdmin):

@@ -3,30 +3,64 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from accounts import consent_text
 from accounts.admin_members import MembershipInline
-from accounts.models import Library
+from accounts.models import ConsentRecord, Library
 from accounts.roles import Permission
 from accounts.services.libraries import change_library, create_library
-from gallery.admin.base import LargeListAdmin, act, dialog, reload_page
+from gallery.admin.base import LargeListAdmin, act, dialog
 from gallery.admin.erasures import FORGET_FACES, FORGET_LIBRARY, ConsentForm, NameForm, erase
 from gallery.admin.visibility import may
 from processing.face_work import face_work
 from processing.models import LibraryRun
 from processing.services import forgetting
 from processing.services.face_analysis import switch_face_analysis
+
+
+class ConsentInline(TabularInline):
+    """The last turns of a library's switch, for those who may turn it."""
+
+    model = ConsentRecord
+    verbose_name_plural = _("consent to face analysis")
+    fields = ("at", "enabled", "by", "text_version")
+    readonly_fields = fields
+    tab = True
+    hide_title = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsentRecord]:
+        """Newest first, with who it was."""
+        return super().get_queryset(request).history().select_related("by")
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Show them to whom the API tells them."""
+        is_told = obj is None or may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=obj.pk)
+        return is_told and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody adds these by hand."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody edits these by hand."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nobody deletes these by hand."""
+        return False
 
 
 @admin.register(Library)
@@ -41,7 +75,7 @@ class LibraryAdmin(LargeListAdmin):
         "face_analysis_consent_version", "erasure", "planning", "quota_bytes", "used",
     )  # fmt: skip
     readonly_fields = (*fields[1:-2], "used")
-    actions_detail = ("switch_on", "switch_off", "forget_faces", "forget")
+    actions_detail = ("invite", "switch_on", "switch_off", "forget_faces", "forget")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Library]:
         """Libraries that the user may see."""
@@ -52,8 +86,8 @@ class LibraryAdmin(LargeListAdmin):
         return self.fields if obj else ("name",)
 
     def get_inlines(self, request: HttpRequest, obj: Library | None) -> list[type]:
-        """Show the members of a library that is there."""
-        return [MembershipInline] if obj else []
+        """Show the members of a library that is there, and who consented to face analysis."""
+        return [MembershipInline, ConsentInline] if obj else []
 
     def has_change_permission(self, request: HttpRequest, obj: Library | None = None) -> bool:
         """Let those rename a library who may do so in it, and those see its form who manage its members."""
@@ -81,15 +115,25 @@ class LibraryAdmin(LargeListAdmin):
         obj.refresh_from_db()
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Offer the position that the switch is not in, and what the user may have erased."""
+        """Offer to invite, the position that the switch is not in, and what the user may have erased."""
         library = self.get_object(request, object_id)
-        if library is None or not may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk):
+        if library is None:
             return []
-        wanted = ["switch_off" if library.face_analysis else "switch_on", "forget_faces"]
-        if _may_erase(request, library):
+        wanted = ["invite"] if may(request.user, Permission.MANAGE_MEMBERS, library_id=library.pk) else []
+        if may(request.user, Permission.SWITCH_FACE_ANALYSIS, library_id=library.pk):
+            wanted += ["switch_off" if library.face_analysis else "switch_on", "forget_faces"]
+        if may(request.user, *forgetting.LIBRARY_TAKES, library_id=library.pk):
             wanted.append("forget")
         offered = super().get_actions_detail(request, object_id)
         return [one for one in offered if one.action_name.endswith(tuple(wanted))]
+
+    @action(description=_("Invite"), icon="person_add", permissions=["invite"])
+    def invite(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go on to the form that invites somebody into this library."""
+        library = self.existing(request, object_id)
+        if not may(request.user, Permission.MANAGE_MEMBERS, library_id=library.pk):
+            raise PermissionDenied(Permission.MANAGE_MEMBERS)
+        return redirect(f"{reverse('admin:accounts_invitation_add')}?library={library.pk}")
 
     @action(
         description=_("Switch face analysis on"),
@@ -126,9 +170,12 @@ class LibraryAdmin(LargeListAdmin):
     )
     def switch_off(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Switch face analysis off."""
-        switch_face_analysis(library=self._switchable(request, object_id), enabled=False, by=request.user)
-        messages.success(request, _("Face analysis is off; faces and people are being erased in the background."))
-        return reload_page()
+        library = self._switchable(request, object_id)
+        return act(
+            request,
+            lambda: switch_face_analysis(library=library, enabled=False, by=request.user),
+            done=_("Face analysis is off; faces and people are being erased in the background."),
+        )
 
     @action(description=_("Forget all faces"), icon="no_accounts", permissions=["switch"], dialog=FORGET_FACES)
     def forget_faces(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -144,13 +191,17 @@ class LibraryAdmin(LargeListAdmin):
     def forget(self, request: HttpRequest, form: NameForm, object_id: str) -> HttpResponse:
         """Have the library erased with everything in it."""
         library = self.existing(request, object_id)
-        if not _may_erase(request, library):
+        if not may(request.user, *forgetting.LIBRARY_TAKES, library_id=library.pk):
             raise PermissionDenied(Permission.EDIT_LIBRARY)
         return erase(
             request,
             lambda: forgetting.forget_library(library=library, by=request.user, name=form.cleaned_data["name"]),
             then="admin:accounts_library_changelist",
         )
+
+    def has_invite_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Whether the user may invite where their role allows it."""
+        return request.user.has_perm("accounts.add_invitation")
 
     def has_switch_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Whether the user may switch face analysis where their role allows it."""
@@ -176,11 +227,6 @@ class LibraryAdmin(LargeListAdmin):
     def planning(self, library: Library) -> SafeString | None:
         """The last planning, and how far it has come."""
         return _run_link(face_work(library).planning)
-
-
-def _may_erase(request: HttpRequest, library: Library) -> bool:
-    needed = (Permission.EDIT_LIBRARY, Permission.PURGE_PHOTOS, Permission.SWITCH_FACE_ANALYSIS)
-    return all(may(request.user, one, library_id=library.pk) for one in needed)
 
 
 def _run_link(run: LibraryRun | None) -> SafeString | None:

@@ -85,14 +85,14 @@ class PersonAdmin(LargeListAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
         """Offer it to those who may."""
         person = self.get_object(request, object_id)
-        is_allowed = person is not None and _may_forget(request, person)
+        is_allowed = person is not None and may(request.user, *forgetting.PERSON_TAKES, library_id=person.library_id)
         return super().get_actions_detail(request, object_id) if is_allowed else []
 
     @action(description=_("Forget"), icon="person_remove", permissions=["forget"], dialog=FORGET_PERSON)
     def forget(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Have the person erased."""
         person = self.existing(request, object_id)
-        if not _may_forget(request, person):
+        if not may(request.user, *forgetting.PERSON_TAKES, library_id=person.library_id):
             raise PermissionDenied(Permission.SWITCH_FACE_ANALYSIS)
         return erase(
             request,
@@ -132,11 +132,6 @@ class PersonAdmin(LargeListAdmin):
     def faces_found(self, person: Person) -> int:
         """How many kept faces the person has."""
         return person.face_count
-
-
-def _may_forget(request: HttpRequest, person: Person) -> bool:
-    needed = (Permission.EDIT_PEOPLE, Permission.SWITCH_FACE_ANALYSIS)
-    return all(may(request.user, one, library_id=person.library_id) for one in needed)
 
 
 def _order_of(request: HttpRequest) -> str:

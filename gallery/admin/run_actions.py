@@ -28,8 +28,8 @@ REASON_MAX_LENGTH = Run._meta.get_field("discard_reason").max_length
 
 ONE_IS_OPEN = "%d run stays as it is: the library has an open run of the same work."
 MANY_ARE_OPEN = "%d runs stay as they are: their libraries have open runs of the same work."
-ONE_IS_OWED = "%d run stays dead: faces that are owed to be erased are not given up. Mend the cause, and retry it."
-MANY_ARE_OWED = "%d runs stay dead: faces that are owed to be erased are not given up. Mend the cause, and retry."
+ONE_IS_OWED = "%d run stays dead: what is owed to be erased is not given up. Mend the cause, and retry it."
+MANY_ARE_OWED = "%d runs stay dead: what is owed to be erased is not given up. Mend the cause, and retry."
 
 
 class DiscardForm(BaseDialogForm):

@@ -59,8 +59,11 @@ class RunAdmin(ReadOnlyAdmin):
 
     def processable(self, request: HttpRequest, runs: QuerySet[Run]) -> QuerySet[Run]:
         """Keep the runs of libraries where the user may retry."""
+        chosen = self.model.objects.filter(pk__in=runs.values("pk"))
+        if request.user.runs_installation:
+            return chosen  # an erasure that died too, of a library into which nobody is let any more
         libraries = Library.objects.permitting(request.user, Permission.RETRY_PROCESSING)
-        return self.model.objects.filter(pk__in=runs.values("pk"), **{f"{self.library_path}__in": libraries})
+        return chosen.filter(**{f"{self.library_path}__in": libraries})
 
     def get_fieldsets(self, request: HttpRequest, obj: Run | None = None) -> list[Any]:
         """Leave out what there is nothing to say about."""

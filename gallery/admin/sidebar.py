@@ -42,6 +42,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _group(
             _("Access"),
             _list(request, _("Users"), "person", "accounts.user"),
+            _list(request, _("Invitations"), "mail", "accounts.invitation"),
             _list(request, _("Roles"), "badge", "accounts.role"),
             _list(request, _("Audit trail"), "history", "accounts.auditevent"),
             _entry(_("API keys"), "key", "admin:accounts_apikey_changelist", user.runs_installation),

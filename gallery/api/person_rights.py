@@ -15,7 +15,6 @@ from accounts.api.problems import problems
 from accounts.api.serializers import ErasureReceiptSerializer
 from accounts.roles import Permission
 from gallery.api.serializers.people import PersonExportSerializer
-from photos.models import Person
 from photos.services import person_export
 from processing.services import forgetting
 
@@ -37,7 +36,8 @@ class PersonRightsMixin:
     @action(detail=True)
     def export(self, request: Request, pk: UUID) -> StreamingHttpResponse:  # noqa: ARG002 - the framework's signature
         """Send it while it is read."""
-        person = self._person_to_answer_for(request)
+        person = self.get_object()
+        require(request.user, Permission.EDIT_PEOPLE, library_id=person.library_id)
         pieces = person_export.export_person(person=person, by=request.user)
         headers = {
             "Content-Disposition": f'attachment; filename="person-{person.pk}.json"',
@@ -57,10 +57,5 @@ class PersonRightsMixin:
     @action(detail=True, methods=["post"])
     def forget(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
         """Have the person erased."""
-        receipt = forgetting.forget_person(person=self._person_to_answer_for(request), by=request.user)
+        receipt = forgetting.forget_person(person=self.get_object(), by=request.user)
         return Response(ErasureReceiptSerializer(receipt).data, status=status.HTTP_202_ACCEPTED)
-
-    def _person_to_answer_for(self, request: Request) -> Person:
-        person = self.get_object()
-        require(request.user, Permission.EDIT_PEOPLE, library_id=person.library_id)
-        return person

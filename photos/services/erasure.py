@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from accounts.services import erasure as receipts
 from photos import storage
 from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss, ObjectSweep, Person
 from photos.services import faces as face_rows
@@ -35,13 +36,14 @@ def erase_faces(*, library_id: UUID, photo_ids: Sequence[UUID], unfinished: Coll
 
 @transaction.atomic
 def erase_people(*, library_id: UUID, limit: int) -> dict[str, int]:
-    """Erase people of a library, with their names, `limit` of them; gives how many `people`.
+    """Erase people of a library, with their names, also in the admin's notes, `limit` of them; gives how many `people`.
 
     What the next grouping of the library would have had to look at goes too: there are no groups any more.
     """
     GroupLoss.objects.filter(library_id=library_id).delete()
     people = Person.objects.select_for_update().filter(library_id=library_id).order_by("pk")
     chosen = list(people.values_list("pk", flat=True)[:limit])
+    receipts.blank_admin_log(Person, chosen)
     Person.objects.filter(pk__in=chosen).delete()
     return {"people": len(chosen)}
 

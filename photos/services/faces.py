@@ -15,6 +15,8 @@ from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss
 SAME_FACE_OVERLAP = 0.4
 # of a vector's length: batches of other sizes and other devices give last bits of their own, faces differ by far more
 SAME_VECTOR_DISTANCE = 0.01
+# what a loss is made of: vectors are long
+_LOSS_FIELDS = ("library_id", "model", "component")
 
 
 class Box(Protocol):
@@ -68,7 +70,7 @@ def replace_faces(*, photo_id: UUID, version: str, found: Sequence[FoundFace]) -
     pairs = {index: position for index, position in pairs.items() if index < len(old)}
     before = {face.chip_key for face in old}
     gone = [face.pk for index, face in enumerate(old) if index not in pairs and not face.person_decided]
-    _forget_faces(gone)
+    forget_faces(face_ids=gone)
     for index, position in pairs.items():
         _update(old[index], version=version, found=found[position])
     matched = set(pairs.values())
@@ -177,9 +179,12 @@ def _update(face: Face, *, version: str, found: FoundFace) -> None:
     face.save()
 
 
-def _forget_faces(face_ids: Sequence[UUID]) -> None:
-    """Remove faces, which the caller has locked; the groups that lose them are noted."""
-    _note_losses(FaceEmbedding.objects.filter(face_id__in=face_ids))
+def forget_faces(*, face_ids: Sequence[UUID]) -> None:
+    """Remove faces with their vectors; the groups that lose them are noted.
+
+    In the caller's transaction, which has locked them, and keeps stages from the photo.
+    """
+    _note_losses(FaceEmbedding.objects.filter(face_id__in=face_ids).only(*_LOSS_FIELDS))
     Face.objects.filter(pk__in=face_ids).delete()
 
 
@@ -197,13 +202,9 @@ def has_faces(*, photo_id: UUID) -> bool:
     return Face.objects.filter(photo_id=photo_id).exists()
 
 
-def forget_faces(*, face_ids: Sequence[UUID]) -> None:
-    """Remove faces with their vectors, in the caller's transaction, which keeps stages from the photo."""
-    _forget_faces(face_ids)
-
-
 def forget_embeddings(*, embedding_ids: Sequence[UUID]) -> None:
     """Remove vectors, in the caller's transaction; the groups that lose them are noted."""
-    rows = list(FaceEmbedding.objects.select_for_update().filter(pk__in=embedding_ids).order_by("id"))
+    locked = FaceEmbedding.objects.select_for_update().filter(pk__in=embedding_ids).order_by("id")
+    rows = list(locked.only(*_LOSS_FIELDS))
     _note_losses(rows)
     FaceEmbedding.objects.filter(pk__in=[row.pk for row in rows]).delete()

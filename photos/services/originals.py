@@ -129,7 +129,7 @@ def save_once(*, photo: Photo, uploader: User | None, filename: str) -> bool:
             photo.uploader = uploader if uploader and _is_kept(uploader) else None
             photo.full_clean(validate_unique=False, validate_constraints=False)
             photo.save(force_insert=True)
-            quotas.require_within(library_id=photo.library_id, uploader_id=photo.uploader_id)
+            quotas.require_within(library_id=photo.library_id, uploader_id=photo.uploader_id, byte_size=photo.byte_size)
             if not object_sweeps.cancel(alias=photo.storage_alias, prefix=photo.storage_key):
                 raise UploadSweptError("The bytes came in too slowly and were deleted again.")
     except IntegrityError as error:

@@ -4,7 +4,8 @@ import logging
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from uuid import UUID
 
@@ -64,10 +65,23 @@ def _yielding(photo_ids: Sequence[UUID], only: Q, hold: Hold | None, by: User | 
     raise ConflictError("The photos are being worked on. Try again.")
 
 
-@transaction.atomic
-def _purge(photo_ids: Sequence[UUID], only: Q, hold: Hold | None, by: User | None) -> int:
+@contextmanager
+def _yielding_locks() -> Iterator[None]:
+    """Wait for no lock for long within the block; what follows in the same transaction waits as it did before.
+
+    An error takes the block's savepoint with it, and the setting too.
+    """
     with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('lock_timeout')")
+        [before] = cursor.fetchone()
         cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MILLISECONDS}")
+        yield
+        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [before])
+
+
+@transaction.atomic
+@_yielding_locks()
+def _purge(photo_ids: Sequence[UUID], only: Q, hold: Hold | None, by: User | None) -> int:
     if hold is not None:
         hold(photo_ids)
     # looked at as they are when they are locked: an upload of the same bytes may have brought one back

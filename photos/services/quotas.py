@@ -10,7 +10,7 @@ from typing import Literal
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import F, Sum
+from django.db.models import Sum
 
 from accounts.models import Library, LibraryUsage, User, UserUsage
 from photos.models import Photo
@@ -18,6 +18,10 @@ from photos.problems import RefusedFileError
 
 CODE = "quota_exceeded"
 Of = Literal["library", "user"]
+_OWNER = {"library": Library, "user": User}
+_USAGE = {"library": LibraryUsage, "user": UserUsage}
+# of a photo
+_COLUMN = {"library": "library_id", "user": "uploader_id"}
 
 # One statement, hence one snapshot: counters and photos that are committed together are seen together, whatever is
 # uploaded meanwhile. The photos are read once for both kinds of counter.
@@ -56,12 +60,12 @@ def require_room(*, library_id: UUID, uploader_id: UUID | None, byte_size: int) 
     _require(library_id, uploader_id, more=byte_size)
 
 
-def require_within(*, library_id: UUID, uploader_id: UUID | None) -> None:
-    """Raise RefusedFileError (`quota_exceeded`) where the photo that was just inserted is too much.
+def require_within(*, library_id: UUID, uploader_id: UUID | None, byte_size: int) -> None:
+    """Raise RefusedFileError (`quota_exceeded`) where the photo that was just inserted, of so many bytes, is too much.
 
     Call it in the transaction that inserts it, and roll back then.
     """
-    _require(library_id, uploader_id, more=0)
+    _require(library_id, uploader_id, more=byte_size, counted=byte_size)
 
 
 def drifted(*, library_id: UUID | None = None) -> list[Drift]:
@@ -80,19 +84,16 @@ def mend_counter(*, of: Of, subject_id: UUID) -> Drift | None:
 
     Uploads of that library or user wait while it is counted.
     """
-    usage, owner = (LibraryUsage, "library_id") if of == "library" else (UserUsage, "user_id")
-    photos = Photo.objects.filter(**{"library_id" if of == "library" else "uploader_id": subject_id})
-    if photos.exists():
-        # made first where it is missing, so that there is something to hold
-        usage.objects.bulk_create([usage(**{owner: subject_id})], ignore_conflicts=True)
-    counted = usage.objects.select_for_update().filter(pk=subject_id).values_list("used_bytes", flat=True).first()
-    if counted is None:
+    if not _hold_counter(of, subject_id):
         return None
+    usage = _USAGE[of].objects.filter(pk=subject_id)
+    counted = usage.values_list("used_bytes", flat=True).get()
+    photos = Photo.objects.filter(**{_COLUMN[of]: subject_id})
     # a statement of its own: whoever counted before the lock has committed, and is seen
     actual = photos.aggregate(total=Sum("byte_size"))["total"] or 0
     if counted == actual:
         return None
-    usage.objects.filter(pk=subject_id).update(used_bytes=F("used_bytes") + actual - counted)
+    usage.update(used_bytes=actual)
     return Drift(of=of, subject_id=subject_id, counted=counted, actual=actual)
 
 
@@ -105,21 +106,38 @@ def recount(*, mend: bool) -> list[Drift]:
     return [drift for drift in mended if drift is not None]
 
 
-def _require(library_id: UUID, uploader_id: UUID | None, *, more: int) -> None:
+def _require(library_id: UUID, uploader_id: UUID | None, *, more: int, counted: int = 0) -> None:
+    """Raise where `more` bytes do not fit; as many of them as `counted` are in the counters already."""
     room = Library.objects.filter(pk=library_id, quota_bytes__isnull=False)
-    _refuse_beyond("library", room.values_list("quota_bytes", "usage__used_bytes").first(), more)
+    _refuse_beyond("library", room.values_list("quota_bytes", "usage__used_bytes").first(), more, counted)
     if uploader_id is not None:
         own = User.objects.filter(pk=uploader_id, quota_bytes__isnull=False)
-        _refuse_beyond("user", own.values_list("quota_bytes", "usage__used_bytes").first(), more)
+        _refuse_beyond("user", own.values_list("quota_bytes", "usage__used_bytes").first(), more, counted)
 
 
-def _refuse_beyond(of: Of, quota: tuple[int, int | None] | None, more: int) -> None:
+def _refuse_beyond(of: Of, quota: tuple[int, int | None] | None, more: int, counted: int) -> None:
     if quota is None:
         return
-    limit, used = quota[0], quota[1] or 0
+    # of what was just inserted nothing stays: before it there was less
+    limit, used = quota[0], (quota[1] or 0) - counted
     if used + more <= limit:
         return
     whose = "The library" if of == "library" else "Your account"
-    # of what was just inserted nothing stays: before it there was less
-    detail = f"{whose} may hold {limit:,} bytes of originals, trash included, and the file does not fit."
+    detail = (
+        f"{whose} may hold {limit:,} bytes of originals, trash included; it holds {used:,}, and the file does not fit. "
+        "Delete photos for good, or ask for a larger quota."
+    )
     raise RefusedFileError(CODE, detail, of=of, used=used, limit=limit)
+
+
+def _hold_counter(of: Of, subject_id: UUID) -> bool:
+    """Lock a counter, made where it is missing; False where its owner is gone, who is kept from going otherwise."""
+    table = connection.ops.quote_name(_OWNER[of]._meta.db_table)
+    with connection.cursor() as cursor:
+        # the weakest lock that a deletion respects
+        cursor.execute(f"SELECT FROM {table} WHERE id = %s FOR KEY SHARE", [subject_id])
+        if cursor.fetchone() is None:
+            return False
+    usage = _USAGE[of]
+    usage.objects.bulk_create([usage(pk=subject_id)], ignore_conflicts=True)
+    return usage.objects.select_for_update().filter(pk=subject_id).exists()

@@ -1,35 +1,34 @@
 """Kind `forget`: a person with all faces, or a library with everything in it, is erased for good, in steps."""
 
+import logging
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from django.db import transaction
 
 from accounts.models import ErasureKind, Library
+from accounts.problems import ConflictError
 from accounts.services import erasure as receipts
 from photos import storage
 from photos.models import Face, FaceEmbedding, Person, Photo, Rendition
 from photos.services import erasure, purge
-from photos.services import object_sweeps as sweep_dates
+from processing import ledger
 from processing.consent import FORGET
 from processing.kinds.base import Ended, Held
-from processing.kinds.stepped import SteppedKind
+from processing.kinds.erasing import ErasingKind, erase_people
 from processing.models import LibraryRun, RunState, StageRun
-from processing.models.ledger import Lane
 from processing.pipeline.advancing import advance, hold_runs, reopen
-from processing.pipeline.planning import lock_plan_for_change
 from processing.publish import ring_on_commit
-from processing.services import face_runs, grouping, object_sweeps
+from processing.services import face_runs, grouping
 from processing.stages.face_detection import NO_FACES, FaceDetectionStage
+
+logger = logging.getLogger(__name__)
 
 # of few rows, so that whoever wants one of them waits for little
 PHOTOS_PER_STEP = 50
-PEOPLE_PER_STEP = 500
-SWEEPS_AT_ONCE = 100
-SWEEP_SECONDS = 5
 PERSON_RECEIPT = ("photos", "faces", "embeddings", "people")
 LIBRARY_RECEIPT = (
-    "photos", "bytes", "renditions", "faces", "embeddings", "stage_runs", "people", "members", "api_keys",
+    "photos", "bytes", "renditions", "faces", "embeddings", "stage_runs", "people", "members", "api_keys", "shares",
     "library_runs", "libraries",
 )  # fmt: skip
 
@@ -38,52 +37,56 @@ class _MoreCameError(Exception):
     """Somebody wrote into the library after the last step."""
 
 
-class ForgetKind(SteppedKind):
+class ForgetKind(ErasingKind):
     """Erases the person whom the run's `subject` names, or with an empty one the library.
 
     A step of a person takes the faces on some photos, with the leases of those who might write them again; the last one
-    takes the person. A step of a library deletes some
-    photos; its end deletes the library, this run with it. What comes in meanwhile is found by another step.
+    takes the person. A step of a library deletes some photos; its end deletes the library, this run with it. What comes
+    in meanwhile is found by another step.
     """
 
     name = FORGET
-    lane = Lane.UPLOAD
+    aliases = (storage.RENDITIONS, storage.ORIGINALS)
+
+    def receipt_of(self, run: LibraryRun) -> tuple[ErasureKind, UUID, tuple[str, ...]]:
+        """That of the person, or of the library."""
+        if run.subject:
+            return ErasureKind.PERSON, UUID(run.subject), PERSON_RECEIPT
+        return ErasureKind.LIBRARY, run.library_id, LIBRARY_RECEIPT
 
     def attempt(self, held: Held) -> Ended:
-        """Go on from where the run stands; of a person's faces none is given to somebody else meanwhile."""
+        """Go on from where the run stands; of a person's faces none is given to somebody else meanwhile.
+
+        Photos that others hold for longer than a purge waits are no trouble of the run's: it is gone on with later.
+        """
         with transaction.atomic():
             _take_lease_of_grouping(held.lease.subject_id)
-        return super().attempt(held)
+        try:
+            return super().attempt(held)
+        except ConflictError as error:
+            logger.info("the erasure of %s has its turn again: %s", held.lease.subject_id, error)
+            ledger.give_turn(held.lease)
+            return Ended.INTERRUPTED
 
-    def step(self, run: LibraryRun) -> bool:
+    def erase(self, run: LibraryRun) -> dict[str, int] | None:
         """Erase the next photos' part; after the last, people."""
-        done = _forget_person(run) if run.subject else _empty_library(run)
-        if done is None:
-            return False
-        before = dict.fromkeys(PERSON_RECEIPT if run.subject else LIBRARY_RECEIPT, 0) | run.report
-        run.report = before | {name: before[name] + count for name, count in done.items()}
-        receipts.note(kind=_receipt_kind(run), subject_id=_subject_id(run), counts=run.report)
-        return True
-
-    def settle(self, library_id: UUID) -> bool:
-        """Help the sweeper, once the rows are gone: objects are to go as fast as they do, however many there are."""
-        object_sweeps.sweep(limit=SWEEPS_AT_ONCE, seconds=SWEEP_SECONDS)
-        return sweep_dates.is_any_due(library_id=library_id, aliases=(storage.RENDITIONS, storage.ORIGINALS))
-
-    def lock_before_end(self) -> None:
-        """Wait for whoever plans, or switches face analysis, in a library that is about to go."""
-        lock_plan_for_change()
+        return _forget_person(run) if run.subject else _empty_library(run)
 
     def end(self, run: LibraryRun) -> None:
-        """Delete the library, if it is one that goes, and close the receipt."""
-        report = dict.fromkeys(PERSON_RECEIPT, 0) | run.report if run.subject else _delete_library(run)
-        kind, subject_id = _receipt_kind(run), _subject_id(run)
-        library_id, begun_at = run.library_id, run.created_at
-        receipts.end(kind=kind, subject_id=subject_id, library_id=library_id, counts=report, begun_at=begun_at)
+        """Have the groups looked at that have lost members: groupings were put off."""
+        super().end(run)
         rule = grouping.rule_in_use()
         if run.subject and rule is not None:
-            # the groups have lost members, and groupings were put off
-            grouping.request(library_id=library_id, model=rule.model.name)
+            grouping.request(library_id=run.library_id, model=rule.model.name)
+
+    def final_counts(self, run: LibraryRun) -> dict[str, int]:
+        """Delete the library, if it is one that goes."""
+        counts = self.counted(run)
+        if not run.subject:
+            return counts | _delete_library(run.library_id)
+        # also one without a face and without the name, which this took, may be tidied away by others: gone is gone
+        receipts.blank_admin_log(Person, [UUID(run.subject)])
+        return counts | {"people": 1}
 
     def _end(self, held: Held) -> bool:
         try:
@@ -93,14 +96,6 @@ class ForgetKind(SteppedKind):
 
 
 FORGETTING = ForgetKind()
-
-
-def _receipt_kind(run: LibraryRun) -> ErasureKind:
-    return ErasureKind.PERSON if run.subject else ErasureKind.LIBRARY
-
-
-def _subject_id(run: LibraryRun) -> UUID:
-    return UUID(run.subject) if run.subject else run.library_id
 
 
 def _forget_person(run: LibraryRun) -> dict[str, int] | None:
@@ -116,9 +111,7 @@ def _forget_person(run: LibraryRun) -> dict[str, int] | None:
         return done
     if not Person.objects.filter(pk=person_id).exists():
         return None
-    deleted = erasure.delete_person(person_id=person_id)
-    receipts.blank_admin_log(Person, [person_id])
-    return {"people": int(deleted)}
+    return {"people": int(erasure.delete_person(person_id=person_id))}
 
 
 def _take_lease_of_grouping(library_id: UUID) -> None:
@@ -147,8 +140,7 @@ def _empty_library(run: LibraryRun) -> dict[str, int] | None:
     photos = Photo.objects.filter(library_id=run.library_id).order_by("pk")
     ids = list(photos.values_list("pk", flat=True)[:PHOTOS_PER_STEP])
     if not ids:
-        people = erasure.erase_people(library_id=run.library_id, limit=PEOPLE_PER_STEP)
-        return people if people["people"] else None
+        return erase_people(run)
     found: dict[str, int] = {}
 
     def hold(chunk: Collection[UUID]) -> None:
@@ -168,20 +160,26 @@ def _count(photo_ids: Collection[UUID]) -> dict[str, int]:
     return {**counts, "embeddings": embeddings, "bytes": sum(sizes)}
 
 
-def _delete_library(run: LibraryRun) -> dict[str, int]:
+def _delete_library(library_id: UUID) -> dict[str, int]:
     """Delete a library that is empty, with its members and runs; raises _MoreCameError if it is not.
 
     Its other runs are locked before it, and it for good: whoever writes into it at this moment has committed then, or
-    finds it gone.
+    finds it gone. Gives how many of what went with it.
     """
-    runs = LibraryRun.objects.filter(library_id=run.library_id).order_by("pk")
+    runs = LibraryRun.objects.filter(library_id=library_id).order_by("pk")
     count = len(runs.select_for_update(of=("self",)).values_list("pk"))
-    library = Library.objects.select_for_update().get(pk=run.library_id)
+    library = Library.objects.select_for_update().get(pk=library_id)
     if Photo.objects.filter(library=library).exists() or Person.objects.filter(library=library).exists():
         raise _MoreCameError
-    counts = {"library_runs": count, "members": library.memberships.count(), "api_keys": library.api_keys.count()}
+    counts = {
+        "library_runs": count,
+        "members": library.memberships.count(),
+        "api_keys": library.api_keys.count(),
+        # by what the library is called there: who shares is of a layer above
+        "shares": library.shares.count(),
+    }
     receipts.blank_admin_log(Library, [library.pk])
     # their runs go with it
     receipts.end_all_of_library(library_id=library.pk)
     library.delete()
-    return dict.fromkeys(LIBRARY_RECEIPT, 0) | run.report | counts | {"libraries": 1}
+    return counts | {"libraries": 1}

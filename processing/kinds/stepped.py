@@ -65,7 +65,8 @@ class SteppedKind(Kind):
     def request(self, *, library_ids: Iterable[UUID], subject: str = "") -> None:
         """Ask for the work on libraries, or on a `subject` in them; a run that has begun goes over it once more.
 
-        Call it in the transaction that makes the work due, under the lock of a change of the plan.
+        Call it in the transaction that makes the work due; where that changes what is planned, under the lock of such a
+        change, which comes before the run's row.
         """
         missing = set(library_ids)
         while missing:

@@ -60,7 +60,7 @@ class NotADeadLetterError(ConflictError):
 
 
 class ErasureIsOwedError(ConflictError):
-    """The run erases faces for which consent was taken back."""
+    """The run erases what is owed to be erased: faces without consent, somebody, or a library."""
 
     code = "erasure_is_owed"
 
@@ -151,7 +151,7 @@ def discard_one(*, run_id: UUID, by: User | None, reason: str) -> StageRun | Lib
         count = discard_library_runs(run_ids=[run_id], by=by, reason=reason)
     run = _existing(run_id)
     if not count and isinstance(run, LibraryRun) and run.state == RunState.DEAD:
-        raise ErasureIsOwedError("Faces that are owed to be erased are not given up. Mend the cause, and retry.")
+        raise ErasureIsOwedError("What is owed to be erased is not given up. Mend the cause, and retry.")
     if not count:
         raise NotADeadLetterError(f"The run is {run.state}, not dead.", state=run.state)
     return run

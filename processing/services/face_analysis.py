@@ -5,6 +5,7 @@ from django.db.models.functions import Now
 
 from accounts import consent_text
 from accounts.models import AuditAction, ConsentRecord, ErasureKind, Library, User
+from accounts.problems import NotFoundError
 from accounts.services import audit
 from accounts.services import erasure as receipts
 from photos.models import Photo
@@ -37,14 +38,16 @@ def switch_face_analysis(
     kept as consent to a newer text, and changes nothing else.
 
     `consent_version` is the one that `by` was shown; commands, which show none, agree to the current one. Raises
-    ConsentOutdatedError for another.
+    ConsentOutdatedError for another, NotFoundError where the library is gone.
     """
     if enabled:
         consent_text.require_current(consent_version)
     agreed = consent_version if enabled else ""
     lock_plan_for_change()
     # no_key: a commit that holds a run wants to refer to the library, and this waits for that run
-    library = Library.objects.select_for_update(no_key=True).get(pk=library.pk)
+    library = Library.objects.select_for_update(no_key=True).filter(pk=library.pk).first()
+    if library is None:
+        raise NotFoundError("The library is gone.")
     was_on = library.face_analysis
     if was_on == enabled and library.face_analysis_consent_version == agreed:
         return library

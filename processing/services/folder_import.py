@@ -1,14 +1,18 @@
 """Importing a folder: every file through the same door as an upload."""
 
+import math
 import mimetypes
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from uuid import UUID
 
 from accounts.models import Library, User
+from accounts.problems import DomainError
 from photos.problems import RefusedFileError
+from photos.services import quotas
 from processing.ingest import take_in
 from processing.models.ledger import Lane
 from processing.pipeline.planning import announce_new
@@ -24,13 +28,23 @@ SIDECARS = frozenset({".aae", ".db", ".dop", ".ini", ".pp3", ".thm", ".xmp"})
 
 @dataclass(frozen=True, slots=True)
 class ImportedFile:
-    """What became of one file. `code` and `detail` say why it was refused; `photo_id` is the photo it is now."""
+    """What became of one file. `code` and `detail` say why it was refused; `photo_id` is the photo it is now.
+
+    `room` is how many bytes of a quota were left, where that was why.
+    """
 
     path: Path
     outcome: str
     code: str = ""
     detail: str = ""
     photo_id: UUID | None = None
+    room: int | None = None
+
+
+class QuotaUsedUpError(DomainError):
+    """None of the files that are left fits into the quota."""
+
+    code = quotas.CODE
 
 
 def files_below(root: Path) -> list[Path]:
@@ -49,18 +63,38 @@ def import_files(*, paths: list[Path], library: Library, uploader: User | None =
     """Take files in one by one and say what became of each.
 
     May be cut off anywhere and repeated: what is there already is a duplicate. Workers are rung for many at a time.
+    Raises NotFoundError where the library is gone or is being erased, QuotaUsedUpError where no file that is left fits
+    into a quota: it would be read for nothing. What was taken in before stays.
     """
     new: list[UUID] = []
-    for path in paths:
-        result = _import_file(path, library, uploader)
-        if result.outcome == NEW:
-            new.append(result.photo_id)
-        if len(new) == PHOTOS_PER_MESSAGE:
+    try:
+        for path, smallest_left in zip(paths, _smallest_after(paths), strict=True):
+            result = _import_file(path, library, uploader)
+            if result.outcome == NEW:
+                new.append(result.photo_id)
+            if len(new) == PHOTOS_PER_MESSAGE:
+                announce_new(new)
+                new = []
+            yield result
+            if result.room is not None and result.room < smallest_left < math.inf:
+                raise QuotaUsedUpError(f"{result.detail} No file that is left fits either: none of them was looked at.")
+    finally:
+        if new:
             announce_new(new)
-            new = []
-        yield result
-    if new:
-        announce_new(new)
+
+
+def _smallest_after(paths: list[Path]) -> list[float]:
+    """Give for each path the bytes of the smallest file after it that is looked into; infinity where there is none."""
+    sizes = (math.inf if is_something_else(path) else _size(path) for path in reversed(paths[1:]))
+    return [*accumulate(sizes, min, initial=math.inf)][::-1] if paths else []
+
+
+def _size(path: Path) -> float:
+    try:
+        # an empty one is refused without being read
+        return path.stat().st_size or math.inf
+    except OSError:
+        return math.inf
 
 
 def _import_file(path: Path, library: Library, uploader: User | None) -> ImportedFile:
@@ -76,7 +110,8 @@ def _import_file(path: Path, library: Library, uploader: User | None) -> Importe
                 library=library, file=file, filename=path.name, uploader=uploader, lane=Lane.IMPORT, announce=False
             )
         except RefusedFileError as error:
-            return ImportedFile(path, REFUSED, error.code, error.detail)
+            room = error.extra["limit"] - error.extra["used"] if error.code == quotas.CODE else None
+            return ImportedFile(path, REFUSED, error.code, error.detail, room=room)
     return ImportedFile(path, NEW if taken.is_new else DUPLICATE, photo_id=taken.photo.pk)
 
 

@@ -168,11 +168,9 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
     rule = rule_in_use()
     if rule is None:
         return NothingToDo(NO_MODEL)
-    if not libraries_wanting_faces().filter(pk=library_id).exists():
-        return NothingToDo(FACE_ANALYSIS_OFF)
-    if is_somebody_being_forgotten(library_id):
-        # asked for again by the end of that
-        return NothingToDo(FORGETTING)
+    reason = _reason_against(library_id)
+    if reason:
+        return NothingToDo(reason)
     faces = people.read_library(library_id=library_id, model=rule.model.name)
     if _last_version(library_id) != rule.version:
         faces.components[:] = -1
@@ -204,6 +202,14 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
         losses=faces.losses,
         let_go=faces.let_go,
     )
+
+
+def _reason_against(library_id: UUID) -> str:
+    """Say why a library is not grouped now; empty where it is."""
+    if not libraries_wanting_faces().filter(pk=library_id).exists():
+        return FACE_ANALYSIS_OFF
+    # asked for again by the end of that
+    return FORGETTING if is_somebody_being_forgotten(library_id) else ""
 
 
 def _libraries_with_faces(rule: Rule, among: Collection[UUID] | None) -> list[UUID]:

@@ -57,7 +57,7 @@ def purge(*, photo_ids: Iterable[UUID], also_present: bool = False, by: User | N
     With `also_present` those too that do not lie there. Their objects are deleted right after, by a worker. Raises
     ConflictError as `purge_photos` does.
     """
-    only = Q() if also_present else photo_purge.IN_TRASH
+    only = photo_purge.ANY if also_present else photo_purge.IN_TRASH
     count = photo_purge.purge_photos(photo_ids=photo_ids, only=only, hold=hold_runs, by=by)
     object_sweeps.ring()
     return count

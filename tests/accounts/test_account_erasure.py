@@ -13,10 +13,12 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
 
-from accounts.models import ApiKey, AuditEvent, ErasureReceipt, Membership, User
+from accounts.models import ApiKey, AuditEvent, ErasureReceipt, Library, Membership, User
 from accounts.problems import NotFoundError
 from accounts.services import api_keys, audit, erasure
 from accounts.services.members import LastAdminError
+from gallery.models import Share
+from gallery.models.share import hash_token
 from photos.models import Photo
 
 pytestmark = pytest.mark.django_db
@@ -24,7 +26,8 @@ pytestmark = pytest.mark.django_db
 ME = "/api/v1/auth/me"
 
 
-def everything_of(user: User) -> None:
+def everything_of(user: User, library: Library) -> None:
+    Share.objects.create(library=library, created_by=user, token_sha256=hash_token(str(user.pk)))
     ApiKey.objects.create(
         owner=user, name="a", prefix=str(user.pk)[-12:], secret_sha256="0" * 64, scopes=["photos.view"]
     )
@@ -40,13 +43,16 @@ def test_all_of_an_account_goes_and_photos_stay() -> None:
     library = factories.make_library()
     user, other = factories.make_member(library, "editor"), factories.make_member(library, "admin")
     photo = factories.make_photo(library, uploader=user)
-    everything_of(user)
-    everything_of(other)
+    everything_of(user, library)
+    everything_of(other, library)
     user_id, email = user.pk, user.email
 
     receipt = erasure.forget_user(user=user, by=other)
 
-    assert receipt.counts == {"users": 1, "memberships": 1, "api_keys": 1, "tokens": 2, "sessions": 1, "invitations": 0}
+    assert receipt.counts == {
+        "users": 1, "memberships": 1, "api_keys": 1, "shares": 1, "tokens": 2, "sessions": 1, "invitations": 0,
+    }  # fmt: skip
+    assert [share.created_by for share in Share.objects.all()] == [other]
     assert (receipt.kind, receipt.subject_id, receipt.requested_by) == ("user", user_id, other.pk)
     assert receipt.ended_at is not None
     assert Photo.objects.get() == photo

@@ -208,6 +208,26 @@ def test_a_name_of_several_lines_stays_in_its_line(admin: User) -> None:
     assert '"Archive Pay here: https://evil.example.org"' in mail.outbox[0].body
 
 
+@pytest.mark.django_db(transaction=True)
+def test_within_a_transaction_the_mail_follows_the_commit(library: Library, admin: User) -> None:
+    heard: list[invitations.SentInvitation] = []
+    given = {"actor": admin, "library": library, "role": "visitor", "tell": heard.append}
+    Role.objects.get_or_create(name="visitor", defaults={"permissions": ["photos.view"], "is_built_in": True})
+    with transaction.atomic():
+        made = invitations.invite_on_commit(email="Guest@Example.org", **given)
+        assert (heard, mail.outbox) == ([], [])
+    assert [(one.invitation, one.mail_sent) for one in heard] == [(made, True)]
+    assert [one.to for one in mail.outbox] == [[GUEST]]
+    assert accept(mailed_token()).status_code == 200
+    before = trail(library)
+    with transaction.atomic():
+        invitations.invite_on_commit(email="other@example.org", **given)
+        with pytest.raises(ConflictError):
+            invitations.invite_on_commit(email=GUEST, **given)
+        transaction.set_rollback(True)
+    assert (Invitation.objects.count(), len(heard), len(mail.outbox), trail(library)) == (1, 1, 1, before)
+
+
 # looking at them and taking them back:
 
 
@@ -240,6 +260,35 @@ def test_one_that_is_taken_back_is_worth_nothing(library: Library, admin: User) 
         assert client.delete(f"/api/v1/invitations/{invitation.pk}").status_code == 204
     assert accept().json()["code"] == "invitation_not_valid"
     assert_nobody_joined(library, members=1)
+    assert trail(library) == [("invitation.revoked", admin.pk, {})]
+
+
+def test_nobody_takes_back_or_replaces_what_they_could_not_give(library: Library, admin: User) -> None:
+    registrar = factories.make_user()
+    role = Role.objects.create(name="registrar", permissions=["photos.view", "members.manage"])
+    Membership.objects.create(library=library, user=registrar, role=role)
+    assert invite(admin, library, role="admin").status_code == 201
+    invitation = Invitation.objects.get()
+    client = factories.client_of(registrar)
+    assert client.delete(f"/api/v1/invitations/{invitation.pk}").status_code == 403
+    assert invite(registrar, library, role="visitor").status_code == 403
+    assert [one.pk for one in Invitation.objects.open()] == [invitation.pk]
+
+
+def test_of_several_those_that_are_open_are_taken_back_or_none(library: Library, admin: User) -> None:
+    open_one = factories.make_invitation(library)
+    past = timezone.now() - timedelta(days=2)
+    others = [
+        factories.make_invitation(library, accepted_at=timezone.now()),
+        factories.make_invitation(library, created_at=past - timedelta(days=7), expires_at=past),
+    ]
+    foreign = factories.make_invitation(factories.make_library())
+    ids = [one.pk for one in (open_one, *others)]
+    with pytest.raises(NotPermittedError):
+        invitations.revoke_open(actor=admin, ids=[*ids, foreign.pk])
+    assert (Invitation.objects.open().count(), trail(library)) == (2, [])
+    assert [invitations.revoke_open(actor=admin, ids=ids) for _ in range(2)] == [1, 0]
+    assert list(Invitation.objects.filter(revoked_at__isnull=False)) == [open_one]
     assert trail(library) == [("invitation.revoked", admin.pk, {})]
 
 

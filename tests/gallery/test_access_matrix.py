@@ -108,7 +108,7 @@ OPEN_TO_ALL = {"", "live", "ready", "health", "health/db", "health/ai", "metrics
     "auth/redirect",
     "auth/google/callback",
     "auth/github/callback",
-    "auth/<str:provider_id>/callback",
+    "auth/<slug:provider_id>/callback",
     # whoever has the link of a share
     "s/<str:token>",
     "s/<str:token>/<int:position>",

@@ -265,7 +265,7 @@ def test_a_group_of_library_work_is_retried_and_discarded(admin: Client, library
     assert state_of(again) == "pending"
 
 
-def test_faces_that_are_owed_to_be_erased_are_not_given_up(admin: Client, library: Library) -> None:
+def test_what_is_owed_to_be_erased_is_not_given_up(admin: Client, library: Library) -> None:
     run = dead_library_run(library, kind="erase_faces")
     (row,) = rows(admin)
     assert (bool(row.retry_url), row.discard_url) == (True, "")
@@ -275,7 +275,7 @@ def test_faces_that_are_owed_to_be_erased_are_not_given_up(admin: Client, librar
     assert offered == [f"{page}/retry_run/", f"{page}/download_run/"]
     before = list(LibraryRun.objects.order_by("pk").values())
     admin.post(row.retry_url.replace("/retry/", "/discard/"), SUBMITTED | {"reason": REASON})
-    owed = "1 run stays dead: faces that are owed to be erased are not given up. Mend the cause, and retry it."
+    owed = "1 run stays dead: what is owed to be erased is not given up. Mend the cause, and retry it."
     assert messages(admin) == [owed]
     assert list(LibraryRun.objects.order_by("pk").values()) == before
     other = dead_library_run(library)

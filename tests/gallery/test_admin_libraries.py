@@ -5,20 +5,25 @@ from http import HTTPStatus
 import factories
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import consent_text
-from accounts.models import ErasureKind, ErasureReceipt, Library, Membership, Role, User
+from accounts.models import ConsentRecord, ErasureKind, ErasureReceipt, Library, Membership, Role, User
 from accounts.services import erasure
 from photos.models import Photo
 from processing.models import ModelSelection, RunState, StageRun
 from processing.pipeline import library_work
+from processing.services.face_analysis import switch_face_analysis
 
 pytestmark = pytest.mark.django_db
 
 LIBRARIES = "/admin/accounts/library/"
 SUBMITTED = {"_form_submitted": "True"}
+# what is only shown has a form too
+NO_CONSENT = {"consent_records-TOTAL_FORMS": 0, "consent_records-INITIAL_FORMS": 0}
 
 
 @pytest.fixture
@@ -34,6 +39,7 @@ def admin(client: Client, operator: User) -> Client:
 
 def members_form(*rows: dict[str, object], initial: int = 0) -> dict[str, object]:
     form: dict[str, object] = {"memberships-TOTAL_FORMS": len(rows), "memberships-INITIAL_FORMS": initial}
+    form |= NO_CONSENT
     for number, row in enumerate(rows):
         form |= {f"memberships-{number}-{name}": value for name, value in row.items()}
     return form
@@ -105,7 +111,7 @@ def test_face_analysis_is_switched_with_consent(admin: Client, operator: User) -
     factories.make_face(photo, person=factories.make_person(library, name="Ada"))
     assert ">Done · of 1 · runs 3 · photos 1</a>" in admin.get(f"{page}change/").content.decode()
     offered = [action["path"] for action in admin.get(f"{page}change/").context["actions_detail"]]
-    assert offered == [f"{page}switch_off/", f"{page}forget_faces/", f"{page}forget/"]
+    assert offered == [f"{page}invite/", f"{page}switch_off/", f"{page}forget_faces/", f"{page}forget/"]
     assert admin.post(f"{page}switch_off/", SUBMITTED)["HX-Refresh"] == "true"
     library.refresh_from_db()
     run.refresh_from_db()
@@ -114,6 +120,91 @@ def test_face_analysis_is_switched_with_consent(admin: Client, operator: User) -
     assert library_work.work(kind="erase_faces", task_id="t", worker="w") == 1
     receipt = ">Done · faces 1 · people 1 · photos 1 · embeddings 0</a>"
     assert receipt in admin.get(f"{page}change/").content.decode()
+
+
+def turns(library: Library, by: User | None, count: int) -> list[ConsentRecord]:
+    """Turn the switch so often; gives all turns, newest first."""
+    for _ in range(count):
+        library = switch_face_analysis(library=library, enabled=not library.face_analysis, by=by)
+    return list(library.consent_records.order_by("-id"))
+
+
+def shown_turns(client: Client, library: Library) -> list[ConsentRecord] | None:
+    """Give the turns that a library's page shows, or nothing if it has no place for them."""
+    response = client.get(f"{LIBRARIES}{library.pk}/change/")
+    assert response.status_code == HTTPStatus.OK
+    shown = {one.formset.prefix: one.formset for one in response.context["inline_admin_formsets"]}
+    formset = shown.get("consent_records")
+    return None if formset is None else [form.instance for form in formset.forms]
+
+
+def test_the_last_turns_of_the_switch_are_shown_and_no_more(admin: Client, operator: User) -> None:
+    library, other = (factories.make_library(**factories.FACES_OFF) for _ in range(2))
+    turns(other, None, 1)
+    assert shown_turns(admin, library) == []
+    turns(library, operator, 3)
+    with CaptureQueriesContext(connection) as of_few:
+        shown_turns(admin, library)
+    library.refresh_from_db()
+    made = turns(library, operator, 18)
+    with CaptureQueriesContext(connection) as of_many:
+        shown_turns(admin, library)
+    assert len(of_many) == len(of_few)
+    assert shown_turns(admin, library) == made[:20]
+    page = admin.get(f"{LIBRARIES}{library.pk}/change/").content.decode()
+    assert (str(made[19].pk) in page, str(made[20].pk) in page) == (True, False)
+    assert f">{consent_text.VERSION}<" in "".join(page.split())
+
+
+def test_turns_are_not_written_by_hand(admin: Client, operator: User) -> None:
+    library = factories.make_library(**factories.FACES_OFF)
+    [turn] = turns(library, operator, 1)
+    before = list(ConsentRecord.objects.values())
+    forged = {"library": library.pk, "enabled": "", "by": "", "text_version": "1999-01"}
+    for initial, row in ((1, forged | {"id": turn.pk}), (1, {"id": turn.pk, "DELETE": "on"}), (0, forged)):
+        form = {"name": library.name, **members_form()}
+        form |= {"consent_records-TOTAL_FORMS": 1, "consent_records-INITIAL_FORMS": initial}
+        form |= {f"consent_records-0-{name}": value for name, value in row.items()}
+        assert admin.post(f"{LIBRARIES}{library.pk}/change/", form).status_code == HTTPStatus.FOUND
+        assert list(ConsentRecord.objects.values()) == before
+
+
+def test_turns_are_shown_to_staff_who_may_turn(client: Client) -> None:
+    library = factories.make_library(**factories.FACES_OFF)
+    [turn] = turns(library, None, 1)
+    for role, wanted, expected in (
+        ("admin", ["view_library", "view_consentrecord"], [turn]),
+        ("admin", ["view_library"], None),
+        ("editor", ["view_library", "view_consentrecord", "change_library"], None),
+    ):
+        user = factories.make_member(library, role)
+        User.objects.filter(pk=user.pk).update(is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=wanted))
+        client.force_login(user)
+        assert shown_turns(client, library) == expected, (role, wanted)
+
+
+def test_a_librarys_page_leads_to_the_form_that_invites(client: Client) -> None:
+    library, foreign = (factories.make_library() for _ in range(2))
+    permissions = ["view_library", "view_invitation", "add_invitation"]
+    for role, wanted, status in (
+        ("admin", permissions, HTTPStatus.FOUND),
+        ("admin", permissions[:2], HTTPStatus.FORBIDDEN),
+        ("editor", permissions, HTTPStatus.FORBIDDEN),
+    ):
+        user = factories.make_member(library, role)
+        User.objects.filter(pk=user.pk).update(is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=wanted))
+        client.force_login(user)
+        link = f"{LIBRARIES}{library.pk}/invite/"
+        is_offered = link in client.get(f"{LIBRARIES}{library.pk}/change/").content.decode()
+        response = client.get(link)
+        assert (response.status_code, is_offered) == (status, status == HTTPStatus.FOUND), (role, wanted)
+        if is_offered:
+            assert response["Location"] == f"/admin/accounts/invitation/add/?library={library.pk}"
+            page = client.get(response["Location"]).content.decode()
+            assert f'<option value="{library.pk}" selected>' in page
+        assert client.get(f"{LIBRARIES}{foreign.pk}/invite/").status_code in {HTTPStatus.NOT_FOUND, status}
 
 
 def test_staff_who_may_only_look_do_not_switch(client: Client) -> None:

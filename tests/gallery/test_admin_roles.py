@@ -19,6 +19,7 @@ SUBMITTED = {"_form_submitted": "True"}
 NO_ROWS = {
     "memberships-TOTAL_FORMS": "0", "memberships-INITIAL_FORMS": "0",
     "memberships-MIN_NUM_FORMS": "0", "memberships-MAX_NUM_FORMS": "1000",
+    "consent_records-TOTAL_FORMS": "0", "consent_records-INITIAL_FORMS": "0",
 }  # fmt: skip
 
 

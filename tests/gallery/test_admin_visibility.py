@@ -2,12 +2,13 @@
 
 import factories
 import pytest
-from dead_letter_rows import LIBRARY_RUNS, PAGE, RUNS, dead, dead_library_run, rows, staff
+from dead_letter_rows import LIBRARY_RUNS, PAGE, RUNS, dead, dead_library_run, rows, staff, state_of
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import Library, Membership, Role
-from processing.models import RunState, StageRun
+from processing.models import LibraryRun, RunState, StageRun
+from processing.pipeline import library_work
 
 pytestmark = pytest.mark.django_db
 
@@ -74,6 +75,30 @@ def test_library_runs_are_counted_for_those_who_may_list_them(client: Client, li
     assert PAGE in client.get("/admin/").content.decode()
     client.force_login(factories.make_user(is_staff=True, is_superuser=True))
     assert told(client) == same(2) | {"list": 1}
+
+
+def test_an_erasure_that_died_is_told_to_superusers_and_retried(client: Client, library: Library) -> None:
+    factories.make_photo(library)
+    Library.objects.update(erasure_requested_at=timezone.now())
+    run = dead_library_run(library, kind="forget")
+    client.force_login(staff(library, "admin", "view_stagerun", "view_libraryrun", "change_libraryrun"))
+    assert told(client) == same(0)
+    assert client.get(f"{LIBRARY_RUNS}{run.pk}/change/").status_code == 302
+    client.force_login(factories.make_user(is_staff=True, is_superuser=True))
+    assert told(client) == same(1) | {"list": 0}
+    assert client.get(LIBRARY_RUNS).context["cl"].result_count == 1
+    assert "retry_run" in client.get(f"{LIBRARY_RUNS}{run.pk}/change/").content.decode()
+    for retry, data in (
+        (f"{LIBRARY_RUNS}{run.pk}/retry_run/", {}),
+        (rows(client)[0].retry_url, {}),
+        (LIBRARY_RUNS, {"action": "retry", "_selected_action": [run.pk]}),
+    ):
+        client.post(retry, {"_form_submitted": "True"} | data)
+        assert state_of(run) == RunState.PENDING
+        LibraryRun.objects.update(state=RunState.DEAD, finished_at=timezone.now(), error_code="timed_out")
+    client.post(f"{LIBRARY_RUNS}{run.pk}/retry_run/", {"_form_submitted": "True"})
+    assert library_work.work(kind="forget", task_id="t", worker="w") == 1
+    assert not Library.objects.exists()
 
 
 def test_library_runs_are_told_to_those_who_may_see_the_library(client: Client, library: Library) -> None:

@@ -8,6 +8,7 @@ import factories
 import pytest
 from concurrency import in_a_thread
 from django.test import Client
+from django.utils import timezone
 from rest_framework.test import APIClient
 from uuid_utils.compat import uuid7
 
@@ -267,6 +268,17 @@ def test_an_erasure_is_not_given_up(client: Client, library: Library) -> None:
 
     assert (refused.status_code, refused.json()["code"]) == (409, "erasure_is_owed")
     assert everything() == before
+
+
+def test_an_erasure_of_a_library_that_died_is_listed_and_retried(client: Client, library: Library) -> None:
+    erasure = make_dead_grouping(library)
+    LibraryRun.objects.update(kind="forget")
+    # nobody is let in any more
+    Library.objects.update(erasure_requested_at=timezone.now())
+    assert [one["id"] for one in client.get(DLQ).json()["results"]] == [str(erasure.pk)]
+    assert [one["work"] for one in client.get(f"{DLQ}/groups").json()["groups"]] == ["forget"]
+    assert client.get(f"{DLQ}/{erasure.pk}").json()["library"]["name"] == library.name
+    assert client.post(f"{DLQ}/{erasure.pk}/retry").json()["state"] == "pending"
 
 
 @pytest.mark.parametrize("action", ["retry", "discard"])

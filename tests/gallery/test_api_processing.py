@@ -5,15 +5,18 @@ from typing import Any
 
 import factories
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts import consent_text
-from accounts.models import Library
+from accounts.models import ConsentRecord, Library
 from photos.models import Face
 from processing.models import LibraryRun, ModelSelection, RunState, StageRun, WorkerPresence
 from processing.pipeline import library_work
+from processing.services.face_analysis import switch_face_analysis
 from processing.stages import registry
 
 pytestmark = pytest.mark.django_db
@@ -182,6 +185,7 @@ def test_face_analysis_is_switched_and_who_did_it_is_kept(library: Library) -> N
     assert on.json() == client.get(f"/api/v1/libraries/{library.pk}").json() | {
         "face_work": work,
         "consent": shown["consent"],
+        "consent_history": on.json()["consent_history"],
     }
     assert on.json() == client.get(address).json()
     library.refresh_from_db()
@@ -211,6 +215,34 @@ def test_face_analysis_is_switched_and_who_did_it_is_kept(library: Library) -> N
     receipt = {"photos": 1, "faces": 1, "embeddings": 0, "people": 1}
     assert (erasure["state"], erasure["report"], erasure["error_code"]) == ("done", receipt, "")
     assert not Face.objects.filter(pk=face.pk).exists()
+
+
+def test_the_last_turns_of_the_switch_are_told_to_those_who_may_turn_it(library: Library) -> None:
+    admin = factories.make_member(library, "admin")
+    client, address = factories.client_of(admin), f"/api/v1/libraries/{library.pk}/face-analysis"
+    assert client.get(address).json()["consent_history"] == []
+    with CaptureQueriesContext(connection) as of_none:
+        client.get(address)
+    for number in range(21):
+        switch_face_analysis(library=library, enabled=number % 2 == 0, by=admin if number else None)
+    other = factories.make_library(**factories.FACES_OFF)
+    switch_face_analysis(library=other, enabled=True, by=admin)
+    with CaptureQueriesContext(connection) as of_many:
+        told = client.get(address).json()["consent_history"]
+    assert len(of_many) == len(of_none)
+    newest = ConsentRecord.objects.filter(library=library).order_by("-id")[:20]
+    assert [row["at"] for row in told] == [one.at.isoformat().replace("+00:00", "Z") for one in newest]
+    assert told[0] | {"at": None} == {
+        "enabled": True, "by": str(admin.pk), "at": None, "text_version": consent_text.VERSION,
+    }  # fmt: skip
+    assert told[1] | {"at": None} == {"enabled": False, "by": str(admin.pk), "at": None, "text_version": ""}
+    admin.delete()
+    again = client_of(library, "admin").get(address).json()["consent_history"]
+    assert [row["by"] for row in again] == [None] * 20
+    for role in ("visitor", "editor"):
+        assert client_of(library, role).get(address).json()["consent_history"] == []
+    superuser = factories.client_of(factories.make_user(is_superuser=True))
+    assert superuser.get(address).json()["consent_history"] == again
 
 
 def test_the_switch_needs_its_permission(library: Library) -> None:

@@ -3,7 +3,8 @@
 import factories
 import numpy as np
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from photos.models import Face, FaceEmbedding, GroupLoss, Photo
@@ -51,6 +52,25 @@ def rows(photo: Photo) -> dict[str, Face]:
 def embed(photo: Photo, vectors: dict[Face, np.ndarray], *, model: str = "m", version: str = "v1") -> None:
     given = {face.pk: vector for face, vector in vectors.items()}
     faces.replace_embeddings(library_id=photo.library_id, model=model, version=version, vectors=given)
+
+
+@pytest.mark.parametrize("forget", ["faces", "embeddings"])
+def test_what_is_forgotten_is_noted_without_its_vectors(photo: Photo, forget: str) -> None:
+    replace(photo, found(0.1))
+    face = Face.objects.get()
+    embed(photo, {face: np.ones(128, np.float32)})
+    FaceEmbedding.objects.update(component=7)
+    embedding = FaceEmbedding.objects.get()
+    with CaptureQueriesContext(connection) as queries, transaction.atomic():
+        if forget == "faces":
+            faces.forget_faces(face_ids=[face.pk])
+        else:
+            faces.forget_embeddings(embedding_ids=[embedding.pk])
+    assert list(GroupLoss.objects.values_list("library_id", "model", "component")) == [(photo.library_id, "m", 7)]
+    assert not FaceEmbedding.objects.exists()
+    noted = [one["sql"] for one in queries if '"component"' in one["sql"] and one["sql"].startswith("SELECT")]
+    assert noted
+    assert [sql for sql in noted if '"vector"' in sql] == []
 
 
 def test_faces_found_twice_are_the_same_rows(photo: Photo) -> None:

@@ -9,6 +9,7 @@ import factories
 import photo_samples
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Library
@@ -64,6 +65,23 @@ def test_an_import_says_what_became_of_every_file(folder: Path, library: Library
     again = say("import_photos", folder, "--library", library.name)
     assert [line[:2] for line in again[-5:-2]] == [["new", "0"], ["duplicate", "3"], ["refused", "1"]]
     assert Photo.objects.count() == 2
+
+
+def test_an_import_that_ends_early_says_why_and_what_became_of_the_rest(folder: Path, library: Library) -> None:
+    (folder / "deep" / "broken.jpg").unlink()
+    Library.objects.filter(pk=library.pk).update(quota_bytes=10)
+    output = io.StringIO()
+    with pytest.raises(CommandError) as ended:
+        call_command("import_photos", str(folder), "--library", library.name, stdout=output)
+    assert str(ended.value).startswith("quota_exceeded: The library may hold 10 bytes")
+    assert str(ended.value).endswith("Not taken in: 4 of 5 files.")
+    assert "a.jpg: quota_exceeded: The library may hold" in output.getvalue()
+    assert Photo.objects.count() == 0
+
+    Library.objects.filter(pk=library.pk).update(quota_bytes=None, erasure_requested_at=timezone.now())
+    with pytest.raises(CommandError, match=r"not_found: The library is gone.* Not taken in: 5 of 5"):
+        call_command("import_photos", str(folder), "--library", library.name, stdout=output)
+    assert "0 files below" in output.getvalue()
 
 
 def test_one_file_is_imported(folder: Path, library: Library) -> None:

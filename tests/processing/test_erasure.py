@@ -25,7 +25,7 @@ from photos.services import erasure
 from photos.services import object_sweeps as sweep_dates
 from processing import ledger
 from processing.consent import is_being_erased, libraries_wanting_faces
-from processing.kinds import erase_faces
+from processing.kinds import erase_faces, erasing
 from processing.kinds.base import Held
 from processing.kinds.stepped import SteppedKind
 from processing.models import LibraryRun, RunState, StageRun
@@ -80,7 +80,7 @@ def replaced_stage(monkeypatch: pytest.MonkeyPatch) -> Callable[[type], None]:
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A photo to a step, and a person."""
     monkeypatch.setattr(erase_faces, "PHOTOS_PER_STEP", 1)
-    monkeypatch.setattr(erase_faces, "PEOPLE_PER_STEP", 1)
+    monkeypatch.setattr(erasing, "PEOPLE_PER_STEP", 1)
 
 
 def test_everything_of_faces_goes_and_the_receipt_says_how_much(face_library: Library, photo_store: Path) -> None:
@@ -146,8 +146,8 @@ def test_what_is_to_be_swept_elsewhere_is_not_waited_for(
         prefix = f"{uuid7()}/{uuid7()}/"
         sweep_dates.request(alias="renditions", prefix=prefix, reason=ObjectSweep.Reason.PURGED)
 
-    monkeypatch.setattr(erase_faces, "SWEEPS_AT_ONCE", 1)
-    monkeypatch.setattr(erase_faces.object_sweeps, "sweep", with_more_due_elsewhere)
+    monkeypatch.setattr(erasing, "SWEEPS_AT_ONCE", 1)
+    monkeypatch.setattr(erasing.object_sweeps, "sweep", with_more_due_elsewhere)
     switch(face_library, on=False)
     assert erase() == 1
     assert erasures(face_library)[0].state == "done"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import BinaryIO
 
 import factories
 import photo_samples
@@ -9,11 +10,13 @@ import pytest
 import redis
 
 from accounts.models import Library
+from accounts.problems import NotFoundError
 from photos.models import Photo
+from photos.services import originals
 from processing.models import StageRun
 from processing.models.ledger import Lane
-from processing.services import folder_import
-from processing.services.folder_import import ImportedFile
+from processing.services import folder_import, forgetting
+from processing.services.folder_import import ImportedFile, QuotaUsedUpError
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
 
@@ -164,3 +167,76 @@ def test_workers_are_rung_for_many_photos_at_a_time(tmp_path: Path, library: Lib
 )
 def test_names_that_say_that_it_is_something_else(name: str, is_else: bool) -> None:
     assert folder_import.is_something_else(Path(name)) is is_else
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> Path:
+    """A folder of its own, beside the store."""
+    root = tmp_path / "camera"
+    root.mkdir()
+    return root
+
+
+def limited(library: Library, *files: bytes) -> None:
+    """Leave room for these files, and for a few bytes more than they have."""
+    Library.objects.filter(pk=library.pk).update(quota_bytes=sum(map(len, files)) + 10)
+
+
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give the names of the files that are read, as they are."""
+    read, names = originals.hash_file, []
+
+    def note(file: BinaryIO) -> tuple[str, int]:
+        names.append(Path(file.name).name)
+        return read(file)
+
+    monkeypatch.setattr(originals, "hash_file", note)
+    return names
+
+
+def test_it_ends_where_no_file_fits_any_more(camera: Path, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [photo_samples.picture() for _ in range(4)]
+    for number, data in enumerate(pictures):
+        (camera / f"{number}.jpg").write_bytes(data)
+    # neither is an image that would fit
+    (camera / "5.txt").write_text("a text")
+    (camera / "6.jpg").write_bytes(b"")
+    limited(library, pictures[0])
+    names, found = hashed(monkeypatch), []
+    with pytest.raises(QuotaUsedUpError, match="No file that is left fits either") as ended:
+        found.extend(folder_import.import_files(paths=folder_import.files_below(camera), library=library))
+    assert ended.value.code == "quota_exceeded"
+    assert names == ["0.jpg", "1.jpg"]
+    assert Photo.objects.count() == 1
+
+
+def test_one_file_that_is_too_big_is_not_the_end(camera: Path, library: Library) -> None:
+    big, small = photo_samples.picture(size=(1600, 1200)), photo_samples.picture()
+    assert len(big) > len(small) + 10
+    for name, data in {"a.jpg": big, "b.jpg": small, "c.txt": b"a text"}.items():
+        (camera / name).write_bytes(data)
+    limited(library, small)
+    found = import_all(camera, library)
+    assert {name: (one.outcome, one.code) for name, one in found.items()} == {
+        "a.jpg": ("refused", "quota_exceeded"), "b.jpg": ("new", ""), "c.txt": ("passed over", ""),
+    }  # fmt: skip
+    # nor is one that was the last
+    limited(library)
+    Photo.objects.all().delete()
+    (camera / "a.jpg").unlink()
+    assert [one.code for one in import_all(camera, library).values()] == ["quota_exceeded", ""]
+
+
+def test_a_library_that_is_being_erased_ends_it_and_what_came_is_rung_for(
+    camera: Path, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        (camera / f"{number}.jpg").write_bytes(photo_samples.picture())
+    rung: list[int] = []
+    monkeypatch.setattr(folder_import, "announce_new", lambda ids: rung.append(len(ids)))
+    importing = folder_import.import_files(paths=folder_import.files_below(camera), library=library)
+    assert next(importing).outcome == "new"
+    forgetting.forget_library(library=library, by=None)
+    with pytest.raises(NotFoundError):
+        next(importing)
+    assert (rung, Photo.objects.count()) == ([1], 1)

@@ -49,7 +49,7 @@ def receipt(kind: str) -> ErasureReceipt:
 
 
 def test_a_person_goes_and_does_not_come_back(face_library: Library, photo_store: Path) -> None:
-    by = factories.make_user()
+    by = factories.make_member(face_library, "admin")
     ada = photo_samples.take_through(face_library, photo_samples.portrait())
     person = name_them(face_library, "Ada")
     other = add_face(face_library, vector(1), person=factories.make_person(face_library, name="Bob"))
@@ -189,7 +189,7 @@ def test_a_face_that_is_given_to_the_person_meanwhile_goes_too(
 def test_all_faces_of_a_library_go_and_face_analysis_is_off(face_library: Library, photo_store: Path) -> None:
     photo = photo_samples.take_through(face_library, photo_samples.portrait())
     name_them(face_library, "Ada")
-    by = factories.make_user()
+    by = factories.make_member(face_library, "admin")
     asked = forgetting.forget_faces(library=face_library, by=by)
     assert photo_samples.run_library_work("erase_faces") == 1
     face_library.refresh_from_db()
@@ -224,7 +224,7 @@ def test_a_library_goes_with_everything_in_it(face_library: Library, photo_store
     asked.refresh_from_db()
     assert asked.counts == {
         "photos": 2, "bytes": size, "renditions": 8, "faces": 2, "embeddings": 2, "stage_runs": 8, "people": 1,
-        "members": 1, "api_keys": 0, "library_runs": runs + 1, "libraries": 1,
+        "members": 1, "api_keys": 0, "shares": 0, "library_runs": runs + 1, "libraries": 1,
     }  # fmt: skip
     assert asked.ended_at is not None
     assert not Library.objects.filter(pk=face_library.pk).exists()

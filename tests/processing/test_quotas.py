@@ -8,9 +8,9 @@ from typing import Any
 import factories
 import photo_samples
 import pytest
-from concurrency import in_a_thread
+from concurrency import in_a_thread, wait_until_blocked
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 from pytest_django import Settings
 
 from accounts.models import Library, LibraryUsage, User, UserUsage
@@ -78,6 +78,14 @@ def test_what_does_not_fit_is_refused_before_it_is_stored(
         "quota_exceeded",
         {"of": of, "used": len(first), "limit": len(first) + len(second) - 1},
     )
+    assert f"it holds {len(first):,}, and the file does not fit" in error.detail
+    assert error.detail.endswith("Delete photos for good, or ask for a larger quota.")
+    with monkeypatch.context() as patch:
+        # where others have filled the room since: the same answer
+        patch.setattr(quotas, "require_room", lambda **_: None)
+        with pytest.raises(RefusedFileError) as late:
+            upload(library, second, user)
+    assert (late.value.detail, late.value.extra) == (error.detail, error.extra)
     # what is there already costs nothing
     assert upload(library, first, user) == Photo.objects.get()
     assert (photo_samples.files_below(photo_store), ObjectSweep.objects.count()) == (stored, 0)
@@ -166,6 +174,40 @@ def test_a_counter_that_drifted_is_found_and_mended(library: Library) -> None:
     assert (used(library), used(user)) == (photo.byte_size, photo.byte_size)
     with pytest.raises(IntegrityError, match="library_usage_not_negative"):
         LibraryUsage.objects.update(used_bytes=-1)
+
+
+@pytest.mark.parametrize("mend", [False, True])
+def test_who_goes_while_it_is_counted_is_passed_over(monkeypatch: pytest.MonkeyPatch, mend: bool) -> None:
+    libraries, users = [factories.make_library() for _ in range(2)], [factories.make_user() for _ in range(2)]
+    recount, going = quotas._recount, {libraries[0].pk: libraries[1], users[0].pk: users[1]}
+
+    def recount_and_lose_the_next(of: Any, subject_id: Any, *, mend: bool) -> Any:
+        if subject_id in going:
+            # as somebody else does, who has committed before the next is counted
+            in_a_thread(going[subject_id].delete).result(10)
+        return recount(of, subject_id, mend=mend)
+
+    monkeypatch.setattr(quotas, "_recount", recount_and_lose_the_next)
+    assert quotas.recount(mend=mend) == []
+    assert set(Library.objects.all()) == {libraries[0]}
+    # a comparison writes nothing
+    assert LibraryUsage.objects.count() == UserUsage.objects.count() == int(mend)
+
+
+def test_to_compare_nobody_is_kept_waiting(library: Library) -> None:
+    first, second = photo_samples.picture(), photo_samples.picture()
+    upload(library, first)
+    with transaction.atomic():
+        assert quotas.recount(mend=False) == []
+        in_a_thread(upload, library, second).result(10)
+        assert quotas.recount(mend=False) == []
+    LibraryUsage.objects.update(used_bytes=1)
+    with transaction.atomic():
+        assert len(quotas.recount(mend=True)) == 1
+        uploading = in_a_thread(upload, library, photo_samples.picture())
+        wait_until_blocked()
+    uploading.result(10)
+    assert quotas.recount(mend=False) == []
 
 
 def test_new_ones_begin_with_what_is_set(settings: Settings) -> None:

@@ -123,7 +123,7 @@ class DeadLetterViewSet(GenericViewSet):
         summary="Give a dead run up",
         description="It is skipped then, with its error, the reason and who gave it up; what waits for its result is "
         "skipped too. A retry restores it. Codes: `not_a_dead_letter` for a run in another state, which `state` names; "
-        "`erasure_is_owed` for one that erases faces. For superusers.",
+        "`erasure_is_owed` for an erasure. For superusers.",
         tags=TAGS,
         request=DiscardSerializer,
         responses={200: DeadLetterDetailSerializer, **problems(400, 403, 404, 409)},

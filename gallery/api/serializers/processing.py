@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from accounts.api.serializers import LibrarySerializer
+from accounts.models import ConsentRecord
 from processing.models import LibraryRun, RunState
 
 
@@ -90,12 +91,34 @@ class FaceWorkSerializer(serializers.Serializer):
     )
 
 
+class ConsentRecordSerializer(serializers.ModelSerializer):
+    """Output: one turn of the switch of face analysis."""
+
+    by = serializers.UUIDField(
+        source="by_id", read_only=True, allow_null=True, help_text="Null: a command, or an account that is gone."
+    )
+    text_version = serializers.CharField(read_only=True, help_text="Of the text that was agreed to; empty: off.")
+
+    class Meta:
+        model = ConsentRecord
+        fields = ("enabled", "by", "at", "text_version")
+        read_only_fields = fields
+
+
 class FaceAnalysisLibrarySerializer(LibrarySerializer):
-    """Output: a library, and what goes on behind its switch. Wants the attributes `face_work` and `consent`."""
+    """Output: a library, and what goes on behind its switch.
+
+    Wants the attributes `face_work`, `consent` and `consent_history`.
+    """
 
     face_work = FaceWorkSerializer(read_only=True)
     consent = ConsentTextSerializer(read_only=True, help_text="The text that holds now.")
+    consent_history = ConsentRecordSerializer(
+        many=True,
+        read_only=True,
+        help_text="The last turns of the switch, newest first, 20 at most; empty without `face_analysis.switch`.",
+    )
 
     class Meta(LibrarySerializer.Meta):
-        fields = (*LibrarySerializer.Meta.fields, "face_work", "consent")
+        fields = (*LibrarySerializer.Meta.fields, "face_work", "consent", "consent_history")
         read_only_fields = fields

@@ -14,6 +14,7 @@ from accounts.problems import DomainError
 from accounts.services import erasure
 from photos.models import Person
 from processing.consent import ERASE_FACES, FORGET
+from processing.models import LibraryRun
 from processing.pipeline import library_work
 from processing.services import forgetting
 
@@ -57,7 +58,12 @@ class Command(BaseCommand):
             receipt = _erase(subject, options)
         except DomainError as error:
             raise CommandError(error.detail) from error
-        _do(receipt)
+        dead = _do(receipt)
+        if dead is not None:
+            raise CommandError(
+                f"It is not over: library run {dead.pk} died of {dead.error_code} ({dead.error_detail}). Mend the "
+                f"cause and retry it, among the dead letters or by this command. Receipt {receipt.pk}."
+            )
         if receipt.ended_at is None:
             raise CommandError(f"It is not over: workers go on with it. Receipt {receipt.pk}.")
         done = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in receipt.counts.items())
@@ -108,15 +114,21 @@ def _erase(subject: Person | User | Library, options: dict[str, Any]) -> Erasure
     return forgetting.forget_library(library=subject, by=None)
 
 
-def _do(receipt: ErasureReceipt) -> None:
-    """Do the work here, as a worker does, until the receipt is closed."""
+def _do(receipt: ErasureReceipt) -> LibraryRun | None:
+    """Do the work here, as a worker does, until the receipt is closed, or its run is dead, which is given then."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     task_id = uuid.uuid4().hex
     while receipt.ended_at is None and time.monotonic() < deadline:
         taken = sum(library_work.work(kind=kind, task_id=task_id, worker="manage.py forget") for kind in _KINDS)
         receipt.refresh_from_db()
-        if not taken and receipt.ended_at is None:
+        if receipt.ended_at is not None:
+            break
+        dead = forgetting.dead_run_of(receipt)
+        if dead is not None:
+            return dead
+        if not taken:
             time.sleep(0.2)
+    return None
 
 
 _KINDS = (FORGET, ERASE_FACES)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from accounts.models import User
+from accounts.problems import DomainError
 from processing.management.terminal import library_named, progress_bar
 from processing.services import folder_import
 from processing.services.folder_import import DUPLICATE, NEW, PASSED_OVER, REFUSED, ImportedFile
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--user", help="e-mail address of the uploader that the photos shall have")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Import, with a progress bar and a summary."""
+        """Import, with a progress bar and a summary, also of an import that was ended; CommandError says why then."""
         root: Path = options["path"]
         if not root.exists():
             raise CommandError(f"There is no file or folder {root}.")
@@ -37,13 +38,19 @@ class Command(BaseCommand):
         uploader = _uploader(options["user"])
         console = Console(file=self.stdout, highlight=False)
         paths = folder_import.files_below(root)
-        results = []
+        results, ended = [], None
         with progress_bar(console) as progress:
             bar = progress.add_task("import", total=len(paths))
-            for result in folder_import.import_files(paths=paths, library=library, uploader=uploader):
-                results.append(result)
-                progress.advance(bar)
+            try:
+                for result in folder_import.import_files(paths=paths, library=library, uploader=uploader):
+                    results.append(result)
+                    progress.advance(bar)
+            except DomainError as error:
+                ended = error
         console.print(summary(results, root=root))
+        if ended is not None:
+            left = len(paths) - len(results)
+            raise CommandError(f"{ended.code}: {ended.detail} Not taken in: {left:,} of {len(paths):,} files.")
 
 
 def summary(results: list[ImportedFile], *, root: Path) -> Table:
