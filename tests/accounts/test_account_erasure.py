@@ -13,12 +13,12 @@ from rest_framework.test import APIClient
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from rest_framework_simplejwt.tokens import RefreshToken
 
+from accounts.digests import digest
 from accounts.models import ApiKey, AuditEvent, ErasureReceipt, Library, Membership, User
 from accounts.problems import NotFoundError
 from accounts.services import api_keys, audit, erasure
 from accounts.services.members import LastAdminError
 from gallery.models import Share
-from gallery.models.share import hash_token
 from photos.models import Photo
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,7 @@ ME = "/api/v1/auth/me"
 
 
 def everything_of(user: User, library: Library) -> None:
-    Share.objects.create(library=library, created_by=user, token_sha256=hash_token(str(user.pk)))
+    Share.objects.create(library=library, created_by=user, token_sha256=digest(str(user.pk)))
     ApiKey.objects.create(
         owner=user, name="a", prefix=str(user.pk)[-12:], secret_sha256="0" * 64, scopes=["photos.view"]
     )

@@ -46,6 +46,7 @@ def test_what_was_done_in_a_popup_is_in_it(admin_client: Client, admin_user: Use
 def test_a_library_is_told_of_what_staff_do_in_it(admin_client: Client) -> None:
     library = factories.make_library()
     form = {"name": "Another", "quota_bytes": "", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    form |= {"consent_records-TOTAL_FORMS": 0, "consent_records-INITIAL_FORMS": 0}
     assert admin_client.post(f"/admin/accounts/library/{library.pk}/change/", form).status_code == 302
     event = AuditEvent.objects.get(action="admin.changed")
     assert (event.library_id, event.subject_type, event.subject_id) == (library.pk, "library", str(library.pk))

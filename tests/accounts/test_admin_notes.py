@@ -20,6 +20,7 @@ def form_of(library: Library, user: User, role: str, *, row: Membership | None =
     values = {"library": library.pk, "user": user.pk, "role": Role.objects.get(name=role).pk, **more}
     values |= {"id": row.pk} if row else {}
     form = {"name": library.name, "memberships-TOTAL_FORMS": 1, "memberships-INITIAL_FORMS": int(row is not None)}
+    form |= {"consent_records-TOTAL_FORMS": 0, "consent_records-INITIAL_FORMS": 0}
     form |= {f"memberships-0-{name}": value for name, value in values.items()}
     return {name: str(value) for name, value in form.items()}
 

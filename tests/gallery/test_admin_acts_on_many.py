@@ -76,6 +76,7 @@ def test_another_page_is_not_left_alone_for_the_name_of_an_action(
 ) -> None:
     page = f"/admin/accounts/library/{libraries[0].pk}/change/"
     form = {"name": "Another", "quota_bytes": "", "memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    form |= {"consent_records-TOTAL_FORMS": 0, "consent_records-INITIAL_FORMS": 0}
     assert admin_client.post(page, {**form, "action": "retry"}).status_code == 302
     assert [event[0] for event in trail()] == ["admin.changed"]
 
