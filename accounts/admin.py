@@ -222,6 +222,11 @@ class RoleAdmin(CarefulAdmin):
         else:
             obj.pk = roles.create_role(**given, by=request.user).pk
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> tuple[list, dict, set, list]:
+        """Ask for no permission to delete the answered invitations that go with a role: the service says why not."""
+        to_delete, model_count, _needed, _protected = super().get_deleted_objects(objs, request)
+        return to_delete, model_count, set(), []
+
     def delete_model(self, request: HttpRequest, obj: Role) -> None:
         """Delete a role that nobody holds."""
         roles.delete_role(role_id=obj.pk, by=request.user)

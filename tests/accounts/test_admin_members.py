@@ -4,9 +4,10 @@ import factories
 import pytest
 from django.contrib.auth.models import Permission as AdminPermission
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.test import Client
 
-from accounts.models import AuditEvent, Library, Membership, Role, User
+from accounts.models import AuditEvent, Invitation, Library, Membership, Role, User
 from accounts.roles import BUILT_IN_ROLES
 
 pytestmark = pytest.mark.django_db
@@ -169,6 +170,21 @@ def test_roles_are_written_by_the_services() -> None:
     client.post(ROLES, {"action": "delete_selected", "_selected_action": [made.pk], "post": "yes"})
     told = [(event.action, event.subject_id) for event in written()]
     assert told == [(f"role.{what}", str(made.pk)) for what in ("created", "changed", "deleted")]
+
+
+@pytest.mark.parametrize("way", ["page", "list"])
+def test_a_role_goes_when_nobody_waits_for_it(library: Library, way: str) -> None:
+    client, own = chief(), Role.objects.create(name="curator", permissions=["photos.view"])
+    factories.make_invitation(library)
+    Invitation.objects.update(role=own)
+    chosen = {"action": "delete_selected", "_selected_action": [own.pk]} if way == "list" else {}
+    address = ROLES if way == "list" else f"{ROLES}{own.pk}/delete/"
+    client.post(address, {**chosen, "post": "yes"})
+    assert "take those invitations back" in said(client)[-1]
+    assert (role("curator"), Invitation.objects.count()) == (own, 1)
+    Invitation.objects.update(accepted_at=Now())
+    client.post(address, {**chosen, "post": "yes"})
+    assert not Role.objects.filter(pk=own.pk).exists()
 
 
 def test_roles_are_for_whoever_runs_the_installation(library: Library) -> None:
