@@ -9,10 +9,17 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from uuid_utils.compat import uuid7
 
+from accounts.models import ErasureKind, ErasureReceipt
 from accounts.problems import ConflictError, NotFoundError
 from photos.models import Face, FaceEmbedding, GroupLoss, Person, is_kept
 
 ROWS_PER_UPDATE = 500
+
+
+class BeingForgottenError(ConflictError):
+    """Somebody has asked for the erasure of a person, which has not ended."""
+
+    code = "being_forgotten"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +140,15 @@ def new_person_id() -> UUID:
 def rename_person(*, person: Person, name: str) -> Person:
     """Name a person, or take the name away with an empty one.
 
-    Raises NotFoundError if a regrouping has removed the person meanwhile.
+    Raises NotFoundError if a regrouping has removed the person meanwhile, BeingForgottenError.
     """
     person.name = name.strip()
     person.full_clean()
-    if not Person.objects.filter(pk=person.pk).update(name=person.name):
+    # held before it is asked: who asks for the erasure writes this row, too
+    if not Person.objects.select_for_update(no_key=True).filter(pk=person.pk):
         raise NotFoundError("The person is gone: the faces were given to others.")
+    _refuse_if_forgotten(person.pk)
+    Person.objects.filter(pk=person.pk).update(name=person.name)
     return person
 
 
@@ -147,7 +157,7 @@ def decide_face(*, face: Face, person: Person | None) -> Face:
     """Put a face to a person, or to nobody, for good: no regrouping moves it again.
 
     Raises ConflictError for a person of another library, NotFoundError if the face or the person has been removed
-    meanwhile.
+    meanwhile, BeingForgottenError where either person is to be forgotten: none of the faces escapes that.
     """
     if person is not None and person.library_id != face.photo.library_id:
         raise ConflictError("The person belongs to another library.")
@@ -157,10 +167,19 @@ def decide_face(*, face: Face, person: Person | None) -> Face:
         raise NotFoundError("The face is gone: it was not found again.")
     if person is not None and not Person.objects.select_for_update(no_key=True).filter(pk=person.pk):
         raise NotFoundError("The person is gone: the faces were given to others.")
+    _refuse_if_forgotten(locked.person_id, None if person is None else person.pk)
     Face.objects.filter(pk=face.pk).update(person=person, person_decided=True)
     delete_empty_people(library_id=face.photo.library_id, among=[locked.person_id])
     face.refresh_from_db(fields=["person", "person_decided"])
     return face
+
+
+def _refuse_if_forgotten(*person_ids: UUID | None) -> None:
+    asked = ErasureReceipt.objects.open().filter(
+        kind=ErasureKind.PERSON, subject_id__in=[one for one in person_ids if one]
+    )
+    if asked.exists():
+        raise BeingForgottenError("This person is being forgotten: name and faces go within moments.")
 
 
 def _embeddings(library_id: UUID, model: str) -> QuerySet[FaceEmbedding]:

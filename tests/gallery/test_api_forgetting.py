@@ -10,7 +10,7 @@ from django.test import Client
 
 from accounts.models import AuditEvent, ErasureReceipt, Library
 from photos.models import Face, FaceEmbedding, Person, Photo
-from photos.services import person_export
+from photos.services import people, person_export
 from processing.pipeline import library_work
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
@@ -46,6 +46,25 @@ def test_a_person_is_forgotten_and_the_receipt_is_read(library: Library, client:
     assert found["ended_at"] is not None
     assert client.get("/api/v1/erasures").json()["results"] == [found]
     assert client.post(f"/api/v1/people/{person.pk}/forget").status_code == 404
+
+
+def test_nobody_saves_a_face_or_a_name_from_being_forgotten(library: Library, client: Client) -> None:
+    ada, bob = factories.make_person(library, name="Ada"), factories.make_person(library, name="Bob")
+    faces = [factories.make_face(factories.make_photo(library), person=ada) for _ in range(2)]
+    of_bob = factories.make_face(factories.make_photo(library), person=bob)
+    assert client.post(f"/api/v1/people/{ada.pk}/forget").status_code == 202
+
+    refused = client.patch(f"/api/v1/people/{ada.pk}", {"name": "Ada"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "being_forgotten")
+    for face, person in ((faces[0], bob), (faces[1], None), (of_bob, ada)):
+        with pytest.raises(people.BeingForgottenError):
+            people.decide_face(face=face, person=person)
+
+    assert work("forget") == 1
+    assert [face.pk for face in Face.objects.all()] == [of_bob.pk]
+    assert [(person.pk, person.name) for person in Person.objects.all()] == [(bob.pk, "Bob")]
+    assert ErasureReceipt.objects.get().counts["faces"] == 2
+    people.decide_face(face=of_bob, person=bob)
 
 
 def test_a_library_is_forgotten_when_its_name_is_typed(library: Library, client: Client) -> None:
