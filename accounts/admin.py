@@ -7,28 +7,31 @@ from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.forms import UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.admin_activation import ActivationActions
 from accounts.admin_base import CarefulAdmin
 from accounts.admin_invitations import InvitationAdmin
 from accounts.admin_members import MembershipInline, visible_users
+from accounts.admin_passwords import PasswordForm, change_own_password
 from accounts.admin_second_factor import SecondFactorActions
 from accounts.models import Invitation, Role, User
 from accounts.roles import Permission
-from accounts.services import erasure, passwords, roles, social_accounts
+from accounts.services import erasure, roles, social_accounts, users
 
 # their pages show whole refresh tokens
 for token in (BlacklistedToken, OutstandingToken):
@@ -39,32 +42,7 @@ for row in (Authenticator, EmailAddress, SocialAccount, SocialApp, SocialToken):
 # wears the old look
 admin.site.unregister(Group)
 
-_theme_password_change = admin.site.password_change
-
-
-def change_own_password(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-    """Show the theme's page. Its form writes the whole account: read here, so that one that is closed stays closed."""
-    if request.method == "POST":
-        # until the end of the transaction that each change of the admin runs in
-        user = User.objects.select_for_update(no_key=True).filter(pk=request.user.pk, is_active=True).first()
-        if user is None:
-            raise PermissionDenied
-        request.user = user
-    return _theme_password_change(request, extra_context)
-
-
 admin.site.password_change = change_own_password
-
-
-class PasswordForm(AdminPasswordChangeForm):
-    """The password of somebody else."""
-
-    def save(self, commit: bool = True) -> User:
-        """Set it, or none."""
-        password = self.cleaned_data["password1"] if self.cleaned_data["set_usable_password"] else None
-        # whoever sets their own goes on with the session that they are in
-        self.user = passwords.assign(user=self.user, password=password)
-        return self.user
 
 
 @admin.register(User)
@@ -110,8 +88,10 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
         if not change:
             super().save_model(request, obj, form, change)
             return
-        columns = {field.name for field in User._meta.concrete_fields}
-        obj.save(update_fields=[name for name in form.changed_data if name in columns])
+        columns = {field.name for field in User._meta.concrete_fields} & set(form.changed_data)
+        changes = {name: form.cleaned_data[name] for name in columns}
+        if form.changed_data:
+            users.change(user=obj, changes=changes, actor=request.user, also=set(form.changed_data) - columns)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Leave it to superusers: others invite, and whoever is invited chooses the password."""
@@ -124,6 +104,12 @@ class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUser
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Leave it to superusers to have an account erased."""
         return request.user.is_superuser and super().has_delete_permission(request, obj)
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponseBase:  # noqa: A002
+        """Set the password of somebody else; one's own takes the old one."""
+        if unquote(id) == str(request.user.pk):
+            return redirect("admin:password_change")
+        return super().user_change_password(request, id, form_url)
 
     @display(description=_("used"))
     def used(self, user: User) -> str:

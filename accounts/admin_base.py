@@ -42,7 +42,10 @@ class CarefulAdmin(ModelAdmin):
         try:
             return super().changeform_view(request, *args, **kwargs)
         except DomainError as error:
-            return _said(request, error)
+            return _said(request, error.detail)
+        except ValidationError as error:
+            # right when the form looked at it, and not any more when it was written
+            return _said(request, " ".join(error.messages))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         """Show the list; a filter with a value that no row can have (NUL, the year 99999) shows it unfiltered."""
@@ -68,14 +71,14 @@ class CarefulAdmin(ModelAdmin):
         try:
             return super().delete_view(request, *args, **kwargs)
         except DomainError as error:
-            return _said(request, error)
+            return _said(request, error.detail)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet) -> HttpResponseBase | None:
         """Do to many rows what was chosen."""
         try:
             return super().response_action(request, queryset)
         except DomainError as error:
-            return _said(request, error)
+            return _said(request, error.detail)
 
     def construct_change_message(
         self, request: HttpRequest, form: ModelForm, formsets: Iterable[BaseModelFormSet] | None, add: bool = False
@@ -102,6 +105,6 @@ def _touched(formset: BaseModelFormSet) -> list[Model]:
     return [*formset.new_objects, *(row for row, _ in formset.changed_objects), *formset.deleted_objects]
 
 
-def _said(request: HttpRequest, error: DomainError) -> HttpResponseBase:
-    messages.error(request, error.detail)
+def _said(request: HttpRequest, detail: str) -> HttpResponseBase:
+    messages.error(request, detail)
     return redirect(request.get_full_path())

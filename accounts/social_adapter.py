@@ -33,6 +33,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
 def _identity(login: SocialLogin) -> Identity:
     said: dict[str, Any] = login.account.extra_data
     _require_one_subject(said)
+    _require_own_letters(said)
     addresses = sorted(login.email_addresses, key=lambda one: not one.primary)
     verified = [one.email.lower() for one in addresses if _is_true(one.verified)]
     provider, uid = _provider(login), login.account.uid
@@ -61,6 +62,17 @@ def _require_one_subject(said: dict[str, Any]) -> None:
     subjects = {part.get("sub") for part in (said.get("userinfo"), said.get("id_token")) if part}
     if len(subjects) > 1:
         raise PermissionDenied
+
+
+def _require_own_letters(said: dict[str, Any]) -> None:
+    """Refuse an address that becomes somebody else's in lower case, as by the sign of Kelvin, which becomes a plain k.
+
+    allauth has put the addresses in lower case by now; what the provider said has them as they are.
+    """
+    for part in (said, said.get("userinfo"), said.get("id_token")):
+        address = str((part or {}).get("email") or "")
+        if address.isascii() != address.lower().isascii():
+            raise PermissionDenied
 
 
 def _is_true(verified: object) -> bool:

@@ -12,6 +12,8 @@ from config import lockout
 from config.problems import API_PREFIX, problem
 
 DETAIL = "Too many requests."
+# pages of the admin that tell whether a password is right
+GUESSING = frozenset({"admin:login", "admin:password_change"})
 
 
 class RateLimitMiddleware:
@@ -41,9 +43,9 @@ class RateLimitMiddleware:
         return response
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponse | None:
-        """Refuse an attempt too many to log in to the admin, before its password is looked at."""
+        """Refuse an attempt too many to guess a password in the admin, before it is looked at."""
         match = request.resolver_match
-        if request.method != "POST" or match is None or match.view_name != "admin:login":
+        if request.method != "POST" or match is None or match.view_name not in GUESSING:
             return None
         standing = LoginThrottle.attempt(request)
         if standing is None or standing.is_within:

@@ -33,6 +33,7 @@ class AuditAction(models.TextChoices):
     USER_INVITED = "user.invited", _("invited somebody")
     INVITATION_REVOKED = "invitation.revoked", _("revoked an invitation")
     USER_JOINED = "user.joined", _("accepted an invitation")
+    USER_CHANGED = "user.changed", _("changed an account")
     USER_DEACTIVATED = "user.deactivated", _("deactivated an account")
     USER_REACTIVATED = "user.reactivated", _("reactivated an account")
     KEY_CREATED = "key.created", _("made an API key")

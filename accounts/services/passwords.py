@@ -59,11 +59,11 @@ class Changed:
     """A password that was changed: the account as it is with it, and a pair of a new family."""
 
     user: User
-    pair: TokenPair
+    pair: TokenPair | None
 
 
-def change(*, user: User, old_password: str, new_password: str) -> Changed:
-    """Change one's own password. Ends all sessions and tokens, and gives a pair of a new family.
+def change(*, user: User, old_password: str, new_password: str, wants_pair: bool = True) -> Changed:
+    """Change one's own password. Ends all sessions and tokens, and gives a pair of a new family if it is wanted.
 
     Raises NotPermittedError for an API key, InvalidValueError where the old one is wrong, ValidationError where the new
     one is not good enough, ConflictError where the account was changed meanwhile, NotFoundError where it was erased.
@@ -78,7 +78,7 @@ def change(*, user: User, old_password: str, new_password: str) -> Changed:
             raise ConflictError("The password was changed at the same moment.")
         _replace(locked, new_password, field="new_password")
         audit.record(action=AuditAction.PASSWORD_CHANGED, actor=user, subject=user, details={"way": "change"})
-        return Changed(locked, tokens.begin(user=locked))
+        return Changed(locked, tokens.begin(user=locked) if wants_pair else None)
 
 
 def require_own(*, user: User, password: str, way: str) -> None:

@@ -1,5 +1,8 @@
 """Accounts of people: their names, and whether they open anything."""
 
+from collections.abc import Iterable
+from typing import TypedDict
+
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -23,6 +26,36 @@ def rename(*, user: User, name: str) -> User:
     locked.name = name
     locked.full_clean()
     locked.save(update_fields=["name"])
+    return locked
+
+
+class AccountChanges(TypedDict, total=False):
+    """What a superuser may change of an account; what is missing stays."""
+
+    email: str
+    name: str
+    is_staff: bool
+    is_superuser: bool
+    quota_bytes: int | None
+
+
+@transaction.atomic
+def change(*, user: User, changes: AccountChanges, actor: User, also: Iterable[str] = ()) -> User:
+    """Change an account, and tell the trail what of it, and what rights it has; gives it as it is then.
+
+    `also` names what the caller writes besides, in the same transaction. Raises NotPermittedError unless `actor` runs
+    the installation, NotFoundError, ConflictError for who would stop running it, ValidationError.
+    """
+    locked = lock_for_superuser(user=user, actor=actor)
+    if locked.pk == actor.pk and changes.get("is_superuser") is False:
+        raise ConflictError("Nobody takes it from themselves to run the installation: another superuser does.")
+    for name, value in changes.items():
+        setattr(locked, name, value)
+    locked.full_clean()
+    locked.save(update_fields=[*changes])
+    rights = {name: value for name, value in changes.items() if name in ("is_staff", "is_superuser")}
+    details = {"changed": sorted({*changes, *also}), **rights}
+    audit.record(action=AuditAction.USER_CHANGED, actor=actor, subject=locked, details=details)
     return locked
 
 

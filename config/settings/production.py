@@ -7,23 +7,33 @@ from config.settings.base import *
 REQUIRED = ("SECRET_KEY", "JWT_SIGNING_KEY", "INTERNAL_TOKEN", "ALLOWED_HOSTS", "DATABASE_URL", "REDIS_URL")
 # an HS256 key shorter than its hash is weaker than the hash (RFC 7518, section 3.2)
 SECRETS = ("SECRET_KEY", "JWT_SIGNING_KEY", "INTERNAL_TOKEN")
+FORMER = ("SECRET_KEY_FALLBACKS", "SECOND_FACTOR_KEY_FALLBACKS")
 SECRET_MIN_LENGTH = 32
+# different ones; of hex there are 16
+SECRET_MIN_CHARACTERS = 8
+
+
+def _is_guessed(secret: str) -> bool:
+    """Whether a secret is short, or what a person types to get on: few different characters, or the framework's own."""
+    is_poor = len(set(secret)) < SECRET_MIN_CHARACTERS
+    return len(secret) < SECRET_MIN_LENGTH or is_poor or secret.startswith("django-insecure")
 
 
 def _refuse_defaults() -> None:
     """Raise ImproperlyConfigured with everything that is missing, too short or used twice."""
     given = {name: env.str(name, default="") for name in REQUIRED}
     wrong = [f"{name} is not set" for name, value in given.items() if not value]
-    for name in SECRETS:
-        if given[name] and (len(given[name]) < SECRET_MIN_LENGTH or given[name].startswith("django-insecure")):
+    secrets = {name: given[name] for name in SECRETS} | {"SECOND_FACTOR_KEY": SECOND_FACTOR_KEY}
+    # what signed once opens as much as what signs now
+    former = {name: env.list(name, default=[]) for name in FORMER}
+    for name, values in ({name: [value] for name, value in secrets.items()} | former).items():
+        if any(_is_guessed(value) for value in values if value):
             wrong.append(f"{name} must be random and have at least {SECRET_MIN_LENGTH} characters")
-    secrets = [given[name] for name in SECRETS if given[name]]
-    if len(set(secrets)) < len(secrets):
-        wrong.append(f"{', '.join(SECRETS)} must differ from each other")
+    set_ones = [value for value in secrets.values() if value]
+    if len(set(set_ones)) < len(set_ones):
+        wrong.append(f"{', '.join(secrets)} must differ from each other")
     if STORAGE_TYPE == "s3" and not S3_BUCKET:
         wrong.append("STORAGE_TYPE is s3, and S3_BUCKET is not set")
-    if 0 < len(SECOND_FACTOR_KEY) < SECRET_MIN_LENGTH:
-        wrong.append(f"SECOND_FACTOR_KEY must be random and have at least {SECRET_MIN_LENGTH} characters")
     # what an issuer says is believed because it is the issuer that says it
     if not (env.str("OIDC_ISSUER", default="") or "https://").startswith("https://"):
         wrong.append("OIDC_ISSUER must begin with https://")

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
-from accounts.models import Membership, Role, User
+from accounts.models import AuditEvent, Membership, Role, User
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +86,30 @@ def test_users_are_listed_searched_and_changed(admin: Client) -> None:
     assert user.check_password(factories.PASSWORD)
 
 
+def test_what_is_changed_of_an_account_is_in_the_trail(admin_client: Client, admin_user: User) -> None:
+    user = factories.make_user()
+    group = Group.objects.create(name="curators")
+    rows = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    form = {"email": user.email, "name": user.name, "is_superuser": "on", "is_staff": "on", "groups": group.pk, **rows}
+    assert admin_client.post(f"{USERS}{user.pk}/change/", form).status_code == HTTPStatus.FOUND
+    event = AuditEvent.objects.get(action="user.changed")
+    assert (event.actor_id, event.subject_id) == (admin_user.pk, str(user.pk))
+    assert event.details == {"changed": ["groups", "is_staff", "is_superuser"], "is_staff": True, "is_superuser": True}
+    user.refresh_from_db()
+    assert (user.is_superuser, list(user.groups.all())) == (True, [group])
+
+
+def test_nobody_stops_running_the_installation_by_themselves(admin_client: Client, admin_user: User) -> None:
+    factories.make_user(is_superuser=True)
+    rows = {"memberships-TOTAL_FORMS": 0, "memberships-INITIAL_FORMS": 0}
+    form = {"email": admin_user.email, "name": "x", "is_staff": "on", **rows}
+    page = admin_client.post(f"{USERS}{admin_user.pk}/change/", form, follow=True).content.decode()
+    assert "another superuser does" in page
+    admin_user.refresh_from_db()
+    assert (admin_user.is_superuser, admin_user.name) == (True, "")
+    assert not AuditEvent.objects.filter(action="user.changed").exists()
+
+
 def test_who_manages_members_is_none_of_them(client: Client) -> None:
     """A role with `members.manage` alone would be the library's admin by way of the admin's password."""
     library = factories.make_library()
@@ -102,7 +126,9 @@ def test_who_manages_members_is_none_of_them(client: Client) -> None:
         form = {"email": "taken@example.org", "name": "x", "is_superuser": "on"}
         assert client.post(f"{USERS}{one.pk}/change/", form).status_code == HTTPStatus.FORBIDDEN
         swap = {"usable_password": "true", "password1": "a new passphrase", "password2": "a new passphrase"}
-        assert client.post(f"{USERS}{one.pk}/password/", swap).status_code == HTTPStatus.FORBIDDEN
+        # one's own is changed where the old one is asked for
+        refused = HTTPStatus.FORBIDDEN if one == boss else HTTPStatus.FOUND
+        assert client.post(f"{USERS}{one.pk}/password/", swap).status_code == refused
     made = {"email": "new@example.org", "usable_password": "true", **{f"password{n}": "a passphrase" for n in (1, 2)}}
     assert client.post(f"{USERS}add/", made).status_code == HTTPStatus.FORBIDDEN
     assert client.post("/admin/auth/group/add/", {"name": "mine"}).status_code == HTTPStatus.FORBIDDEN

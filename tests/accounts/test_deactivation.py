@@ -282,7 +282,7 @@ def test_a_form_of_the_admin_does_not_open_an_account_that_is_closed_meanwhile(
     assert closing[0].exception(30) is None
     user.refresh_from_db()
     assert (user.is_active, user.check_password(NEW)) == (False, True)
-    assert user.token_generation == (1 if own else 2)
+    assert user.token_generation == 2
 
 
 def test_the_form_writes_what_was_changed_alone(admin: Client, user: User, monkeypatch: pytest.MonkeyPatch) -> None:

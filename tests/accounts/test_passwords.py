@@ -13,6 +13,7 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from accounts.api.throttles import LoginThrottle
 from accounts.models import ApiKey, AuditEvent, TokenFamily, User
 from accounts.problems import ConflictError, NotFoundError, NotPermittedError
 from accounts.services import erasure, passwords, tokens, users
@@ -189,10 +190,25 @@ def test_a_superuser_takes_a_password_away(user: User, admin_client: Client) -> 
     assert get_me(pair.access) == 401
 
 
-def test_a_superuser_who_sets_their_own_stays(admin_client: Client, admin_user: User) -> None:
+def test_a_superuser_is_led_to_the_page_that_asks_for_the_old_one(admin_client: Client, admin_user: User) -> None:
+    before = User.objects.get(pk=admin_user.pk).password
     form = {"usable_password": "true", "password1": NEW, "password2": NEW}
-    assert admin_client.post(f"/admin/accounts/user/{admin_user.pk}/password/", form).status_code == 302
-    assert admin_client.get("/admin/").status_code == 200
+    answer = admin_client.post(f"/admin/accounts/user/{admin_user.pk}/password/", form)
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/password_change/")
+    assert User.objects.get(pk=admin_user.pk).password == before
+
+
+def test_guesses_at_the_admins_own_page_are_told_of_and_limited(
+    user: User, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setitem(LoginThrottle.THROTTLE_RATES, "token", "2/min")
+    client = session_of(user)
+    form = {"old_password": "wrong", "new_password1": NEW, "new_password2": NEW}
+    address = f"192.0.2.{user.pk.int % 250 + 1}"
+    statuses = [client.post("/admin/password_change/", form, REMOTE_ADDR=address).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert trail() == [("login.failed", "password_change"), ("login.failed", "password_change")]
+    assert password_of(user) == factories.PASSWORD
 
 
 def test_a_reset_sets_a_new_password_once_and_ends_everything(user: User, settings: Settings) -> None:

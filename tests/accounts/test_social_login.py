@@ -227,6 +227,14 @@ def test_who_says_no_at_the_provider_is_led_back(browser: Browser) -> None:
     assert_nobody_came_in()
 
 
+def test_a_letter_that_looks_like_another_opens_nobodys_account(browser: Browser) -> None:
+    factories.make_user(email="mike@example.org")
+    address = browser.consent("mallory", email="mi\u212ae@example.org", email_verified=True)
+    assert browser.come_back(address) == f"{FRONT_END}?error=permission_denied&error_process=login"
+    assert refusal(browser.token()) == (401, "social_login_missing")
+    assert_nobody_came_in()
+
+
 @pytest.mark.parametrize("verified", [False, "false", None])
 def test_an_unverified_address_takes_over_no_account(browser: Browser, settings: Settings, verified: Any) -> None:
     settings.SOCIAL_SIGNUP = True

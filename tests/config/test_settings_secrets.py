@@ -11,14 +11,18 @@ import pytest
 from config import local_secrets
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# of as few different characters as are taken
+KEY = "abcdefgh" * 8
 COMPLETE = {
-    "SECRET_KEY": "k" * 50,
-    "JWT_SIGNING_KEY": "j" * 50,
-    "INTERNAL_TOKEN": "t" * 50,
+    "SECRET_KEY": KEY,
+    "JWT_SIGNING_KEY": "j" + KEY,
+    "INTERNAL_TOKEN": "t" + KEY,
     "ALLOWED_HOSTS": "photos.example.org",
     "DATABASE_URL": "postgresql://darkroom:secret@db.example.org/darkroom",
     "REDIS_URL": "redis://redis.example.org:6379/0",
 }
+
+DIFFER = "SECRET_KEY, JWT_SIGNING_KEY, INTERNAL_TOKEN, SECOND_FACTOR_KEY must differ from each other"
 
 
 def load_production(given: dict[str, str], expression: str = "None") -> subprocess.CompletedProcess[str]:
@@ -63,8 +67,11 @@ def test_a_command_says_in_one_line_what_is_not_set() -> None:
     ("given", "reason"),
     [
         ({"SECRET_KEY": "short"}, "SECRET_KEY must be random and have at least 32 characters"),
-        ({"SECRET_KEY": "django-insecure-" + "k" * 50}, "SECRET_KEY must be random and have at least 32 characters"),
-        ({"JWT_SIGNING_KEY": "k" * 50}, "SECRET_KEY, JWT_SIGNING_KEY, INTERNAL_TOKEN must differ from each other"),
+        ({"SECRET_KEY": "a" * 50}, "SECRET_KEY must be random and have at least 32 characters"),
+        ({"SECRET_KEY_FALLBACKS": f"abc,{KEY}"}, "SECRET_KEY_FALLBACKS must be random and have at least 32 characters"),
+        ({"SECRET_KEY": "django-insecure-" + KEY}, "SECRET_KEY must be random and have at least 32 characters"),
+        ({"JWT_SIGNING_KEY": KEY}, DIFFER),
+        ({"SECOND_FACTOR_KEY": KEY}, DIFFER),
         ({"STORAGE_TYPE": "s3"}, "STORAGE_TYPE is s3, and S3_BUCKET is not set"),
         ({"SECOND_FACTOR_KEY": "short"}, "SECOND_FACTOR_KEY must be random and have at least 32 characters"),
         (
@@ -95,7 +102,6 @@ def test_a_check_warns_of_mail_that_leads_nowhere() -> None:
         "accounts.W001",
         "accounts.W002",
     ]
-    # long, and of enough different characters for Django's own check
     mail = {
         "SECRET_KEY": "abcdefgh" * 8,
         "EMAIL_URL": "smtp+tls://mail.example.org:587",
@@ -132,14 +138,14 @@ def test_a_provider_without_its_secret_is_a_mistake() -> None:
 
 
 def test_a_secret_may_be_a_file_that_ends_with_a_line_break(tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("f" * 50 + "\n")
+    (tmp_path / "key").write_text(f"f{KEY}\n")
     given = {key: value for key, value in COMPLETE.items() if key != "JWT_SIGNING_KEY"}
 
     finished = load_production(
         given | {"JWT_SIGNING_KEY_FILE": str(tmp_path / "key")}, "settings.SIMPLE_JWT['SIGNING_KEY']"
     )
 
-    assert finished.stdout.strip() == "f" * 50
+    assert finished.stdout.strip() == f"f{KEY}"
 
 
 def test_local_secrets_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:

@@ -122,7 +122,8 @@ def test_staff_see_members_and_change_no_account(library: Library) -> None:
     for one in (chief, colleague, guest, stranger, user):
         changed = client.post(f"{USERS}{one.pk}/change/", {"email": "x@example.org", **NO_ROWS})
         set_anew = client.post(f"{USERS}{one.pk}/password/", password)
-        assert (changed.status_code, set_anew.status_code) == (403, 403)
+        # one's own is changed where the old one is asked for
+        assert (changed.status_code, set_anew.status_code) == (403, 302 if one == user else 403)
         client.post(f"{USERS}{one.pk}/delete/", {"post": "yes"})
     client.post(USERS, {"action": "delete_selected", "_selected_action": [stranger.pk, guest.pk], "post": "yes"})
     assert state() == before
