@@ -60,7 +60,6 @@ class PasswordResetView(generics.GenericAPIView):
         description="The answer is the same whether the address has an account or not. If it has, a mail with a token "
         "is on its way.",
         tags=TAGS,
-        auth=[],
         responses={
             202: OpenApiResponse(description="If there is such an account, it gets a mail."),
             **problems(400, 429),
@@ -89,7 +88,6 @@ class PasswordResetConfirmView(generics.GenericAPIView):
         description="Ends all sessions and every token. A token that is wrong, was used or has run out is a 400, "
         "`reset_not_valid`.",
         tags=TAGS,
-        auth=[],
         responses={204: OpenApiResponse(description="Log in with it."), **problems(400, 429)},
     )
     def post(self, request: Request) -> Response:

@@ -27,9 +27,8 @@ class DeclaredSchema(AutoSchema):
     """Describes an operation; what opens it is what its view declares in `access`."""
 
     def get_auth(self) -> list[dict[str, list[str]]]:
-        """Give nothing for what is public, and no key for what people do in person."""
-        rule = declared_access(self.view, self.method)
-        if rule == PUBLIC:
-            return []
-        in_person = rule in (IN_PERSON, RUNS_INSTALLATION)
-        return [one for one in super().get_auth() if not (in_person and ApiKeyScheme.name in one)]
+        """Give what opens it: no key where people do it in person; nothing, or what may be sent too, in public."""
+        rule, auth = declared_access(self.view, self.method), super().get_auth()
+        if rule in (PUBLIC, IN_PERSON, RUNS_INSTALLATION):
+            auth = [one for one in auth if ApiKeyScheme.name not in one]
+        return [{}, *auth] if rule == PUBLIC and auth else auth

@@ -68,7 +68,6 @@ class ProvidersView(generics.GenericAPIView):
         "`callback_url` (a page of yours) and `csrfmiddlewaretoken`. It comes back to `callback_url`, with `error` in "
         "the query if it went wrong; ask for tokens then, from that browser.",
         tags=TAGS,
-        auth=[],
         responses={200: ProvidersSerializer, **problems()},
     )
     def get(self, request: Request) -> Response:
@@ -100,7 +99,6 @@ class SocialTokenView(generics.GenericAPIView):
         "without a second factor), `user_inactive`, and those of the second factor as at `auth/token`: then it may be "
         "asked again.",
         tags=TAGS,
-        auth=[],
         responses={200: TokenPairSerializer, **problems(400, 409, 429)},
     )
     def post(self, request: Request) -> Response:

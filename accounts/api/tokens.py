@@ -32,7 +32,6 @@ class TokenView(generics.GenericAPIView):
         "looked at for five minutes: 429, `second_factor_locked`. Staff who must have one and have none get 401, "
         "`second_factor_enrolment_required`.",
         tags=TAGS,
-        auth=[],
         responses={200: TokenPairSerializer, **problems(400)},
     )
     def post(self, request: Request) -> Response:
@@ -56,7 +55,6 @@ class TokenRefreshView(generics.GenericAPIView):
         "comes from, also if both requests are one client's: refresh one at a time. A refusal is 401, and says why: "
         "`token_not_valid`, `token_revoked`, `password_changed`, `user_inactive`, `second_factor_enrolment_required`.",
         tags=TAGS,
-        auth=[],
         responses={200: TokenPairSerializer, **problems(400)},
     )
     def post(self, request: Request) -> Response:
@@ -80,7 +78,6 @@ class TokenRevokeView(generics.GenericAPIView):
         description="Ends every token of the login that the refresh token comes from, access tokens too, at once. May "
         "be repeated.",
         tags=TAGS,
-        auth=[],
         responses={204: OpenApiResponse(description="They are worth nothing any more."), **problems(400)},
     )
     def post(self, request: Request) -> Response:

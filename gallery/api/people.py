@@ -59,7 +59,7 @@ class PersonViewSet(PersonRightsMixin, ListModelMixin, RetrieveModelMixin, Gener
         summary="Name a person",
         tags=TAGS,
         request=RenameSerializer,
-        responses={200: PersonSerializer, **problems(400, 403, 404)},
+        responses={200: PersonSerializer, **problems(400, 403, 404, 409)},
     )
     def partial_update(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
         """Name a person, or take the name away with an empty one."""

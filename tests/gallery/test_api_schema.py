@@ -61,6 +61,10 @@ def test_every_way_of_logging_in_is_described(schema: dict) -> None:
     all_three = [{"apiKeyAuth": []}, {"jwtAuth": []}, {"cookieAuth": []}]
     assert schema["paths"]["/api/v1/photos"]["get"]["security"] == all_three
     assert "security" not in schema["paths"]["/api/v1/auth/token"]["post"]
+    # what people do in person no key opens; and what is public may be done as somebody
+    in_person = [{"jwtAuth": []}, {"cookieAuth": []}]
+    assert schema["paths"]["/api/v1/keys"]["post"]["security"] == in_person
+    assert schema["paths"]["/api/v1/auth/invitations/accept"]["post"]["security"] == [{}, *in_person]
 
 
 def test_an_upload_is_described_as_a_form(schema: dict) -> None:
