@@ -28,6 +28,7 @@ from accounts.admin_base import CarefulAdmin
 from accounts.admin_invitations import InvitationAdmin
 from accounts.admin_members import MembershipInline, visible_users
 from accounts.admin_passwords import PasswordForm, change_own_password
+from accounts.admin_permissions import PermissionPicker
 from accounts.admin_second_factor import SecondFactorActions
 from accounts.models import Invitation, Role, User
 from accounts.roles import Permission
@@ -46,7 +47,7 @@ admin.site.password_change = change_own_password
 
 
 @admin.register(User)
-class UserAdmin(ActivationActions, SecondFactorActions, CarefulAdmin, DjangoUserAdmin):
+class UserAdmin(ActivationActions, SecondFactorActions, PermissionPicker, CarefulAdmin, DjangoUserAdmin):
     """People who log in with an e-mail address. Whether an account opens anything is no field: that ends tokens too."""
 
     form = UserChangeForm
@@ -143,7 +144,7 @@ admin.site.register(Invitation, InvitationAdmin)
 
 
 @admin.register(Group)
-class GroupAdmin(CarefulAdmin, DjangoGroupAdmin):
+class GroupAdmin(PermissionPicker, CarefulAdmin, DjangoGroupAdmin):
     """Sets of permissions in the admin, for staff. Superusers make them: staff could give themselves anything."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:

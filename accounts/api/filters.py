@@ -34,6 +34,7 @@ class AuditFilter(filters.FilterSet):
 
     library = filters.UUIDFilter(field_name="library_id", help_text="In this library.")
     actor = filters.UUIDFilter(field_name="actor_id", help_text="By this user.")
+    key = filters.UUIDFilter(field_name="key_id", help_text="With this API key.")
     action = filters.ChoiceFilter(choices=AuditAction.choices, help_text="Of this kind.")
     subject = filters.CharFilter(field_name="subject_id", help_text="About the thing with this id.")
     after = MomentFilter(field_name="at", lookup_expr="gte", help_text="At this time or later (ISO 8601).")

@@ -17,7 +17,7 @@ from unfold.admin import TabularInline
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
-from accounts import consent_text
+from accounts import admin_permissions, consent_text
 from accounts.admin_members import MembershipInline
 from accounts.models import ConsentRecord, Library
 from accounts.roles import Permission
@@ -29,6 +29,8 @@ from processing.face_work import face_work
 from processing.models import LibraryRun
 from processing.services import forgetting
 from processing.services.face_analysis import switch_face_analysis
+
+admin_permissions.also_offer("accounts.consentrecord")
 
 
 class ConsentInline(TabularInline):

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
+from accounts import admin_permissions
 from accounts.models import User
 from gallery.admin.base import RUN_STATE_LABELS, act, ask, dialog, page, require
 from gallery.admin.durations import duration
@@ -26,6 +27,9 @@ from processing import backlog, canaries
 from processing.models import Canary, RunState
 from processing.services import stage_control
 from processing.services.stage_control import StageStatus, WorkerStatus
+
+# of the page as a whole
+admin_permissions.also_offer("processing.stagepause")
 
 COUNTED_STATES = (RunState.WAITING, RunState.PENDING, RunState.RUNNING)
 

@@ -7,6 +7,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
+from rest_framework.request import Request
 
 from accounts.api.filters import MomentFilter
 from photos.models import Face, Person, Photo
@@ -20,6 +21,11 @@ class StrictBooleanFilter(filters.TypedChoiceFilter):
     def __init__(self, **kwargs: object) -> None:
         choices = (("true", "true"), ("false", "false"))
         super().__init__(choices=choices, coerce=lambda value: value == "true", **kwargs)
+
+
+def wants_trash(request: Request) -> bool:
+    """Whether a list of photos is to show what lies in the trash; a value that cannot be is the filter's to refuse."""
+    return request.query_params.get("trashed") == "true"
 
 
 class PhotoFilter(filters.FilterSet):
@@ -39,6 +45,10 @@ class PhotoFilter(filters.FilterSet):
     )
     has_faces = StrictBooleanFilter(method="filter_has_faces", help_text="With or without a face.")
     person = filters.UUIDFilter(method="filter_person", help_text="Showing this person.")
+    trashed = StrictBooleanFilter(
+        method="filter_trashed",
+        help_text="What lies in the trash, of the libraries in which you hold `photos.trash`; else what does not.",
+    )
 
     class Meta:
         model = Photo
@@ -50,7 +60,9 @@ class PhotoFilter(filters.FilterSet):
 
     def filter_has_faces(self, photos: QuerySet[Photo], _name: str, value: bool) -> QuerySet[Photo]:
         """Keep the photos with a face, or those without."""
-        faces = Face.objects.visible_to(self.request.user).kept().filter(photo=OuterRef("pk"))
+        user = self.request.user
+        faces = Face.objects.in_trash_of(user) if wants_trash(self.request) else Face.objects.visible_to(user)
+        faces = faces.kept().filter(photo=OuterRef("pk"))
         return photos.filter(Exists(faces) if value else ~Exists(faces))
 
     def filter_person(self, photos: QuerySet[Photo], _name: str, value: UUID) -> QuerySet[Photo]:
@@ -59,6 +71,10 @@ class PhotoFilter(filters.FilterSet):
         if not Person.objects.visible_to(self.request.user).filter(pk=value).exists():
             return photos.none()
         return photos.filter(Exists(Face.objects.kept().filter(photo=OuterRef("pk"), person=value)))
+
+    def filter_trashed(self, photos: QuerySet[Photo], _name: str, _value: bool) -> QuerySet[Photo]:
+        """Keep all: the view has begun with one side of the trash's lid, since who sees what differs."""
+        return photos
 
 
 class PersonFilter(filters.FilterSet):

@@ -21,13 +21,14 @@ from accounts.api.problems import problems
 from accounts.models import Library, User
 from accounts.problems import ConflictError
 from accounts.roles import Permission
-from gallery.api.filters import PhotoFilter
+from gallery.api.filters import PhotoFilter, wants_trash
 from gallery.api.photo_trash import TrashMixin
 from gallery.api.serializers.photos import (
     PhotoDetailSerializer,
     PhotoSerializer,
     ReceiptSerializer,
     RetriedSerializer,
+    TrashedPhotoSerializer,
     UploadSerializer,
 )
 from gallery.api.upload import StreamedUploadMixin, require_length
@@ -43,18 +44,23 @@ TAKEN_IN = PolymorphicProxySerializer(
     "PhotoTakenIn", serializers=[PhotoDetailSerializer, ReceiptSerializer], resource_type_field_name=None
 )
 
+LISTED = PolymorphicProxySerializer(
+    "ListedPhoto", serializers=[PhotoSerializer, TrashedPhotoSerializer], resource_type_field_name=None, many=True
+)
+
+
+def described(photos: QuerySet[Photo]) -> QuerySet[Photo]:
+    """Add to photos what every list says of them."""
+    return with_state(photos).annotate(
+        taken_at=F("metadata__taken_at"),
+        camera_make=F("metadata__camera_make"),
+        camera_model=F("metadata__camera_model"),
+    )
+
 
 def listed(photos: QuerySet[Photo]) -> QuerySet[Photo]:
-    """Add to photos what a list shows of them."""
-    return (
-        with_state(photos)
-        .annotate(
-            taken_at=F("metadata__taken_at"),
-            camera_make=F("metadata__camera_make"),
-            camera_model=F("metadata__camera_model"),
-        )
-        .prefetch_related(Prefetch("renditions", Rendition.objects.order_by("-width", "kind")))
-    )
+    """Add to photos what a list shows of those that can be looked at."""
+    return described(photos).prefetch_related(Prefetch("renditions", Rendition.objects.order_by("-width", "kind")))
 
 
 def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
@@ -70,8 +76,11 @@ def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
 @extend_schema_view(
     list=extend_schema(
         summary="List photos, newest upload first",
+        description="With `trashed=true` those in the trash that you may bring back, each with `trashed_at` and "
+        "`purged_after`. They have no `renditions`: images and original of a photo in the trash are 404 until it is "
+        "restored. Until then there is its `thumbhash` to draw.",
         tags=TAGS,
-        responses={200: PhotoSerializer(many=True), **problems(400)},
+        responses={200: LISTED, **problems(400)},
     ),
 )
 class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewSet):
@@ -95,8 +104,18 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         return "upload" if self.action == "create" else None
 
     def get_queryset(self) -> QuerySet[Photo]:
-        """Give what the caller may see."""
+        """Give what the caller may see; to the list of the trash, what they may bring back."""
+        if self._lists_trash:
+            return described(Photo.objects.in_trash_of(self.request.user))
         return listed(Photo.objects.visible_to(self.request.user))
+
+    def get_serializer_class(self) -> type[PhotoSerializer]:
+        """Say of the trash what is said of it."""
+        return TrashedPhotoSerializer if self._lists_trash else super().get_serializer_class()
+
+    @property
+    def _lists_trash(self) -> bool:
+        return self.action == "list" and wants_trash(self.request)
 
     @extend_schema(
         summary="Upload a photo",

@@ -35,6 +35,11 @@ class FaceQuerySet(models.QuerySet["Face"]):
         libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE).filter(face_analysis=True)
         return self.filter(photo__in=Photo.objects.visible_to(user).filter(library__in=libraries))
 
+    def in_trash_of(self, user: User | AnonymousUser) -> Self:
+        """Faces on photos in the trash that `user` may bring back, of the libraries in which `user` may see people."""
+        libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE).filter(face_analysis=True)
+        return self.filter(photo__in=Photo.objects.in_trash_of(user).filter(library__in=libraries))
+
     def kept(self) -> Self:
         """Faces that are shown and grouped."""
         return self.filter(is_kept())

@@ -1,7 +1,7 @@
 """What leaving the trash means for runs: a photo that comes back is planned, one that goes for good is swept."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
@@ -61,6 +61,12 @@ def purge(*, photo_ids: Iterable[UUID], also_present: bool = False, by: User | N
     count = photo_purge.purge_photos(photo_ids=photo_ids, only=only, hold=hold_runs, by=by)
     object_sweeps.ring()
     return count
+
+
+def purged_after(trashed_at: datetime) -> datetime | None:
+    """Give when a photo that lies in the trash since then expires; None where nothing does."""
+    age = timedelta(days=settings.TRASH_RETENTION_DAYS)
+    return trashed_at + age if age else None
 
 
 def purge_expired(*, older_than: timedelta | None = None) -> int:

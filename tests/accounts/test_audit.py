@@ -4,16 +4,18 @@ import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import factories
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
+from rest_framework.test import APIClient
 
 from accounts import origin
-from accounts.models import AuditAction, AuditEvent, User
-from accounts.services import audit
+from accounts.models import ApiKey, AuditAction, AuditEvent, User
+from accounts.services import api_keys, audit
 
 pytestmark = pytest.mark.django_db
 
@@ -197,9 +199,31 @@ def test_who_answers_for_a_library_reads_its_trail() -> None:
     assert (event["actor_id"], event["action"], event["sequence"]) == (str(visitor.pk), "login.failed", None)
     assert trail_of(admin, before="2026-01-01T00:00:00Z") == []
     assert trail_of(admin, library=other.pk) == []
+    assert trail_of(admin, key=uuid4()) == []
     response = factories.client_of(admin).get("/api/v1/audit", {"after": "2026-01-01T00:00:00+23:59"})
     assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "after")
 
 
 def trail_of(user: User, **query: object) -> list[dict[str, Any]]:
     return factories.client_of(user).get("/api/v1/audit", query).json()["results"]
+
+
+def test_what_was_done_with_a_key_is_found_by_it() -> None:
+    library = factories.make_library()
+    admin, photo = factories.make_member(library, "admin"), factories.make_photo(library)
+    made = [api_keys.create(owner=admin, name=name, scopes=["photos.view", "photos.share"]) for name in ("a", "b")]
+    clients = [factories.client_of(admin), *(APIClient(headers={"X-API-Key": one.text}) for one in made)]
+    shares = [
+        client.post("/api/v1/shares", {"photos": [str(photo.pk)]}, format="json").json()["id"] for client in clients
+    ]
+
+    lost = made[0].key
+    api_keys.revoke(keys=ApiKey.objects.filter(pk=lost.pk), actor=admin)
+
+    [event] = trail_of(admin, action="share.created", key=lost.pk)
+    assert (event["subject_id"], event["actor_id"], event["key_id"]) == (shares[1], str(admin.pk), str(lost.pk))
+    assert len(trail_of(admin, action="share.created")) == 3
+    # whose link goes on
+    assert admin.shares.filter(pk=shares[1], revoked_at__isnull=True).exists()
+    refused = factories.client_of(admin).get("/api/v1/audit", {"key": "dk_0a1b2c3d4e5f"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "key")

@@ -190,6 +190,10 @@ def within() -> list[Call]:
         # what lies in the trash is there for those who may bring it back, and there alone
         Call("POST restore trashed", Doing(trash, seeing=trash), "photos/{trashed}/restore"),
         Call("DELETE trashed", Doing(trash, seeing=trash), "photos/{trashed}", allowed=204),
+        *(
+            Call(f"GET {address}", Seeing(trash), address, is_list=True)
+            for address in ("photos?trashed=true", "photos?trashed=true&library={library_id}")
+        ),
         Call("GET trashed", see_photos, "photos/{trashed}", allowed=404),
         Call("GET rendition of trashed", see_photos, "photos/{trashed}/renditions/preview", allowed=404),
         Call("GET original of trashed", see_photos, "photos/{trashed}/original", allowed=404),

@@ -49,9 +49,19 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
+def say_refused(*arguments: object, message: str) -> list[list[str]]:
+    """Run an import that ends with status 1 and a message; gives the words of each line it writes."""
+    output = io.StringIO()
+    with pytest.raises(CommandError) as ended:
+        call_command("import_photos", *map(str, arguments), stdout=output)
+    assert (str(ended.value), ended.value.returncode) == (message, 1)
+    return [line.split() for line in output.getvalue().splitlines() if line.strip()]
+
+
 def test_an_import_says_what_became_of_every_file(folder: Path, library: Library) -> None:
     user = factories.make_user(email="ada@example.org")
-    said = say("import_photos", folder, "--library", library.name, "--user", "Ada@example.org")
+    refused = "Refused: 1 of 6 files. The table says why."
+    said = say_refused(folder, "--library", library.name, "--user", "Ada@example.org", message=refused)
     table = said[-5:]
     assert table[0] == ["new", "2"]
     assert table[1] == ["duplicate", "1", *["the", "same", "bytes", "are", "in", "the", "library", "already"]]
@@ -62,9 +72,18 @@ def test_an_import_says_what_became_of_every_file(folder: Path, library: Library
     assert set(Photo.objects.values_list("library", "uploader")) == {(library.pk, user.pk)}
     assert set(StageRun.objects.values_list("lane", flat=True)) == {Lane.IMPORT}
 
-    again = say("import_photos", folder, "--library", library.name)
+    again = say_refused(folder, "--library", library.name, message=refused)
     assert [line[:2] for line in again[-5:-2]] == [["new", "0"], ["duplicate", "3"], ["refused", "1"]]
     assert Photo.objects.count() == 2
+
+
+def test_duplicates_and_what_is_no_photo_are_no_failure(folder: Path, library: Library) -> None:
+    (folder / "deep" / "broken.jpg").unlink()
+    for new, duplicates in (("2", "1"), ("0", "3")):
+        said = say("import_photos", folder, "--library", library.name)
+        assert [line[:2] for line in said[-4:]] == [
+            ["new", new], ["duplicate", duplicates], ["refused", "0"], ["passed", "over"],
+        ]  # fmt: skip
 
 
 def test_an_import_that_ends_early_says_why_and_what_became_of_the_rest(folder: Path, library: Library) -> None:
@@ -87,7 +106,8 @@ def test_an_import_that_ends_early_says_why_and_what_became_of_the_rest(folder: 
 def test_one_file_is_imported(folder: Path, library: Library) -> None:
     said = say("import_photos", folder / "a.jpg", "--library", library.name)
     assert ["new", "1"] in said
-    said = say("import_photos", folder / "deep" / "broken.jpg", "--library", library.name)
+    refused = "Refused: 1 of 1 files. The table says why."
+    said = say_refused(folder / "deep" / "broken.jpg", "--library", library.name, message=refused)
     [refused] = [line for line in said if "unsupported_format:" in line]
     assert refused[0] == f"{folder / 'deep' / 'broken.jpg'}:"
     assert Photo.objects.count() == 1
@@ -98,7 +118,8 @@ def test_names_that_are_no_text_are_said_as_far_as_they_are(tmp_path: Path, libr
     folder.mkdir()
     Path(str(folder) + "/caf\udce9.jpg").write_bytes(b"no picture")
     (folder / "[bold]x.jpg").write_bytes(b"no picture")
-    with (tmp_path / "output").open("w", encoding="utf-8") as output:
+    refused = pytest.raises(CommandError, match="Refused: 2 of 2 files")
+    with (tmp_path / "output").open("w", encoding="utf-8") as output, refused:
         call_command("import_photos", str(folder), "--library", library.name, stdout=output)
     said = (tmp_path / "output").read_text(encoding="utf-8")
     assert "[bold]x.jpg: unsupported_format" in said

@@ -1,15 +1,18 @@
 """`manage.py forget`: what it says, asks and does."""
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import factories
 import photo_samples
 import pytest
+import redis
 from django.core.management import CommandError, call_command
 
-from accounts.models import ErasureReceipt, Library, User
+from accounts.models import AuditEvent, ErasureReceipt, Library, Membership, User
 from photos.models import Face, Person, Photo
+from processing.models import LibraryRun
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store")]
 
@@ -84,3 +87,47 @@ def test_a_refusal_of_the_domain_is_said() -> None:
     with pytest.raises(CommandError, match="last admin"):
         forget("--user", user.email, "--yes")
     assert User.objects.filter(pk=user.pk).exists()
+
+
+def everything() -> list[object]:
+    """Give all rows that an erasure begins with."""
+    models = (User, Library, Membership, Photo, Person, Face, LibraryRun, ErasureReceipt, AuditEvent)
+    return [list(model.objects.order_by("pk").values()) for model in models]
+
+
+def superuser() -> tuple[User, str]:
+    return factories.make_user(is_superuser=True), "last_superuser"
+
+
+def last_admin() -> tuple[User, str]:
+    return factories.make_member(factories.make_library(), "admin"), "last_admin"
+
+
+@pytest.mark.parametrize("make", [superuser, last_admin])
+def test_a_dry_run_says_what_would_be_refused(make: Callable[[], tuple[User, str]]) -> None:
+    user, code = make()
+    before = everything()
+    out = io.StringIO()
+
+    with pytest.raises(CommandError, match=rf"^It would be refused \({code}\): .* Nothing was changed\.$") as refused:
+        call_command("forget", "--user", user.email, "--dry-run", stdout=out)
+
+    assert refused.value.returncode == 1
+    assert out.getvalue().startswith(f"User {user.email!r} will be erased for good:\n  memberships: ")
+    assert "Nothing was changed" not in out.getvalue()
+    assert everything() == before
+
+
+def test_a_dry_run_of_what_is_allowed_changes_nothing(broker: redis.Redis) -> None:
+    library = factories.make_library(name="Family")
+    user = factories.make_member(library, "visitor")
+    person = factories.make_person(library, name="Ada")
+    factories.make_face(factories.make_photo(library), person=person)
+    before = everything()
+
+    for subject in (("--user", user.email), ("--person", str(person.pk)), ("--library", "Family")):
+        assert forget(*subject, "--dry-run").endswith("\nNothing was changed.\n")
+    assert forget("--library", "Family", "--faces", "--dry-run").endswith("\nNothing was changed.\n")
+
+    assert everything() == before
+    assert broker.keys() == []  # no worker was rung for

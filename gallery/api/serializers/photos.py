@@ -11,6 +11,7 @@ from gallery.api.serializers.faces import FaceSerializer
 from gallery.api.serializers.metadata import MetadataSerializer
 from gallery.api.serializers.stages import StageReportSerializer
 from photos.models import Photo, Rendition
+from processing.services import trash
 from processing.states import PhotoState
 
 
@@ -93,6 +94,31 @@ class PhotoSerializer(serializers.ModelSerializer):
         )
         read_only_fields = fields
         extra_kwargs = {"library": {"help_text": "Its key."}, "uploader": {"help_text": "The account's key."}}
+
+
+class TrashedPhotoSerializer(PhotoSerializer):
+    """Output: a photo in the list of the trash. Wants `gallery.api.photos.described`.
+
+    It names no rendition: their addresses are 404 until the photo is back.
+    """
+
+    trashed_at = serializers.DateTimeField(read_only=True, help_text="When it was moved to the trash.")
+    purged_after = serializers.SerializerMethodField(
+        help_text="It is deleted for good some time after this; null where nothing expires."
+    )
+
+    class Meta(PhotoSerializer.Meta):
+        fields = (
+            *(name for name in PhotoSerializer.Meta.fields if name != "renditions"),
+            "trashed_at",
+            "purged_after",
+        )
+        read_only_fields = fields
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_purged_after(self, photo: Photo) -> str | None:
+        """Give the moment from which it may go."""
+        return serializers.DateTimeField().to_representation(trash.purged_after(photo.trashed_at))
 
 
 class PhotoDetailSerializer(PhotoSerializer):

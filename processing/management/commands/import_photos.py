@@ -21,7 +21,11 @@ from processing.services.folder_import import DUPLICATE, NEW, PASSED_OVER, REFUS
 class Command(BaseCommand):
     """Takes a folder into a library, and says what became of every file."""
 
-    help = "Import a folder of photos into a library. Repeat it at will: what is there already is not taken twice."
+    help = (
+        "Import a folder of photos into a library. Repeat it at will: what is there already is not taken twice. The "
+        "exit status is 0 if every photo is in the library then, also as a duplicate, and 1 if a file was refused, or "
+        "the import ended early. Files that are passed over (texts, films, sidecars) are no photos, and no failure."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
@@ -30,7 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--user", help="e-mail address of the uploader that the photos shall have")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Import, with a progress bar and a summary, also of an import that was ended; CommandError says why then."""
+        """Import, with a progress bar and a summary; CommandError says that it was ended, or files were refused."""
         root: Path = options["path"]
         if not root.exists():
             raise CommandError(f"There is no file or folder {root}.")
@@ -51,6 +55,8 @@ class Command(BaseCommand):
         if ended is not None:
             left = len(paths) - len(results)
             raise CommandError(f"{ended.code}: {ended.detail} Not taken in: {left:,} of {len(paths):,} files.")
+        if refused := sum(result.outcome == REFUSED for result in results):
+            raise CommandError(f"Refused: {refused:,} of {len(paths):,} files. The table says why.")
 
 
 def summary(results: list[ImportedFile], *, root: Path) -> Table:
