@@ -66,8 +66,9 @@ class RefusalFilter(logging.Filter):
             return True
         # only who has been looked up already: a line of the log asks the database for nothing
         user = getattr(request, "_cached_user", None)
+        said = f"{type(error).__name__} {error}".strip()
         record.msg = "%s %s was refused to user %s: %s"
-        whole = (request.method, request.path, getattr(user, "pk", None) or "-", f"{type(error).__name__} {error}".strip())
+        whole = (request.method, request.path, getattr(user, "pk", None) or "-", said)
         # no line of somebody else's making
         record.args = tuple(str(one).encode("unicode_escape").decode() for one in whole)
         record.exc_info = record.exc_text = None

@@ -68,6 +68,27 @@ def test_staff_see_the_trail_of_their_libraries_alone(client: Client) -> None:
     assert client.get(f"{TRAIL}{foreign.pk}/change/").status_code == 302
 
 
+def test_the_history_of_a_row_is_what_the_trail_tells_of_it(admin_client: Client, client: Client) -> None:
+    library = factories.make_library()
+    page, history = (f"/admin/accounts/library/{library.pk}/{one}/" for one in ("change", "history"))
+    audit.record(action=AuditAction.FACE_ANALYSIS_SWITCHED, library_id=library.pk, subject=library)
+    audit.record(action=AuditAction.ERASED)
+    event = AuditEvent.objects.get(action=AuditAction.FACE_ANALYSIS_SWITCHED)
+    assert history in admin_client.get(page).content.decode()
+    led = admin_client.get(history)
+    assert led["Location"] == f"{TRAIL}?q={library.pk}"
+    assert ids(admin_client, f"?q={library.pk}") == {str(event.pk)}
+    # of an event there is nothing else to tell
+    assert "/history/" not in admin_client.get(f"{TRAIL}{event.pk}/change/").content.decode()
+
+    # who may not read the trail is not led to it
+    client.force_login(staff(library, "admin", "view_library", "change_library"))
+    assert "/history/" not in client.get(page).content.decode()
+    assert client.get(history).status_code == 200
+    other = factories.make_library()
+    assert client.get(f"/admin/accounts/library/{other.pk}/history/")["Location"] == "/admin/"
+
+
 def test_nobody_changes_it_there(admin_client: Client) -> None:
     audit.record(action=AuditAction.ERASED)
     before = list(AuditEvent.objects.values())
