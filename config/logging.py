@@ -116,9 +116,7 @@ def logging_config(*, level: str, form: str) -> dict[str, Any]:
         "filters": {"task": {"()": TaskFilter}, "refusal": {"()": RefusalFilter}},
         "formatters": {"line": {"()": LineFormatter}, "json": {"()": JsonFormatter}},
         # to standard error; whoever runs a process decides where it goes
-        "handlers": {
-            "console": {"class": "logging.StreamHandler", "formatter": form, "filters": ["task", "refusal"]}
-        },
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": form, "filters": ["task", "refusal"]}},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             # their own handlers would write everything twice

@@ -41,6 +41,7 @@ FORGET_PERSON = dialog(
         "there no face is kept again in the same places. The photos stay. This cannot be undone."
     ),
     submit=_("Forget"),
+    is_destructive=True,
 )
 FORGET_FACES = dialog(
     title=_("Forget all faces?"),
@@ -49,6 +50,7 @@ FORGET_FACES = dialog(
         "would find them all again. The photos stay. This cannot be undone."
     ),
     submit=_("Forget all faces"),
+    is_destructive=True,
 )
 FORGET_LIBRARY = dialog(
     title=_("Erase this library?"),
@@ -57,6 +59,7 @@ FORGET_LIBRARY = dialog(
         "undone. To show that it is this one, type its name."
     ),
     submit=_("Erase the library"),
+    is_destructive=True,
     form_class=NameForm,
 )
 

@@ -95,7 +95,10 @@ def test_such_a_page_is_in_the_language_of_the_installation(client: Client) -> N
         ("bad", "WARNING django.request: GET /fails/bad was refused to user -: BadRequest no id\n"),
         (
             "odd",
-            "ERROR django.security.SuspiciousOperation: GET /fails/odd was refused to user -: SuspiciousOperation a\\nb\n",
+            (
+                "ERROR django.security.SuspiciousOperation: GET /fails/odd was refused to user -: "
+                "SuspiciousOperation a\\nb\n"
+            ),
         ),
     ],
 )
