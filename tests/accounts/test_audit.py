@@ -171,7 +171,7 @@ def test_the_command_says_whether_the_trail_is_whole(user: User) -> None:
     record(3, actor=user)
     audit.seal(limit=2)
     head = AuditEvent.objects.get(sequence=2).hash
-    assert verify() == f"2 events, none altered, none missing; 1 are not chained yet.\nHead: 2:{head}\n"
+    assert verify() == f"2 events, none altered, none missing; 1 is not chained yet.\nHead: 2:{head}\n"
     assert verify("--head", f"2:{head}") == verify()
     with pytest.raises(CommandError, match=r"^Event 3 is missing; those before it are whole\.$"):
         verify("--head", f"4:{head}")
