@@ -1,6 +1,7 @@
 """The audit trail: in the transaction that it tells of, append-only, chained, and anybody can see that it is whole."""
 
 import io
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
+from second_factors import enrol
 
+import manage
 from accounts import origin
 from accounts.models import AuditAction, AuditEvent, User
 from accounts.services import audit
@@ -203,3 +206,20 @@ def test_who_answers_for_a_library_reads_its_trail() -> None:
 
 def trail_of(user: User, **query: object) -> list[dict[str, Any]]:
     return factories.client_of(user).get("/api/v1/audit", query).json()["results"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_of_the_terminal_says_who_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user = factories.make_user(email="ada@example.org")
+    enrol(user)
+    before = AuditEvent.objects.count()
+    monkeypatch.setattr(sys, "argv", ["manage.py", "second_factor", "reset", user.email])
+    manage.main()
+    assert capsys.readouterr().out.startswith("ada@example.org logs in with the password alone now.")
+    event = AuditEvent.objects.get(action=AuditAction.SECOND_FACTOR_DISABLED)
+    assert (AuditEvent.objects.count() - before, event.actor_id) == (1, None)
+    assert event.details["command"] == "second_factor"
+    # it ends with the command
+    assert origin.command() == ""
