@@ -13,8 +13,10 @@ def main() -> None:
     from django.core.management import execute_from_command_line
     from django.db.utils import OperationalError
 
+    from accounts.origin import commanded_by
+
     try:
-        with _services():
+        with _services(), commanded_by("".join(sys.argv[1:2])):
             execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(str(error))

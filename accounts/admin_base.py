@@ -4,17 +4,23 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import BadRequest, ValidationError
 from django.db.models import Model, QuerySet
 from django.forms import BaseModelFormSet, ModelForm
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
 from unfold.admin import ModelAdmin
 
+from accounts.models import AuditEvent
 from accounts.problems import DomainError
 
 NUL = "\x00"
+_TRAIL = "admin:accounts_auditevent_changelist"
 # what the theme's filters ask of a field that they are named for
 _FILTERED_BY = frozenset({"", "_from", "_to", "__exact", "__id__exact", "__in", "__isnull", "__gte", "__lte", "__lt"})
 
@@ -37,15 +43,35 @@ class CarefulAdmin(ModelAdmin):
                 return True
         return False
 
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponseBase:
         """Show or save a form."""
+        shown = {"show_history": self._has_history(request), **(extra_context or {})}
         try:
-            return super().changeform_view(request, *args, **kwargs)
+            return super().changeform_view(request, object_id, form_url, shown)
         except DomainError as error:
             return _said(request, error.detail)
         except ValidationError as error:
             # right when the form looked at it, and not any more when it was written
             return _said(request, " ".join(error.messages))
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        """Go on to what the audit trail tells of the row: most changes come by no form of the admin's."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None or not self._has_history(request) or not self.has_view_or_change_permission(request, row):
+            return super().history_view(request, object_id, extra_context)
+        return redirect(f"{reverse(_TRAIL)}?{urlencode({SEARCH_VAR: row.pk})}")
+
+    def _has_history(self, request: HttpRequest) -> bool:
+        """Tell whether the user may read the trail; of its own events it tells nothing."""
+        return self.model is not AuditEvent and request.user.has_perm("accounts.view_auditevent")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
         """Show the list; a filter with a value that no row can have (NUL, the year 99999) shows it unfiltered."""

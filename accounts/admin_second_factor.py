@@ -187,6 +187,7 @@ class SecondFactorActions:
             ),
             "form_class": None,
             "form_submit_text": _("Take away"),
+            "is_destructive": True,
         },
     )
     def reset_second_factor(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from accounts.client_address import client_address
 
 _address: ContextVar[str | None] = ContextVar("origin_address", default=None)
+_command: ContextVar[str] = ContextVar("origin_command", default="")
 
 
 def address() -> str | None:
@@ -24,6 +25,21 @@ def coming_from(where: str | None) -> Iterator[None]:
         yield
     finally:
         _address.reset(before)
+
+
+def command() -> str:
+    """Give the name of the management command that is at work; nothing where none is."""
+    return _command.get()
+
+
+@contextmanager
+def commanded_by(name: str) -> Iterator[None]:
+    """Let everything inside the block be the work of a management command. Threads that it starts are not in it."""
+    before = _command.set(name)
+    try:
+        yield
+    finally:
+        _command.reset(before)
 
 
 class OriginMiddleware:

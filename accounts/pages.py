@@ -43,7 +43,7 @@ class InvitationPage(LinkPage):
 
 
 class PasswordResetPage(LinkPage):
-    """Set a new password."""
+    """Set a new password; who comes without the token of a mail asks for one."""
 
     template_name = "accounts/password_reset.html"
 

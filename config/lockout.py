@@ -19,16 +19,17 @@ def locked_out(
     credentials: dict[str, Any] | None = None,  # noqa: ARG001
 ) -> HttpResponse:
     """Answer a login that was locked, or has just been."""
-    return page(request, seconds=locked_seconds(), reason=_("There were too many wrong passwords."))
+    return page(request, seconds=locked_seconds(), reason=_("There were too many wrong passwords."), offers_reset=True)
 
 
-def page(request: HttpRequest, *, seconds: int, reason: str) -> HttpResponse:
-    """Tell a person when to try again to log in, and why not now."""
+def page(request: HttpRequest, *, seconds: int, reason: str, offers_reset: bool = False) -> HttpResponse:
+    """Tell a person when to try again to log in, and why not now. `offers_reset`: a new password ends the wait."""
     context = {
         **admin.site.each_context(request),
         "title": _("Locked for a while"),
         "reason": reason,
         "minutes": math.ceil(seconds / 60),
+        "offers_reset": offers_reset,
     }
     response = render(request, "admin/locked_out.html", context, status=STATUS)
     response["Retry-After"] = str(seconds)

@@ -47,6 +47,7 @@ STATUS_BY_ERROR = {
     ConflictError: HTTPStatus.CONFLICT,
 }
 
+NOT_PERMITTED = "You may not do this."
 NOT_FOUND = "There is nothing here, or you may not see it."
 INVALID = "The request has values that cannot be"
 SERVER_ERROR = "Something went wrong here. It has been logged."
@@ -83,6 +84,13 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return _json(problem(HTTPStatus.BAD_REQUEST, code="bad_request", detail="The request is not valid."))
 
 
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what is not allowed to whoever asked."""
+    if not _is_api(request):
+        return defaults.permission_denied(request, exception)
+    return _json(problem(HTTPStatus.FORBIDDEN, code="permission_denied", detail=NOT_PERMITTED))
+
+
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer an address that does not exist."""
     if not _is_api(request):
@@ -111,7 +119,7 @@ def _answer(error: Exception) -> dict[str, Any] | None:
     if isinstance(error, Http404):
         return problem(HTTPStatus.NOT_FOUND, code="not_found", detail=NOT_FOUND)
     if isinstance(error, PermissionDenied):
-        return problem(HTTPStatus.FORBIDDEN, code="permission_denied", detail="You may not do this.")
+        return problem(HTTPStatus.FORBIDDEN, code="permission_denied", detail=NOT_PERMITTED)
     if isinstance(error, TokenError):
         # those of ours say why
         code = getattr(error, "code", "token_not_valid")

@@ -22,6 +22,8 @@ from accounts.models import AuditAction, AuditEvent, User
 
 NO_HASH = "0" * 64
 SEAL_AT_ONCE = 1000
+# which command of the server did it, among the details where nobody is known
+COMMAND = "command"
 # any number that nothing else locks
 _SEALER_LOCK = 7_261_544_120
 
@@ -73,8 +75,13 @@ def record(
         subject_type="" if subject is None else subject._meta.model_name,
         subject_id="" if subject is None else str(subject.pk),
         address=origin.address(),
-        details=dict(details or {}),
+        details=_by_command(user) | dict(details or {}),
     )
+
+
+def _by_command(user: User | None) -> dict[str, str]:
+    name = origin.command()
+    return {COMMAND: name} if name and user is None else {}
 
 
 @transaction.atomic

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from accounts.wording import counted
 from photos.models import Face, Person, Photo
 from processing.kinds import registry as kinds
 from processing.models import RunState, StageRun
@@ -116,7 +117,8 @@ def result_line() -> str:
     states = count_by_state(photos)
     by_state = ", ".join(f"{states[state]} {state.label.lower()}" for state in PhotoState if states[state]) or "none"
     faces, people = Face.objects.kept().count(), Person.objects.count()
-    return f"{photos.count()} photos ({by_state}), {faces} faces, {people} people"
+    found = f"{counted(faces, 'face')}, {counted(people, 'person', 'people')}"
+    return f"{counted(photos.count(), 'photo')} ({by_state}), {found}"
 
 
 def _note(work: WorkOverview) -> str:

@@ -77,6 +77,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
             title=_("Revoke this key?"),
             description=_("Whatever uses it is refused from now on. This cannot be undone."),
             submit=_("Revoke"),
+            is_destructive=True,
         ),
     )
     def revoke_key(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:

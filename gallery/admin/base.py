@@ -115,9 +115,20 @@ def say(
         messages.warning(request, none)
 
 
-def dialog(*, title: Any, description: Any, submit: Any, form_class: type | None = None) -> dict[str, Any]:
-    """Describe the dialog that asks before an action, so that no link changes anything by being followed."""
-    return {"title": title, "description": description, "form_class": form_class, "form_submit_text": submit}
+def dialog(
+    *, title: Any, description: Any, submit: Any, form_class: type | None = None, is_destructive: bool = False
+) -> dict[str, Any]:
+    """Describe the dialog that asks before an action, so that no link changes anything by being followed.
+
+    `is_destructive`: what it does cannot be undone, and its button is red.
+    """
+    return {
+        "title": title,
+        "description": description,
+        "form_class": form_class,
+        "form_submit_text": submit,
+        "is_destructive": is_destructive,
+    }
 
 
 def ask(request: HttpRequest, *, asked: dict[str, Any], form: BaseDialogForm) -> HttpResponse:

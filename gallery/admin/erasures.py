@@ -41,6 +41,7 @@ FORGET_PERSON = dialog(
         "there no face is kept again in the same places. The photos stay. This cannot be undone."
     ),
     submit=_("Forget"),
+    is_destructive=True,
 )
 FORGET_FACES = dialog(
     title=_("Forget all faces?"),
@@ -49,6 +50,7 @@ FORGET_FACES = dialog(
         "would find them all again. The photos stay. This cannot be undone."
     ),
     submit=_("Forget all faces"),
+    is_destructive=True,
 )
 FORGET_LIBRARY = dialog(
     title=_("Erase this library?"),
@@ -57,6 +59,7 @@ FORGET_LIBRARY = dialog(
         "undone. To show that it is this one, type its name."
     ),
     submit=_("Erase the library"),
+    is_destructive=True,
     form_class=NameForm,
 )
 
@@ -78,7 +81,7 @@ class ErasureReceiptAdmin(ReadOnlyAdmin):
 
     list_display = ("begun_at", "what", "subject_id", "how_much", "ended_at")
     list_filter = ("kind",)
-    fields = ("kind", "subject_id", "library_id", "requested_by", "begun_at", "ended_at", "how_much")
+    fields = ("kind", "subject_id", "library_id", "asked_for_by", "begun_at", "ended_at", "how_much")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ErasureReceipt]:
         """Receipts that the user may see."""
@@ -88,6 +91,11 @@ class ErasureReceiptAdmin(ReadOnlyAdmin):
     def what(self, receipt: ErasureReceipt) -> Any:
         """What was erased as a whole."""
         return receipt.get_kind_display()
+
+    @display(description=_("asked for by"))
+    def asked_for_by(self, receipt: ErasureReceipt) -> str:
+        """The account's id; nobody's where a command on the server did it."""
+        return str(receipt.requested_by or _("command line"))
 
     @display(description=_("how much"))
     def how_much(self, receipt: ErasureReceipt) -> str:

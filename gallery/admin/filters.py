@@ -164,12 +164,12 @@ class NamedFilter(RadioFilter):
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
         """Offer both."""
-        return [("1", _("Named")), ("0", _("Nameless"))]
+        return [("1", _("Named")), ("0", _("Unnamed"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        """Keep the named or the nameless."""
-        nameless = Q(name="")
-        return {"1": queryset.exclude(nameless), "0": queryset.filter(nameless)}.get(self.value() or "", queryset)
+        """Keep the named or the unnamed."""
+        unnamed = Q(name="")
+        return {"1": queryset.exclude(unnamed), "0": queryset.filter(unnamed)}.get(self.value() or "", queryset)
 
 
 class KeptFilter(RadioFilter):

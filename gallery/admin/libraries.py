@@ -168,6 +168,7 @@ class LibraryAdmin(LargeListAdmin):
                 "faces, chips, vectors, people and their names, also what was decided by hand."
             ),
             submit=_("Switch off"),
+            is_destructive=True,
         ),
     )
     def switch_off(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:

@@ -269,6 +269,7 @@ class PhotoAdmin(ReadOnlyAdmin):
             title=_("Delete the photo for good?"),
             description=_("The original goes with everything that is known of it. Nobody can bring it back."),
             submit=_("Delete for good"),
+            is_destructive=True,
         ),
     )
     def purge_photo(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:

@@ -69,6 +69,7 @@ class ShareAdmin(ReadOnlyAdmin):
             title=_("Revoke this share?"),
             description=_("Its link opens nothing any more, at once and for good: page, images and originals."),
             submit=_("Revoke"),
+            is_destructive=True,
         ),
     )
     def revoke(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:

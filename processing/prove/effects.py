@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from accounts.wording import counted
 from photos.models import Photo
 from processing.engines import catalogue
 from processing.models import RunState
@@ -65,7 +66,7 @@ class Effects:
         changed_at = self._photo.consent_changed_at
         yield self._found(
             "faces_without_consent",
-            f"{len(self._faces)} faces, {len(self._embeddings)} vectors; face analysis is off",
+            f"{counted(len(self._faces), 'face')}, {counted(len(self._embeddings), 'vector')}; face analysis is off",
             library=str(self._photo.library_id),
             ripe_at=changed_at and changed_at + lease(),
         )
@@ -107,7 +108,7 @@ class Effects:
             if run is None:
                 continue
             if run.state == RunState.SKIPPED and run.skip_reason == NO_FACES and self._faces and self._input_is_done():
-                detail = f"face_embedding was skipped, and there are {len(self._faces)} faces"
+                detail = f"face_embedding was skipped with {counted(len(self._faces), 'face')} there"
                 yield self._found("wrongly_skipped", detail, stage="face_embedding", run=str(run.pk))
             if run.state == RunState.DONE:
                 yield from self._embedded(run, vectors[run.model])

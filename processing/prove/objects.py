@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import lru_cache
 from uuid import UUID
 
+from accounts.wording import counted
 from photos import storage
 from photos.models import Face, ObjectSweep, Photo, Rendition
 from photos.services.object_sweeps import longest_life
@@ -13,7 +14,6 @@ from processing.prove.findings import Finding
 from processing.prove.listing import OBJECTS_AT_ONCE, ListedObject, Listing
 from processing.prove.situation import Situation, lease, patience
 from processing.prove.tally import Tally
-from processing.prove.wording import counted
 
 
 class ObjectCheck:

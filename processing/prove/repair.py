@@ -8,13 +8,13 @@ from itertools import islice
 from typing import TypeVar
 from uuid import UUID
 
+from accounts.wording import counted
 from photos import storage
 from photos.models import ObjectSweep
 from photos.services import object_sweeps as sweep_requests
 from processing.prove import remedies, situation
 from processing.prove.findings import Finding, Findings
 from processing.prove.sorts import SORTS, Remedy
-from processing.prove.wording import counted
 from processing.services import object_sweeps
 from processing.services.object_sweeps import INCOMING_AGE
 from processing.stages import registry

@@ -12,11 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from accounts.wording import counted
 from processing.prove.findings import Finding
 from processing.prove.proof import Proof
 from processing.prove.repair import Repaired, RepairPlan
 from processing.prove.sorts import SORTS, Kind
-from processing.prove.wording import counted
 
 ABOUT = {
     "lost": "acknowledged, and missing",

@@ -1,6 +1,7 @@
 """The audit trail: in the transaction that it tells of, append-only, chained, and anybody can see that it is whole."""
 
 import io
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,7 +13,9 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, connections, transaction
 from django.test import Client
 from rest_framework.test import APIClient
+from second_factors import enrol
 
+import manage
 from accounts import origin
 from accounts.models import ApiKey, AuditAction, AuditEvent, User
 from accounts.services import api_keys, audit
@@ -173,7 +176,7 @@ def test_the_command_says_whether_the_trail_is_whole(user: User) -> None:
     record(3, actor=user)
     audit.seal(limit=2)
     head = AuditEvent.objects.get(sequence=2).hash
-    assert verify() == f"2 events, none altered, none missing; 1 are not chained yet.\nHead: 2:{head}\n"
+    assert verify() == f"2 events, none altered, none missing; 1 is not chained yet.\nHead: 2:{head}\n"
     assert verify("--head", f"2:{head}") == verify()
     with pytest.raises(CommandError, match=r"^Event 3 is missing; those before it are whole\.$"):
         verify("--head", f"4:{head}")
@@ -227,3 +230,20 @@ def test_what_was_done_with_a_key_is_found_by_it() -> None:
     assert admin.shares.filter(pk=shares[1], revoked_at__isnull=True).exists()
     refused = factories.client_of(admin).get("/api/v1/audit", {"key": "dk_0a1b2c3d4e5f"})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "key")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_command_of_the_terminal_says_who_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user = factories.make_user(email="ada@example.org")
+    enrol(user)
+    before = AuditEvent.objects.count()
+    monkeypatch.setattr(sys, "argv", ["manage.py", "second_factor", "reset", user.email])
+    manage.main()
+    assert capsys.readouterr().out.startswith("ada@example.org logs in with the password alone now.")
+    event = AuditEvent.objects.get(action=AuditAction.SECOND_FACTOR_DISABLED)
+    assert (AuditEvent.objects.count() - before, event.actor_id) == (1, None)
+    assert event.details["command"] == "second_factor"
+    # it ends with the command
+    assert origin.command() == ""

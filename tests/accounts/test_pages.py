@@ -1,5 +1,6 @@
 """The pages that links in mails lead to, in a real browser."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import factories
 import pytest
 from browser import Browser
 from browser import browser as open_browser
+from concurrency import wait_until
+from django.core.mail import EmailMessage
 from django.test import Client
 from django.utils import translation
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 from second_factors import code_of, enrol
 
@@ -140,13 +144,56 @@ def test_a_new_password_is_set_once(live_server: LiveServer, browser: Browser) -
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_link_that_is_not_whole_is_said_to_be(live_server: LiveServer, browser: Browser) -> None:
-    # without its token, and with one that was cut off within a letter
-    for fragment in ("", "#token%2"):
-        browser.open(f"{live_server.url}/password-reset{fragment}")
-        assert said(browser) == "This link is not whole. Open it from the mail once more."
+def test_who_has_no_link_asks_for_one_and_learns_of_no_account(
+    live_server: LiveServer, browser: Browser, settings: Settings, mailoutbox: list[EmailMessage]
+) -> None:
+    settings.PUBLIC_URL = live_server.url
+    user = factories.make_user()
+    answers = []
+    for email in ("nobody@example.org", user.email):
+        browser.open(f"{live_server.url}/password-reset")
+        # nothing is wrong with a link where there was none
+        assert browser.evaluate(SAID) == ""
+        fill(browser, email=email)
+        answers.append(said(browser))
         assert browser.evaluate(FORM) is None
-        assert browser.evaluate("location.href") == f"{live_server.url}/password-reset"
+    assert answers == ["If this address has an account, a mail is on its way."] * 2
+    wait_until(lambda: len(mailoutbox) == 1, "no mail was sent")
+    assert mailoutbox[0].to == [user.email]
+    # a link of the mail, followed from the page that asked for it
+    link = re.search(r"http\S+#\S+", mailoutbox[0].body).group()
+    browser.open(link)
+    fill(browser, password=NEW)
+    assert said(browser).startswith("Your password is set.")
+    user.refresh_from_db()
+    assert user.check_password(NEW)
+    assert [one for one in browser.said if not one.startswith("verbose")] == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("address", "fragment", "form"),
+    # without its token, and with one that was cut off within a letter
+    [("invitation", "", None), ("invitation", "#token%2", None), ("password-reset", "#token%2", "without-token")],
+)
+def test_a_link_that_is_not_whole_is_said_to_be(
+    live_server: LiveServer, browser: Browser, address: str, fragment: str, form: str | None
+) -> None:
+    browser.open(f"{live_server.url}/{address}{fragment}")
+    assert said(browser) == "This link is not whole. Open it from the mail once more."
+    assert browser.evaluate(f"{FORM} && {FORM}.id") == form
+    assert browser.evaluate("location.href") == f"{live_server.url}/{address}"
+
+
+@pytest.mark.django_db
+def test_who_has_forgotten_a_password_is_led_to_a_new_one(client: Client) -> None:
+    factories.make_user(email=GUEST, is_staff=True)
+    assert 'href="/password-reset"' in client.get("/admin/login/").content.decode()
+    assert 'href="/password-reset"' in client.get("/invitation").content.decode()
+    for _ in range(5):
+        answer = client.post("/admin/login/", {"username": GUEST, "password": "a wrong password"})
+    assert answer.status_code == 429
+    assert 'href="/password-reset"' in answer.content.decode()
 
 
 @pytest.mark.parametrize("address", ["/invitation", "/password-reset"])

@@ -10,8 +10,8 @@ from django.db import connection
 from django.test import Client, RequestFactory
 
 from accounts import origin
-from accounts.models import AuditAction, AuditEvent
-from accounts.services import audit
+from accounts.models import AuditAction, AuditEvent, ErasureKind
+from accounts.services import audit, erasure
 
 pytestmark = pytest.mark.django_db
 
@@ -68,6 +68,64 @@ def test_staff_see_the_trail_of_their_libraries_alone(client: Client) -> None:
     assert client.get(f"{TRAIL}{foreign.pk}/change/").status_code == 302
 
 
+def test_an_account_is_found_by_its_address(admin_client: Client) -> None:
+    user = factories.make_user(email="ada@example.org")
+    for values in ({"actor": user}, {"subject": user}, {}):
+        audit.record(action=AuditAction.ERASED, **values)
+    acted, done_to, _ = (str(event.pk) for event in AuditEvent.objects.filter(action="erased").order_by("id"))
+    assert ids(admin_client, "?q=Ada@example.org") == {acted, done_to}
+    assert ids(admin_client, "?q=nobody@example.org") == set()
+
+
+def test_a_subject_leads_to_its_page(admin_client: Client, client: Client) -> None:
+    library = factories.make_library()
+    photo = factories.make_photo(library)
+    audit.record(action=AuditAction.ORIGINAL_DOWNLOADED, library_id=library.pk, subject=photo)
+    event = AuditEvent.objects.get(action=AuditAction.ORIGINAL_DOWNLOADED)
+    link = f'<a class="dr-link" href="/admin/photos/photo/{photo.pk}/change/">photo {photo.pk}</a>'
+    for page in (TRAIL, f"{TRAIL}{event.pk}/change/"):
+        assert link in admin_client.get(page).content.decode()
+    client.force_login(staff(library, "admin", "view_auditevent"))
+    page = client.get(TRAIL).content.decode()
+    assert f"photo {photo.pk}" in page
+    assert link not in page
+
+
+def test_what_a_command_has_done_is_told_apart(admin_client: Client) -> None:
+    user = factories.make_user()
+    with origin.commanded_by("forget"):
+        receipt, _ = erasure.begin(kind=ErasureKind.USER, subject=user, library_id=None, by=None)
+        audit.record(action=AuditAction.PERSON_EXPORTED, actor=user)
+    audit.record(action=AuditAction.LOGIN_FAILED)
+    told = dict(AuditEvent.objects.exclude(action="login.succeeded").values_list("action", "details"))
+    assert told["erased"]["command"] == "forget"
+    assert (told["person.exported"], told["login.failed"]) == ({}, {})
+    assert admin_client.get(TRAIL).content.decode().count("command line") == 1
+    page = admin_client.get(f"/admin/accounts/erasurereceipt/{receipt.pk}/change/").content.decode()
+    assert "command line" in page
+
+
+def test_the_history_of_a_row_is_what_the_trail_tells_of_it(admin_client: Client, client: Client) -> None:
+    library = factories.make_library()
+    page, history = (f"/admin/accounts/library/{library.pk}/{one}/" for one in ("change", "history"))
+    audit.record(action=AuditAction.FACE_ANALYSIS_SWITCHED, library_id=library.pk, subject=library)
+    audit.record(action=AuditAction.ERASED)
+    event = AuditEvent.objects.get(action=AuditAction.FACE_ANALYSIS_SWITCHED)
+    assert history in admin_client.get(page).content.decode()
+    led = admin_client.get(history)
+    assert led["Location"] == f"{TRAIL}?q={library.pk}"
+    assert ids(admin_client, f"?q={library.pk}") == {str(event.pk)}
+    # of an event there is nothing else to tell
+    assert "/history/" not in admin_client.get(f"{TRAIL}{event.pk}/change/").content.decode()
+
+    # who may not read the trail is not led to it
+    client.force_login(staff(library, "admin", "view_library", "change_library"))
+    assert "/history/" not in client.get(page).content.decode()
+    assert client.get(history).status_code == 200
+    other = factories.make_library()
+    assert client.get(f"/admin/accounts/library/{other.pk}/history/")["Location"] == "/admin/"
+
+
 def test_nobody_changes_it_there(admin_client: Client) -> None:
     audit.record(action=AuditAction.ERASED)
     before = list(AuditEvent.objects.values())
@@ -78,8 +136,9 @@ def test_nobody_changes_it_there(admin_client: Client) -> None:
     assert list(AuditEvent.objects.values()) == before
 
 
-@pytest.mark.parametrize("term", [str(uuid.UUID(int=1)), "192.0.2.7", "nothing"])
+@pytest.mark.parametrize("term", [str(uuid.UUID(int=1)), "192.0.2.7", "nothing", "ada@example.org"])
 def test_a_search_reads_indexes_alone(rf: RequestFactory, term: str) -> None:
+    factories.make_user(email="ada@example.org")
     admin_of_trail = site.get_model_admin(AuditEvent)
     found, _ = admin_of_trail.get_search_results(rf.get(TRAIL), AuditEvent.objects.order_by(), term)
     with connection.cursor() as cursor:

@@ -90,6 +90,17 @@ def test_people_are_found_and_ordered(admin: Client, library: Library) -> None:
     assert by_name == [nameless, ada, bob]
 
 
+def test_who_has_no_name_is_called_the_same_on_every_page(admin: Client, library: Library) -> None:
+    person, photo = factories.make_person(library), factories.make_photo(library)
+    face = factories.make_face(photo, person=person)
+    called = f"unnamed person {str(person.pk)[-6:]}"
+    assert str(person) == called
+    for address in (PEOPLE, "/admin/photos/face/", f"/admin/photos/face/{face.pk}/change/"):
+        assert called in admin.get(address).content.decode(), address
+    page = admin.get(f"/admin/photos/photo/{photo.pk}/change/").content.decode()
+    assert f'<span class="dr-sub">{called}</span>' in page
+
+
 def test_a_person_gets_a_name_and_loses_it(admin: Client, library: Library) -> None:
     person = factories.make_person(library)
     page = f"{PEOPLE}{person.pk}/change/"

@@ -106,7 +106,7 @@ def test_an_import_that_ends_early_says_why_and_what_became_of_the_rest(folder: 
 def test_one_file_is_imported(folder: Path, library: Library) -> None:
     said = say("import_photos", folder / "a.jpg", "--library", library.name)
     assert ["new", "1"] in said
-    refused = "Refused: 1 of 1 files. The table says why."
+    refused = "Refused: 1 of 1 file. The table says why."
     said = say_refused(folder / "deep" / "broken.jpg", "--library", library.name, message=refused)
     [refused] = [line for line in said if "unsupported_format:" in line]
     assert refused[0] == f"{folder / 'deep' / 'broken.jpg'}:"

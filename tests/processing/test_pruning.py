@@ -126,7 +126,7 @@ def test_what_somebody_holds_is_left_and_said(
     with transaction.atomic():
         StageRun.objects.select_for_update().get(pk=old[0].pk)
         said = in_a_thread(say, "--older-than", "90d").result(10)
-    left = "1 were in use and were left: the same command takes them later."
+    left = "1 was in use and was left: the same command takes it later."
     assert said == ["exif: 3", "3 runs were deleted.", left]
     assert prune() == {"exif": 1}
 
@@ -141,10 +141,10 @@ def test_the_command_says_how_many(make_run: MakeRun, make_photo: Callable[..., 
     photo = make_photo()
     for version, days in (("1.old", 300), (registry.get("exif").base_version, 1)):
         done(make_run, version, days, photo=photo)
-    assert say("--older-than", "90d", "--dry-run") == ["exif: 1", "1 runs would be deleted."]
+    assert say("--older-than", "90d", "--dry-run") == ["exif: 1", "1 run would be deleted."]
     assert StageRun.objects.count() == 2
     assert say("--older-than", "50w") == ["0 runs were deleted."]
-    assert say("--older-than", "2160h") == ["exif: 1", "1 runs were deleted."]
+    assert say("--older-than", "2160h") == ["exif: 1", "1 run was deleted."]
     assert say("--older-than", "90d") == ["0 runs were deleted."]
     assert StageRun.objects.count() == 1
 

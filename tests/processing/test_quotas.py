@@ -170,7 +170,7 @@ def test_a_counter_that_drifted_is_found_and_mended(library: Library) -> None:
         call_command("recount_usage", stdout=io.StringIO())
     out = io.StringIO()
     call_command("recount_usage", "--mend", stdout=out)
-    assert "2 counters were mended" in out.getvalue()
+    assert "2 counters mended" in out.getvalue()
     assert (used(library), used(user)) == (photo.byte_size, photo.byte_size)
     with pytest.raises(IntegrityError, match="library_usage_not_negative"):
         LibraryUsage.objects.update(used_bytes=-1)

@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.services import audit
+from accounts.wording import counted
 
 
 class Command(BaseCommand):
@@ -19,7 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("what", choices=["verify"])
+        parser.add_argument("action", choices=["verify"], metavar="verify", help="read the chain of the audit trail")
         parser.add_argument("--head", metavar="NUMBER:HASH", help="a head that was printed before")
 
     def handle(self, *_args: Any, head: str | None, **_options: Any) -> None:
@@ -27,7 +28,9 @@ class Command(BaseCommand):
         found = audit.verify(known=_parsed(head))
         if found.broken_at is not None:
             raise CommandError(f"Event {found.broken_at} {_REASONS[found.reason]}; those before it are whole.")
-        self.stdout.write(f"{found.sealed} events, none altered, none missing; {found.unsealed} are not chained yet.")
+        events = counted(found.sealed, "event")
+        waiting = "is" if found.unsealed == 1 else "are"
+        self.stdout.write(f"{events}, none altered, none missing; {found.unsealed} {waiting} not chained yet.")
         self.stdout.write(f"Head: {found.sealed}:{found.head}")
 
 

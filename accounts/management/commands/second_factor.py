@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the arguments."""
-        parser.add_argument("what", choices=["reset"])
+        parser.add_argument("action", choices=["reset"], metavar="reset", help="take it away")
         parser.add_argument("email", help="address of the account")
 
     def handle(self, *_args: Any, email: str, **_options: Any) -> None:

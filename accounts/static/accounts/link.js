@@ -1,12 +1,15 @@
 "use strict";
 
 // The token of the mail, which stands behind the # and is taken out of the address and of the browser's history.
-const token = decoded(location.hash.slice(1));
+const fragment = location.hash.slice(1);
+const token = decoded(fragment);
 history.replaceState(null, "", location.pathname);
 
 // what is said stands in the page, in its language
 const said = document.getElementById("said");
-const [first, withAccount] = document.querySelectorAll("form");
+const first = document.querySelector("form");
+const withAccount = document.getElementById("with-account");
+const withoutToken = document.getElementById("without-token");
 
 function say(words, isWrong = false) {
   said.textContent = words;
@@ -42,7 +45,7 @@ async function post(address, body, access = "") {
 
 async function send(form) {
   const values = Object.fromEntries(new FormData(form));
-  if (!form.dataset.login) return post(form.dataset.address, { token, ...values });
+  if (!form.dataset.login) return post(form.dataset.address, token ? { token, ...values } : values);
   const pair = await post(form.dataset.login, values);
   try {
     return await post(form.dataset.address, { token }, pair.access);
@@ -74,9 +77,11 @@ async function submit(event) {
   }
 }
 
+for (const form of document.querySelectorAll("form")) form.addEventListener("submit", submit);
 if (token) {
-  for (const form of document.querySelectorAll("form")) form.addEventListener("submit", submit);
   first.hidden = false;
 } else {
-  say(said.dataset.notWhole, true);
+  if (withoutToken) withoutToken.hidden = false;
+  // whoever came without any link has not lost a part of one
+  if (fragment || !withoutToken) say(said.dataset.notWhole, true);
 }

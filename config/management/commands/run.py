@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
 from accounts.models import Library, User
+from accounts.wording import counted
 from config.running import first_start, progress, sample_photos, services
 from config.running.processes import (
     AlreadyRunningError,
@@ -95,7 +96,7 @@ class Command(BaseCommand):
         """Import the photos and wait for their runs; whether all of them came to an end."""
         root = Path(settings.RUN_PHOTOS) if settings.RUN_PHOTOS else sample_photos.make_samples(settings.VAR_DIR)
         paths = folder_import.files_below(root)
-        self.console.print(f"Taking in {len(paths):,} files of {root} ...")
+        self.console.print(f"Taking in {counted(len(paths), 'file')} of {root} ...")
         for paused in attention.paused():
             self.console.print(f"[yellow]{paused.sentence}")
         with progress.bars(self.console) as shown:

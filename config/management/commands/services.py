@@ -14,7 +14,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take what to do."""
-        parser.add_argument("action", choices=["start", "stop", "status"])
+        parser.add_argument("action", choices=["start", "stop", "status"], metavar="{start,stop,status}")
 
     def handle(self, *, action: str, **_: object) -> None:
         """Do it, and say of each service what became of it."""

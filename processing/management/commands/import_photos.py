@@ -13,6 +13,7 @@ from rich.text import Text
 
 from accounts.models import User
 from accounts.problems import DomainError
+from accounts.wording import counted
 from processing.management.terminal import library_named, progress_bar
 from processing.services import folder_import
 from processing.services.folder_import import DUPLICATE, NEW, PASSED_OVER, REFUSED, ImportedFile
@@ -54,15 +55,15 @@ class Command(BaseCommand):
         console.print(summary(results, root=root))
         if ended is not None:
             left = len(paths) - len(results)
-            raise CommandError(f"{ended.code}: {ended.detail} Not taken in: {left:,} of {len(paths):,} files.")
+            raise CommandError(f"{ended.code}: {ended.detail} Not taken in: {left:,} of {counted(len(paths), 'file')}.")
         if refused := sum(result.outcome == REFUSED for result in results):
-            raise CommandError(f"Refused: {refused:,} of {len(paths):,} files. The table says why.")
+            raise CommandError(f"Refused: {refused:,} of {counted(len(paths), 'file')}. The table says why.")
 
 
 def summary(results: list[ImportedFile], *, root: Path) -> Table:
     """Build the table of what became of the files, with the reason for every one that was refused."""
     counts = Counter(result.outcome for result in results)
-    title = _plain(f"{len(results)} files below {root}")
+    title = _plain(f"{counted(len(results), 'file')} below {root}")
     table = Table(title=title, title_justify="left", show_header=False, box=box.SIMPLE)
     table.add_column(style="bold")
     table.add_column(justify="right")

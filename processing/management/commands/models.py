@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the actions."""
-        actions = parser.add_subparsers(dest="action", required=True)
+        actions = parser.add_subparsers(dest="action", required=True, metavar="{list,install,use,backfill,drop}")
         actions.add_parser("list", help="the known models, and which are installed here and in use")
         for name, text in (
             ("install", "fetch or find a model's weights, check them, convert them for the CPU"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from accounts.wording import counted
 from processing.management.terminal import duration
 from processing.services import pruning
 
@@ -37,9 +38,15 @@ class Command(BaseCommand):
         for stage, count in counts.items():
             if count:
                 self.stdout.write(f"{stage}: {count:,}")
-        self.stdout.write(f"{counts.total():,} runs {'would be' if dry_run else 'were'} deleted.")
+        were = "would be" if dry_run else _were(counts.total())
+        self.stdout.write(f"{counted(counts.total(), 'run')} {were} deleted.")
         if in_use:
-            self.stdout.write(f"{in_use:,} were in use and were left: the same command takes them later.")
+            was, them = _were(in_use), "it" if in_use == 1 else "them"
+            self.stdout.write(f"{in_use:,} {was} in use and {was} left: the same command takes {them} later.")
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def age(text: str) -> timedelta:

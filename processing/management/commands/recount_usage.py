@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.wording import counted
 from photos.services import quotas
 
 
@@ -23,5 +24,5 @@ class Command(BaseCommand):
         for one in drifted:
             self.stdout.write(f"{one.of} {one.subject_id}: counted {one.counted:,} bytes, has {one.actual:,}")
         if drifted and not mend:
-            raise CommandError(f"{len(drifted)} counters have drifted; --mend sets them right.")
-        self.stdout.write(f"{len(drifted)} counters were mended." if drifted else "Every counter is right.")
+            raise CommandError(f"{counted(len(drifted), 'counter')} drifted; --mend sets right what did.")
+        self.stdout.write(f"{counted(len(drifted), 'counter')} mended." if drifted else "Every counter is right.")
