@@ -18,8 +18,8 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminEmailInputWidget
 
 from accounts.admin_base import CarefulAdmin
+from accounts.admin_dialogs import act, dialog
 from accounts.models import Invitation, InvitationState, Library, Membership, Role, User
-from accounts.problems import DomainError
 from accounts.roles import BuiltInRole, Permission
 from accounts.services import invitations
 
@@ -159,24 +159,16 @@ class InvitationAdmin(CarefulAdmin):
         description=_("Revoke"),
         icon="link_off",
         permissions=["revoke"],
-        dialog={
-            "title": _("Revoke this invitation?"),
-            "description": _("What was sent by mail is worth nothing from then on. Another one may be sent."),
-            "form_class": None,
-            "form_submit_text": _("Revoke"),
-        },
+        dialog=dialog(
+            title=_("Revoke this invitation?"),
+            description=_("What was sent by mail is worth nothing from then on. Another one may be sent."),
+            submit=_("Revoke"),
+        ),
     )
     def revoke(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Take one back."""
-        invitation = self.existing(request, object_id)
-        try:
-            invitations.revoke(actor=request.user, invitation=invitation)
-        except DomainError as error:
-            messages.error(request, error.detail)
-        else:
-            messages.success(request, _("The invitation is worth nothing any more."))
-        # the page beneath the dialog loads again and shows the message
-        return HttpResponse(headers={"HX-Refresh": "true"})
+        invitation, done = self.existing(request, object_id), _("The invitation is worth nothing any more.")
+        return act(request, lambda: invitations.revoke(actor=request.user, invitation=invitation), done=done)
 
     @action(description=_("Revoke invitations"), permissions=["revoke"])
     def revoke_chosen(self, request: HttpRequest, queryset: QuerySet[Invitation]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from allauth.mfa.adapter import get_adapter
 from django import forms
 from django.contrib import admin, messages
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
@@ -16,6 +16,7 @@ from unfold.forms import AuthenticationForm, BaseDialogForm
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts import sessions
+from accounts.admin_dialogs import act, dialog
 from accounts.api.throttles import LoginThrottle
 from accounts.models import User
 from accounts.problems import DomainError
@@ -179,27 +180,18 @@ class SecondFactorActions:
         description=_("Reset second factor"),
         icon="phonelink_erase",
         permissions=["second_factor"],
-        dialog={
-            "title": _("Take away the second factor of this account?"),
-            "description": _(
+        dialog=dialog(
+            title=_("Take away the second factor of this account?"),
+            description=_(
                 "Do so only for somebody whom you know to have asked. The password alone opens the account then. All "
                 "sessions and tokens end."
             ),
-            "form_class": None,
-            "form_submit_text": _("Take away"),
-            "is_destructive": True,
-        },
+            submit=_("Take away"),
+            is_destructive=True,
+        ),
     )
     def reset_second_factor(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
         """Take it away."""
-        user: User | None = self.get_object(request, object_id)
-        if user is None:
-            raise Http404(object_id)
-        try:
-            second_factor.reset(user=user, actor=request.user)
-        except DomainError as error:
-            messages.error(request, error.detail)
-        else:
-            messages.success(request, _("The second factor is gone."))
-        # the page beneath the dialog loads again and shows the message
-        return HttpResponse(headers={"HX-Refresh": "true"})
+        user = self.existing(request, object_id)
+        done = _("The second factor is gone.")
+        return act(request, lambda: second_factor.reset(user=user, actor=request.user), done=done)

@@ -161,10 +161,6 @@ def _is_last_admin(membership: Membership) -> bool:
     return alone.filter(pk=membership.library_id).exists()
 
 
-def _is_admin(role: Role) -> bool:
-    return role.is_built_in and role.name == BuiltInRole.ADMIN
-
-
 def _require_other_admin(membership: Membership) -> None:
     if _is_last_admin(membership):
         refuse_last_admin([membership.library])

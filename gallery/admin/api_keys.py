@@ -9,10 +9,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
+from accounts.admin_dialogs import dialog, reload_page
 from accounts.models import ApiKey, KeyState
 from accounts.roles import Permission
 from accounts.services import api_keys
-from gallery.admin.base import ReadOnlyAdmin, dialog, reload_page, say
+from gallery.admin.base import ReadOnlyAdmin, say
 from gallery.admin.filters import KeyStateFilter
 
 NONE_REVOKED = _("None of them had to be revoked: they were before.")

@@ -1,7 +1,6 @@
 """What the admin's pages share: lists that stay usable at millions of rows, labels, and answers to dialogs."""
 
 import json
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -9,16 +8,13 @@ from django.contrib.admin import ShowFacets
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from django.utils.translation import ngettext
-from unfold.forms import BaseDialogForm
 from unfold.views import ChangeList
 
 from accounts.admin_base import CarefulAdmin
-from accounts.problems import DomainError
 from processing.models import RunState
 from processing.states import PhotoState
 
@@ -100,11 +96,6 @@ class ReadOnlyAdmin(LargeListAdmin):
         return False
 
 
-def reload_page() -> HttpResponse:
-    """Answer a dialog that has done its work: the page beneath it loads again and shows the message."""
-    return HttpResponse(headers={"HX-Refresh": "true"})
-
-
 def say(
     request: HttpRequest, count: int, one: str, many: str, *, none: Any = "", level: int = messages.SUCCESS
 ) -> None:
@@ -113,39 +104,6 @@ def say(
         messages.add_message(request, level, ngettext(one, many, count) % count)
     elif none:
         messages.warning(request, none)
-
-
-def dialog(
-    *, title: Any, description: Any, submit: Any, form_class: type | None = None, is_destructive: bool = False
-) -> dict[str, Any]:
-    """Describe the dialog that asks before an action, so that no link changes anything by being followed.
-
-    `is_destructive`: what it does cannot be undone, and its button is red.
-    """
-    return {
-        "title": title,
-        "description": description,
-        "form_class": form_class,
-        "form_submit_text": submit,
-        "is_destructive": is_destructive,
-    }
-
-
-def ask(request: HttpRequest, *, asked: dict[str, Any], form: BaseDialogForm) -> HttpResponse:
-    """Answer with a dialog; it posts to the address that it came from."""
-    shown = {"dialog": asked, "form": form, "form_submit_text": asked["form_submit_text"]}
-    return render(request, "unfold/helpers/dialog.html", shown)
-
-
-def act(request: HttpRequest, change: Callable[[], object], *, done: Any) -> HttpResponse:
-    """Do what a dialog was about and say so, or say why the domain does not allow it; the page loads again."""
-    try:
-        change()
-    except DomainError as error:
-        messages.error(request, error.detail)
-    else:
-        messages.success(request, done)
-    return reload_page()
 
 
 def page(request: HttpRequest, template: str, *, title: Any, **context: Any) -> TemplateResponse:

@@ -17,10 +17,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from unfold.forms import BaseDialogForm
 
+from accounts.admin_dialogs import ask, dialog, reload_page
 from accounts.models import Library, User
 from accounts.roles import Permission
 from gallery.admin import files, run_actions
-from gallery.admin.base import ask, dialog, page, reload_page, require
+from gallery.admin.base import page, require
 from gallery.admin.durations import duration
 from gallery.admin.filters import CHOICES_LIMIT
 from gallery.admin.run_actions import DISCARD_GROUP, DiscardForm

@@ -14,9 +14,10 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from accounts import consent_text
+from accounts.admin_dialogs import dialog, reload_page
 from accounts.models import ErasureReceipt
 from accounts.problems import DomainError
-from gallery.admin.base import ReadOnlyAdmin, dialog, reload_page
+from gallery.admin.base import ReadOnlyAdmin
 
 
 class ConsentForm(BaseDialogForm):

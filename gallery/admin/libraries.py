@@ -18,11 +18,12 @@ from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
 from accounts import admin_permissions, consent_text
+from accounts.admin_dialogs import act, dialog
 from accounts.admin_members import MembershipInline
 from accounts.models import ConsentRecord, Library
 from accounts.roles import Permission
 from accounts.services.libraries import change_library, create_library
-from gallery.admin.base import LargeListAdmin, act, dialog
+from gallery.admin.base import LargeListAdmin
 from gallery.admin.erasures import FORGET_FACES, FORGET_LIBRARY, ConsentForm, NameForm, erase
 from gallery.admin.visibility import may
 from processing.face_work import face_work

@@ -20,10 +20,11 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from accounts.admin_audit import leave_alone
+from accounts.admin_dialogs import dialog, reload_page
 from accounts.problems import DomainError
 from accounts.roles import Permission
 from gallery.admin import files, filters, run_actions
-from gallery.admin.base import PHOTO_STATE_LABELS, ReadOnlyAdmin, dialog, reload_page, say
+from gallery.admin.base import PHOTO_STATE_LABELS, ReadOnlyAdmin, say
 from gallery.admin.camera_makes import CameraMakeFilter
 from gallery.admin.photo_access import photo_access_page
 from gallery.admin.photo_page import photo_page, taken

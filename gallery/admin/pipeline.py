@@ -19,8 +19,9 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts import admin_permissions
+from accounts.admin_dialogs import act, ask, dialog
 from accounts.models import User
-from gallery.admin.base import RUN_STATE_LABELS, act, ask, dialog, page, require
+from gallery.admin.base import RUN_STATE_LABELS, page, require
 from gallery.admin.durations import duration
 from gallery.admin.pauses import Condition, condition_of_pause, condition_of_work
 from processing import backlog, canaries

@@ -14,7 +14,8 @@ from unfold.forms import BaseDialogForm
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from accounts.admin_audit import leave_alone
-from gallery.admin.base import dialog, say
+from accounts.admin_dialogs import dialog
+from gallery.admin.base import say
 from gallery.api.serializers.dead_letters import DeadLetterDetailSerializer
 from processing.dead_letters import shown
 from processing.models import RunState, StageRun

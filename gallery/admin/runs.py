@@ -18,10 +18,11 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
+from accounts.admin_dialogs import act
 from accounts.models import Library
 from accounts.roles import Permission
 from gallery.admin import files, filters, run_actions
-from gallery.admin.base import RUN_STATE_LABELS, ReadOnlyAdmin, act, page
+from gallery.admin.base import RUN_STATE_LABELS, ReadOnlyAdmin, page
 from gallery.admin.durations import duration
 from gallery.admin.run_actions import DISCARD, DISCARD_GROUP, RETRY, DiscardForm
 from gallery.admin.visibility import visible_library_runs, visible_runs

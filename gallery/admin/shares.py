@@ -9,8 +9,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
+from accounts.admin_dialogs import act, dialog
 from gallery.admin import filters
-from gallery.admin.base import ReadOnlyAdmin, act, dialog, say
+from gallery.admin.base import ReadOnlyAdmin, say
 from gallery.models import Share, ShareState
 from gallery.services import shares
 
