@@ -5,6 +5,7 @@ import json
 import factories
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db.models import Model
 from django.test import Client
@@ -38,7 +39,7 @@ def note(by: User, about: Model, *, shown: str = "", message: object = "") -> Lo
     )
 
 
-def test_the_history_of_a_library_names_members_by_their_ids(admin_client: Client) -> None:
+def test_the_history_of_a_library_names_members_by_their_ids(admin_client: Client, client: Client) -> None:
     library = factories.make_library(name="Archive")
     factories.make_member(library, "admin")
     friend = factories.make_user(email="ada@example.org")
@@ -56,7 +57,12 @@ def test_the_history_of_a_library_names_members_by_their_ids(admin_client: Clien
         [{"changed": {"name": "membership", "object": row_id, "fields": ["Role"]}}],
         [{"deleted": {"name": "membership", "object": row_id}}],
     ]
-    shown = admin_client.get(f"/admin/accounts/library/{library.pk}/history/").content.decode()
+    # shown to those who do not read the trail instead
+    reader = factories.make_member(library, "visitor")
+    User.objects.filter(pk=reader.pk).update(is_staff=True)
+    reader.user_permissions.set(Permission.objects.filter(codename="view_library"))
+    client.force_login(reader)
+    shown = client.get(f"/admin/accounts/library/{library.pk}/history/").content.decode()
     assert f"Added membership “{row_id}”." in shown
     assert "ada@example.org" not in shown
 
