@@ -11,12 +11,10 @@ from allauth.mfa.models import Authenticator
 from django.contrib import admin as django_admin
 from django.test import Client
 from pytest_django import Settings
-from redis import Redis
 from rest_framework.test import APIClient
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 from second_factors import code_of, enrol, wrong_code
 
-from accounts import windows
 from accounts.api.throttles import LoginThrottle
 from accounts.models import AuditAction, AuditEvent, TokenFamily, User
 
@@ -117,18 +115,12 @@ def test_the_page_begins_no_login_of_the_api(client: Client) -> None:
     assert (TokenFamily.objects.count(), OutstandingToken.objects.count()) == (0, 0)
 
 
-def test_who_guesses_on_the_page_is_told_how_long_to_wait(
-    client: Client, monkeypatch: pytest.MonkeyPatch, settings: Settings
-) -> None:
+@pytest.mark.usefixtures("fresh_windows")
+def test_who_guesses_on_the_page_is_told_how_long_to_wait(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LoginThrottle, "THROTTLE_RATES", {"token": "2/hour"})
-    settings.REQUEST_BROKER_SECONDS = 5  # a busy machine is no dead Redis
     user = factories.make_user(is_staff=True)
     client.force_login(user)
-    # an address that no other test counts
     guess = {"path": PAGE, "data": {"action": "begin", "password": "wrong"}, "REMOTE_ADDR": "203.0.113.77"}
-    windows.forget()
-    with Redis.from_url(settings.CACHES["default"]["LOCATION"]) as redis:
-        redis.flushdb()
     for _ in range(2):
         assert "This is not your password." in client.post(**guess).content.decode()
     refused = client.post(**guess | {"data": {"action": "begin", "password": factories.PASSWORD}}).content.decode()

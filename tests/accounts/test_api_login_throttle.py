@@ -9,10 +9,9 @@ import factories
 import pytest
 from django.http import HttpResponse
 from pytest_django import Settings
-from redis import Redis
 from rest_framework.test import APIClient
 
-from accounts import rate_limits, windows
+from accounts import rate_limits
 from accounts.api.throttles import LoginThrottle
 from accounts.models import User
 
@@ -22,15 +21,9 @@ TOKEN = "/api/v1/auth/token"
 
 
 @pytest.fixture(autouse=True)
-def few_attempts(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]:
+def few_attempts(monkeypatch: pytest.MonkeyPatch, fresh_windows: None) -> Iterator[None]:
     monkeypatch.setattr(LoginThrottle, "THROTTLE_RATES", {"token": "3/min"})
-    settings.REQUEST_BROKER_SECONDS = 5  # a busy machine is no dead Redis
-    windows.forget()
-    with Redis.from_url(settings.CACHES["default"]["LOCATION"]) as redis:
-        redis.flushdb()
-        yield
-        redis.flushdb()
-    windows.forget()
+    yield
     rate_limits.parse.cache_clear()
 
 

@@ -1,17 +1,13 @@
 """Somebody erases their own account: with all that shows that it is they, and with no guessing."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import factories
 import pytest
 from concurrency import in_a_thread
-from pytest_django import Settings
-from redis import Redis
 from rest_framework.test import APIClient
 from second_factors import code_of, enrol, wrong_code
 
-from accounts import windows
 from accounts.api.throttles import RateLimit
 from accounts.models import AuditEvent, ErasureReceipt, User
 from accounts.services import second_factor
@@ -23,15 +19,8 @@ RATES = {"token": "3/min", "anonymous": "20/min", "user": "20/min"}
 
 
 @pytest.fixture
-def few_attempts(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]:
+def few_attempts(monkeypatch: pytest.MonkeyPatch, fresh_windows: None) -> None:
     monkeypatch.setattr(RateLimit, "THROTTLE_RATES", RATES)
-    settings.REQUEST_BROKER_SECONDS = 5  # a busy machine is no dead Redis
-    windows.forget()
-    with Redis.from_url(settings.CACHES["default"]["LOCATION"]) as redis:
-        redis.flushdb()
-        yield
-        redis.flushdb()
-    windows.forget()
 
 
 def erase(client: APIClient, **body: str) -> Any:

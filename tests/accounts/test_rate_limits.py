@@ -3,7 +3,6 @@
 import re
 import threading
 import time
-from collections.abc import Iterator
 from io import BytesIO
 from ipaddress import ip_network
 from typing import Any
@@ -32,15 +31,8 @@ RATES = {"token": "4/min", "anonymous": "2/min", "user": "3/min", "key": "3/min"
 
 
 @pytest.fixture(autouse=True)
-def few_requests(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]:
+def few_requests(monkeypatch: pytest.MonkeyPatch, fresh_windows: None) -> None:
     monkeypatch.setattr(RateLimit, "THROTTLE_RATES", RATES)
-    settings.REQUEST_BROKER_SECONDS = 5  # a busy machine is no dead Redis
-    windows.forget()
-    with Redis.from_url(settings.CACHES["default"]["LOCATION"]) as redis:
-        redis.flushdb()
-        yield
-        redis.flushdb()
-    windows.forget()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -20,6 +21,8 @@ from processing.engines.installation import InstalledModel
 from processing.models import RunState, StageRun
 from processing.services import face_analysis, selection
 from processing.stages import registry
+from processing.stages.face_detection import FaceDetectionStage
+from processing.stages.face_embedding import FaceEmbeddingStage
 
 _numbers = itertools.count()
 
@@ -135,3 +138,19 @@ def time_limit_soon() -> Iterator[Callable[[], None]]:
     yield lambda: signal.setitimer(signal.ITIMER_REAL, 0.3)
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def one_model_each_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a worker a model belongs to one process with one thread; the threads here take turns with it."""
+    turn = threading.Lock()
+    for stage in (FaceDetectionStage, FaceEmbeddingStage):
+        monkeypatch.setattr(stage, "compute", _in_turn(stage.compute, turn))
+
+
+def _in_turn(compute: Callable[..., object], turn: threading.Lock) -> Callable[..., object]:
+    def wait_and_compute(*arguments: object, **named: object) -> object:
+        with turn:
+            return compute(*arguments, **named)
+
+    return wait_and_compute

@@ -7,7 +7,6 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import factories
@@ -25,8 +24,6 @@ from processing.models import LibraryRun, StageRun
 from processing.services import forgetting, grouping, object_sweeps, reprocess
 from processing.services.face_analysis import switch_face_analysis
 from processing.stages import registry
-from processing.stages.face_detection import FaceDetectionStage
-from processing.stages.face_embedding import FaceEmbeddingStage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store", "models_in_use")]
 
@@ -108,22 +105,6 @@ class Round:
         named = set(Rendition.objects.values_list("storage_key", flat=True))
         assert {name.removeprefix("renditions/") for name in files if name.startswith("renditions/")} == named
         assert Photo.objects.get() == self.photo
-
-
-@pytest.fixture
-def one_model_each_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a worker a model belongs to one process with one thread; the threads here take turns with it."""
-    turn = threading.Lock()
-    for stage in (FaceDetectionStage, FaceEmbeddingStage):
-        monkeypatch.setattr(stage, "compute", _in_turn(stage.compute, turn))
-
-
-def _in_turn(compute: Callable[..., object], turn: threading.Lock) -> Callable[..., object]:
-    def wait_and_compute(*arguments: object, **named: object) -> object:
-        with turn:
-            return compute(*arguments, **named)
-
-    return wait_and_compute
 
 
 @pytest.mark.timeout(60 + 3 * ROUNDS)

@@ -24,8 +24,6 @@ from processing import ingest, reconciler
 from processing.models import RunState, StageRun
 from processing.services import face_analysis, object_sweeps, reprocess, trash
 from processing.stages import registry
-from processing.stages.face_detection import FaceDetectionStage
-from processing.stages.face_embedding import FaceEmbeddingStage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store", "broker")]
 
@@ -62,22 +60,6 @@ def switch(library: Library) -> None:
 def run_stages() -> None:
     for stage in registry.all_stages():
         photo_samples.run(stage.name)
-
-
-@pytest.fixture
-def one_model_each_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a worker a model belongs to one process with one thread; the threads here take turns with it."""
-    turn = threading.Lock()
-    for stage in (FaceDetectionStage, FaceEmbeddingStage):
-        monkeypatch.setattr(stage, "compute", _in_turn(stage.compute, turn))
-
-
-def _in_turn(compute: Callable[..., object], turn: threading.Lock) -> Callable[..., object]:
-    def wait_and_compute(*arguments: object, **named: object) -> object:
-        with turn:
-            return compute(*arguments, **named)
-
-    return wait_and_compute
 
 
 @pytest.mark.timeout(200)
