@@ -86,7 +86,7 @@ class PhotoAdmin(ReadOnlyAdmin):
         """Photos that the user may see, with their derived state and the number of faces that may be told."""
         faces = countable_faces(request.user).filter(photo=OuterRef("pk")).order_by().values("photo")
         photos = with_state(visible_photos(request.user)).defer("metadata__tags", "metadata__warnings")
-        counted = photos.annotate(face_count=Coalesce(Subquery(faces.annotate(n=Count("pk")).values("n")), 0))
+        counted = photos.annotate(faces_told=Coalesce(Subquery(faces.annotate(n=Count("pk")).values("n")), 0))
         return counted.prefetch_related(files.smallest_renditions())
 
     def get_search_results(
@@ -322,4 +322,4 @@ class PhotoAdmin(ReadOnlyAdmin):
     @display(description=_("faces"))
     def faces_found(self, photo: Photo) -> int:
         """How many faces are kept."""
-        return photo.face_count
+        return photo.faces_told

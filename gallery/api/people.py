@@ -80,6 +80,6 @@ class PersonViewSet(PersonRightsMixin, ListModelMixin, RetrieveModelMixin, Gener
         """Give a page of photos."""
         person = self.get_object()
         faces = Face.objects.kept().filter(photo=OuterRef("pk"), person=person)
-        shown = listed(Photo.objects.visible_to(request.user)).filter(Exists(faces))
+        shown = listed(Photo.objects.visible_to(request.user), user=request.user).filter(Exists(faces))
         page = self.paginate_queryset(shown)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db.models import F, Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, extend_schema_view
@@ -21,7 +21,9 @@ from accounts.api.problems import problems
 from accounts.models import Library, User
 from accounts.problems import ConflictError
 from accounts.roles import Permission
-from gallery.api.filters import PhotoFilter, wants_trash
+from gallery.api.photo_filter import PhotoFilter, wants_trash
+from gallery.api.photo_order import PhotoPages
+from gallery.api.photo_overviews import OverviewsMixin
 from gallery.api.photo_trash import TrashMixin
 from gallery.api.serializers.photos import (
     PhotoDetailSerializer,
@@ -33,7 +35,7 @@ from gallery.api.serializers.photos import (
 )
 from gallery.api.upload import StreamedUploadMixin, require_length
 from gallery.stage_reports import stage_reports
-from photos.models import Face, Photo, Rendition
+from photos.models import Face, Favourite, Photo, Rendition
 from processing import ingest
 from processing.models import StageRun
 from processing.services import dead_letters
@@ -49,25 +51,23 @@ LISTED = PolymorphicProxySerializer(
 )
 
 
-def described(photos: QuerySet[Photo]) -> QuerySet[Photo]:
+def described(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
     """Add to photos what every list says of them."""
-    return with_state(photos).annotate(
-        taken_at=F("metadata__taken_at"),
-        camera_make=F("metadata__camera_make"),
-        camera_model=F("metadata__camera_model"),
-    )
+    own = Favourite.objects.filter(photo=OuterRef("pk"), user=user.pk)
+    return with_state(photos).annotate(is_favourite=Exists(own))
 
 
-def listed(photos: QuerySet[Photo]) -> QuerySet[Photo]:
+def listed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
     """Add to photos what a list shows of those that can be looked at."""
-    return described(photos).prefetch_related(Prefetch("renditions", Rendition.objects.order_by("-width", "kind")))
+    renditions = Rendition.objects.order_by("-width", "kind")
+    return described(photos, user=user).prefetch_related(Prefetch("renditions", renditions))
 
 
 def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
     """Add to photos all that is known of them and that `user` may see."""
     faces = Face.objects.visible_to(user).kept().select_related("person").order_by("left", "pk")
     return (
-        listed(photos)
+        listed(photos, user=user)
         .select_related("metadata")
         .prefetch_related(Prefetch("faces", faces, to_attr="shown_faces"), "stage_runs")
     )
@@ -75,15 +75,15 @@ def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
 
 @extend_schema_view(
     list=extend_schema(
-        summary="List photos, newest upload first",
-        description="With `trashed=true` those in the trash that you may bring back, each with `trashed_at` and "
-        "`purged_after`. They have no `renditions`: images and original of a photo in the trash are 404 until it is "
-        "restored. Until then there is its `thumbhash` to draw.",
+        summary="List and search photos, newest upload first",
+        description="Filters combine. With `trashed=true` those in the trash that you may bring back, each with "
+        "`trashed_at` and `purged_after`. They have no `renditions`: images and original of a photo in the trash are "
+        "404 until it is restored. Until then there is its `thumbhash` to draw.",
         tags=TAGS,
         responses={200: LISTED, **problems(400)},
     ),
 )
-class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewSet):
+class PhotoViewSet(StreamedUploadMixin, OverviewsMixin, TrashMixin, ListModelMixin, GenericViewSet):
     """Photos that the caller may see."""
 
     access = {
@@ -92,9 +92,11 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         "retrieve": Seeing(Permission.VIEW_PHOTOS),
         "retry": Doing(Permission.RETRY_PROCESSING),
         **TrashMixin.access,
+        **OverviewsMixin.access,
     }
     serializer_class = PhotoSerializer
     filterset_class = PhotoFilter
+    pagination_class = PhotoPages
     parser_classes = (MultiPartParser,)
     lookup_value_converter = "uuid"
 
@@ -104,18 +106,22 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         return "upload" if self.action == "create" else None
 
     def get_queryset(self) -> QuerySet[Photo]:
-        """Give what the caller may see; to the list of the trash, what they may bring back."""
-        if self._lists_trash:
-            return described(Photo.objects.in_trash_of(self.request.user))
-        return listed(Photo.objects.visible_to(self.request.user))
+        """Give what the caller may see; of the trash, what they may bring back."""
+        user = self.request.user
+        return Photo.objects.in_trash_of(user) if self._is_of_trash else Photo.objects.visible_to(user)
+
+    def paginate_queryset(self, queryset: QuerySet[Photo]) -> list[Photo]:
+        """Give a page, with what the list says of each photo."""
+        add = described if self._is_of_trash else listed
+        return super().paginate_queryset(add(queryset, user=self.request.user))
 
     def get_serializer_class(self) -> type[PhotoSerializer]:
         """Say of the trash what is said of it."""
-        return TrashedPhotoSerializer if self._lists_trash else super().get_serializer_class()
+        return TrashedPhotoSerializer if self._is_of_trash else super().get_serializer_class()
 
     @property
-    def _lists_trash(self) -> bool:
-        return self.action == "list" and wants_trash(self.request)
+    def _is_of_trash(self) -> bool:
+        return not self.detail and self.action != "create" and wants_trash(self.request)
 
     @extend_schema(
         summary="Upload a photo",

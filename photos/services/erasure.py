@@ -9,7 +9,7 @@ from accounts.services import erasure as receipts
 from photos import storage
 from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss, ObjectSweep, Person
 from photos.services import faces as face_rows
-from photos.services import object_sweeps
+from photos.services import object_sweeps, shown
 
 
 @transaction.atomic
@@ -25,6 +25,7 @@ def erase_faces(*, library_id: UUID, photo_ids: Sequence[UUID], unfinished: Coll
     embeddings, _ = FaceEmbedding.objects.filter(face_id__in=photo_of).delete()
     Face.objects.filter(pk__in=photo_of).delete()
     having_had_faces = set(photo_of.values())
+    shown.refresh(photo_ids=having_had_faces)
     prefixes = (
         storage.derived_prefix(library_id=library_id, photo_id=one) for one in having_had_faces | set(unfinished)
     )
@@ -65,6 +66,7 @@ def forget_faces_of_person(*, library_id: UUID, person_id: UUID, photo_ids: Sequ
     embeddings = FaceEmbedding.objects.filter(face_id__in=ids).count()
     face_rows.forget_faces(face_ids=ids)
     having_had_faces = {one.photo_id for one in found}
+    shown.refresh(photo_ids=having_had_faces)
     prefixes = [storage.derived_prefix(library_id=library_id, photo_id=one) for one in having_had_faces]
     object_sweeps.request_all(
         sweeps=((storage.RENDITIONS, prefix) for prefix in prefixes), reason=ObjectSweep.Reason.FORGOTTEN

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from photos.models import Metadata, Photo, Rendition
+from photos.services import shown, tags
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +24,16 @@ class StoredRendition:
     sha256: str
 
 
-def replace_metadata(*, photo_id: UUID, version: str, values: Mapping[str, object]) -> None:
-    """Put `values` (fields of Metadata) in the place of whatever was known of the photo."""
+def replace_metadata(*, photo_id: UUID, library_id: UUID, version: str, values: Mapping[str, object]) -> None:
+    """Put `values` (fields of Metadata) in the place of whatever was known of the photo; what is shown follows."""
     metadata = Metadata(photo_id=photo_id, version=version, **values)
     metadata.full_clean(validate_unique=False, exclude=["photo"])
     if not Metadata.objects.filter(pk=photo_id).exists():
         metadata.save(force_insert=True)
     else:
         metadata.save(force_update=True)
+    tags.set_keywords(photo_id=photo_id, library_id=library_id, keywords=metadata.keywords)
+    shown.refresh(photo_ids=[photo_id])
 
 
 def replace_renditions(

@@ -62,6 +62,8 @@ class Grouped:
     new_people: list[UUID]
     losses: list[GroupLoss]
     let_go: list[people.LetGo]
+    # everything was grouped anew, maybe because a floor was moved
+    is_from_scratch: bool
 
     def write(self) -> dict[str, int]:
         """Write it; gives the report."""
@@ -74,6 +76,8 @@ class Grouped:
             losses=self.losses,
             let_go=self.let_go,
         )
+        if self.is_from_scratch:
+            people.recount_faces(library_id=self.library_id)
         return {
             "faces": self.face_count,
             "regrouped": len(self.persons),
@@ -172,7 +176,8 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
     if reason:
         return NothingToDo(reason)
     faces = people.read_library(library_id=library_id, model=rule.model.name)
-    if _last_version(library_id) != rule.version:
+    is_from_scratch = _last_version(library_id) != rule.version
+    if is_from_scratch:
         faces.components[:] = -1
     found = regroup(
         faces.vectors,
@@ -201,6 +206,7 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
         new_people=list(new_ids.values()),
         losses=faces.losses,
         let_go=faces.let_go,
+        is_from_scratch=is_from_scratch,
     )
 
 

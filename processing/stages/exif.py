@@ -57,7 +57,7 @@ class ExifStage(Stage):
     def write(self, loaded: Loaded, stored: exif.PhotoMetadata, *, version: str) -> Written:
         """Replace the Metadata row."""
         values = metadata_values(stored)
-        results.replace_metadata(photo_id=loaded.photo_id, version=version, values=values)
+        results.replace_metadata(photo_id=loaded.photo_id, library_id=loaded.library_id, version=version, values=values)
         return Written(warnings=values["warnings"])
 
 

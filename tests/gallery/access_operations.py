@@ -42,6 +42,8 @@ class Call:
     body: Callable[[World], dict[str, Any]] | None = None
     allowed: int = 200
     is_list: bool = False
+    # of a list that is counts alone, and names nothing
+    is_counts: bool = False
     is_form: bool = False
     reads_credentials: bool = True
     # permissions that it takes beside that of the rule
@@ -140,6 +142,8 @@ ALLOWED = {
     "POST libraries/{library_id}/members": 201,
     "DELETE libraries/{library_id}/members/{user_id}": 204,
 }
+# what it cannot be asked without
+ADDRESSES = {"GET photos/map": "photos/map?zoom=3"}
 # permissions that they take beside that of their rule
 ALSO = dict.fromkeys(("GET people/{pk}/export", "POST people/{pk}/forget"), (Permission.EDIT_PEOPLE,))
 MEMBERS = "libraries/{library_id}/members"
@@ -151,10 +155,11 @@ def calls() -> list[Call]:
         Call(
             name=one.name,
             rule=one.rule,
-            address=one.name.split()[1],
+            address=ADDRESSES.get(one.name, one.name.split()[1]),
             body=BODIES.get(one.name),
             allowed=ALLOWED.get(one.name, 200),
             is_list="{" not in one.name,
+            is_counts=one.name == "GET photos/timeline",
             is_form=one.name == "POST photos",
             also=ALSO.get(one.name, ()),
             reads_credentials=bool(one.view.authentication_classes),
@@ -178,6 +183,11 @@ def within() -> list[Call]:
                 "photos?person={person}": see_people,
                 "photos?library={library_id}&has_faces=true": see_people,
                 "photos?camera_make={make}": see_photos,
+                "photos?q={make}": see_photos,
+                "photos?tag={tag}": see_photos,
+                "photos?near=1.5,2.5,10": see_photos,
+                "photos/facets?library={library_id}": see_photos,
+                "photos/map?zoom=3&library={library_id}": see_photos,
                 "people?library={library_id}": see_people,
                 "people?is_named=true&library={library_id}": see_people,
             }.items()
@@ -227,6 +237,7 @@ def address(call: Call, world: World) -> str:
         photo=place.photo.pk,
         trashed=place.trashed.pk,
         make=place.photo.metadata.camera_make,
+        tag=place.tag.name,
         kind="preview",
         name="exif",
     )

@@ -32,7 +32,8 @@ class Place:
         self.library: Library = factories.make_library(name=f"Archive {number}")
         self.photo = factories.make_photo(self.library, data=b"original", original_filename=f"holiday-{number}.jpg")
         factories.make_rendition(self.photo, "preview", data=b"picture")
-        factories.make_metadata(self.photo, camera_make=f"Camera maker {number}")
+        factories.make_metadata(self.photo, camera_make=f"Camera maker {number}", latitude=1.5, longitude=2.5)
+        self.tag = factories.make_tag(self.library, f"Tag {number} of it", self.photo)
         self.trashed = factories.make_photo(self.library, data=b"trashed", trashed_at=timezone.now())
         factories.make_rendition(self.trashed, "preview", data=b"picture")
         self.fingerprint = f"{number:016x}"
@@ -60,11 +61,11 @@ class Place:
         """Give what nobody may read who does not see the library."""
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
-            self.key, self.invitation, self.event, self.share, self.receipt,
+            self.key, self.invitation, self.event, self.share, self.receipt, self.tag,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,
-            self.key.prefix, self.invitation.email, self.linked.provider, self.linked.uid,
+            self.key.prefix, self.invitation.email, self.linked.provider, self.linked.uid, self.tag.name,
         )  # fmt: skip
         return {*(str(row.pk) for row in rows), *said, self.photo.metadata.camera_make, self.fingerprint}
 

@@ -67,9 +67,7 @@ class PhotoSerializer(serializers.ModelSerializer):
     thumbhash = Base64Field(
         read_only=True, allow_null=True, help_text="A ThumbHash to draw until the thumbnail is there."
     )
-    taken_at = serializers.DateTimeField(read_only=True, allow_null=True)
-    camera_make = serializers.CharField(read_only=True, allow_null=True)
-    camera_model = serializers.CharField(read_only=True, allow_null=True)
+    is_favourite = serializers.BooleanField(read_only=True, help_text="Among your own.")
     renditions = RenditionSerializer(many=True, read_only=True)
 
     class Meta:
@@ -86,9 +84,22 @@ class PhotoSerializer(serializers.ModelSerializer):
             "height",
             "uploaded_at",
             "state",
+            "title",
+            "caption",
+            "rating",
+            "is_favourite",
+            "is_hidden",
             "taken_at",
+            "taken_at_offset",
+            "latitude",
+            "longitude",
+            "country_code",
+            "country",
+            "region",
+            "city",
             "camera_make",
             "camera_model",
+            "lens",
             "thumbhash",
             "renditions",
         )
