@@ -24,6 +24,12 @@ def exif(self: Task, **_hint: object) -> int:
     return working.work(stage_name="exif", task_id=self.request.id, worker=self.request.hostname)
 
 
+@stage_task(name="place", queue="maintenance")
+def place(self: Task, **_hint: object) -> int:
+    """Name the places of pending positions."""
+    return working.work(stage_name="place", task_id=self.request.id, worker=self.request.hostname)
+
+
 @stage_task(name="renditions", queue="ingest")
 def renditions(self: Task, **_hint: object) -> int:
     """Make the preview and the thumbnails of pending originals."""
@@ -70,6 +76,12 @@ def forget(self: Task, **_hint: object) -> int:
 def plan(self: Task, **_hint: object) -> int:
     """Plan the photos of libraries after what is planned has changed."""
     return library_work.work(kind="plan", task_id=self.request.id, worker=self.request.hostname)
+
+
+@library_task(name="edit")
+def edit(self: Task, **_hint: object) -> int:
+    """Say of many photos what somebody said of them."""
+    return library_work.work(kind="edit", task_id=self.request.id, worker=self.request.hostname)
 
 
 @maintenance_task(name="sweep_objects")

@@ -50,6 +50,11 @@ RENDITION_SIZES = {kind: int(long_side) for kind, long_side in _sizes.items()}
 # of a JPEG, 1 to 95
 RENDITION_QUALITY = env.int("RENDITION_QUALITY", default=80)
 
+# places:
+
+# a photo is named after the nearest town, if it is so near (km); at sea it is named after none
+PLACE_WITHIN_KM = env.float("PLACE_WITHIN_KM", default=100)
+
 # faces:
 
 # MTCNN finds false faces with a confidence of up to about 0.95

@@ -168,7 +168,7 @@ class PhotoFilter(ExposureFilters):
 
     def filter_place(self, photos: QuerySet[Photo], _name: str, value: str) -> QuerySet[Photo]:
         """Keep the photos of a place."""
-        return photos.filter(place_keys__contains=[key_of(value)])
+        return photos.filter(place_keys__contains=[places.key(value)])
 
     def filter_has_faces(self, photos: QuerySet[Photo], _name: str, value: bool) -> QuerySet[Photo]:
         """Keep the photos with a face, or those without."""

@@ -9,18 +9,19 @@ from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, ext
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
-from rest_framework.parsers import MultiPartParser
+from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Doing, Seeing
-from accounts.api.parsers import BoundedJSONParser
 from accounts.api.problems import problems
 from accounts.models import Library, User
 from accounts.problems import ConflictError
 from accounts.roles import Permission
+from gallery import viewing
+from gallery.api.photo_edits import PhotoEditsMixin
 from gallery.api.photo_filter import PhotoFilter, wants_trash
 from gallery.api.photo_order import PhotoPages
 from gallery.api.photo_overviews import OverviewsMixin
@@ -83,7 +84,7 @@ def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
         responses={200: LISTED, **problems(400)},
     ),
 )
-class PhotoViewSet(StreamedUploadMixin, OverviewsMixin, TrashMixin, ListModelMixin, GenericViewSet):
+class PhotoViewSet(StreamedUploadMixin, PhotoEditsMixin, OverviewsMixin, TrashMixin, ListModelMixin, GenericViewSet):
     """Photos that the caller may see."""
 
     access = {
@@ -93,12 +94,19 @@ class PhotoViewSet(StreamedUploadMixin, OverviewsMixin, TrashMixin, ListModelMix
         "retry": Doing(Permission.RETRY_PROCESSING),
         **TrashMixin.access,
         **OverviewsMixin.access,
+        **PhotoEditsMixin.access,
     }
     serializer_class = PhotoSerializer
     filterset_class = PhotoFilter
     pagination_class = PhotoPages
-    parser_classes = (MultiPartParser,)
     lookup_value_converter = "uuid"
+
+    def get_parsers(self) -> list[BaseParser]:
+        """Take a form where a file comes, JSON for everything else."""
+        # asked before the action is known, and by the schema's maker before there is a request
+        method = self.request.method.lower() if self.request else ""
+        is_upload = self.action_map.get(method) == "create"
+        return [MultiPartParser()] if is_upload else super().get_parsers()
 
     @property
     def throttle_scope(self) -> str | None:
@@ -169,12 +177,15 @@ class PhotoViewSet(StreamedUploadMixin, OverviewsMixin, TrashMixin, ListModelMix
 
     @extend_schema(
         summary="Read all that is known of a photo",
+        description="A person's first look within an hour counts as a view of it (`order=-views`).",
         tags=TAGS,
         responses={200: PhotoDetailSerializer, **problems(404)},
     )
-    def retrieve(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
+    def retrieve(self, request: Request, pk: UUID) -> Response:
         """Give metadata, renditions, faces and stages."""
-        return self._detail(pk)
+        answer = self._detail(pk)
+        viewing.note(user=request.user, photo_id=pk)
+        return answer
 
     @extend_schema(
         summary="Retry the dead stage runs of a photo",
@@ -182,7 +193,7 @@ class PhotoViewSet(StreamedUploadMixin, OverviewsMixin, TrashMixin, ListModelMix
         request=None,
         responses={200: RetriedSerializer, **problems(403, 404)},
     )
-    @action(detail=True, methods=["post"], parser_classes=[BoundedJSONParser])
+    @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
         """Let dead runs start over with all their attempts."""
         photo = self.get_object()

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 from gallery.api.administration.dead_letters import DeadLetterViewSet
 from gallery.api.administration.stages import StageViewSet
 from gallery.api.administration.workers import WorkerViewSet
+from gallery.api.edits import EditViewSet
 from gallery.api.erasures import ErasureViewSet
 from gallery.api.faces import FaceViewSet
 from gallery.api.libraries import LibrarySwitchViewSet
@@ -17,6 +18,7 @@ from gallery.api.shares import ShareViewSet
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("photos", PhotoViewSet, basename="photo")
 router.register("photos", PhotoFileViewSet, basename="photo-file")
+router.register("edits", EditViewSet, basename="edit")
 router.register("faces", FaceViewSet, basename="face")
 router.register("people", PersonViewSet, basename="person")
 router.register("shares", ShareViewSet, basename="share")

@@ -2,8 +2,9 @@ from typing import Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -21,9 +22,16 @@ class EditQuerySet(models.QuerySet["Edit"]):
         libraries = Library.objects.visible_to(user) & Library.objects.permitting(user, Permission.EDIT_PHOTOS)
         return self.filter(library__in=libraries)
 
+    def with_counts(self) -> Self:
+        """Annotate each edit with `photo_count`, the photos that it changed so far."""
+        return self.annotate(photo_count=Count("revisions"))
+
 
 class Edit(models.Model):
-    """What somebody said about photos of a library, in one act. `changes` is what was asked for."""
+    """What somebody said about photos of a library, in one act. `changes` is what was asked for.
+
+    `selection` holds the photos of an act on many until it has been done on the last of them.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     library = models.ForeignKey(Library, on_delete=models.CASCADE, related_name="edits")
@@ -32,6 +40,7 @@ class Edit(models.Model):
     )
     created_at = models.DateTimeField(_("made"), default=timezone.now, editable=False)
     changes = models.JSONField(_("changes"), default=dict)
+    selection = ArrayField(models.UUIDField(), default=list, blank=True, editable=False)
     # the edit that this one takes back
     undoes = models.OneToOneField(
         "self", null=True, on_delete=models.SET_NULL, related_name="undone_by", verbose_name=_("takes back")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from math import asin, cos, degrees, radians, sin
 
-from django.db.models import F, FloatField, Func, Q, QuerySet, Value
-from django.db.models.functions import ACos, Cos, Greatest, Least, Radians, Sin
+from django.db.models import CharField, F, FloatField, Func, Q, QuerySet, Value
+from django.db.models.functions import ACos, Cos, Greatest, Least, Lower, Radians, Sin
 
 from photos.models import Photo
 
@@ -52,6 +52,11 @@ class Circle:
         width = degrees(asin(min(1.0, sin(angle) / cos(radians(self.latitude)))))
         west, east = self.longitude - width, self.longitude + width
         return Box(west + 360 if west < -180 else west, south, east - 360 if east > 180 else east, north)
+
+
+def key(name: str) -> Func:
+    """Give what a place of this name is found by, as `photos.services.shown` reckons it."""
+    return Lower(Func(Value(name), function="photos_fold", output_field=CharField()))
 
 
 def within(photos: QuerySet[Photo], circle: Circle) -> QuerySet[Photo]:

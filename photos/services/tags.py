@@ -39,7 +39,9 @@ def find_or_make(*, library_id: UUID, names: Iterable[str], from_file: bool = Fa
     A file's keyword means what the tag is called now, after a rename or a merge, and does not bring back one that was
     deleted; a person who gives the name of old means a new tag, or the deleted one.
     """
-    wanted = {key_of(clean): clean for clean in map(clean_name, names) if clean}
+    wanted: dict[str, str] = {}
+    for clean in filter(None, map(clean_name, names)):
+        wanted.setdefault(key_of(clean), clean)
     found = {tag.key: tag for tag in Tag.objects.filter(library_id=library_id, key__in=wanted)}
     aliases = TagAlias.objects.filter(library_id=library_id, key__in=wanted.keys() - found.keys())
     if from_file:

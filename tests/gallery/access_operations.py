@@ -107,6 +107,9 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "PATCH shares/{pk}": lambda w: {"title": "Summer"},
     "POST libraries/{pk}/invitations": lambda w: {"email": "new@example.org"},
     "POST photos": _upload,
+    "PATCH photos/{pk}": lambda w: {"title": "Summer"},
+    "POST edits": lambda w: {"photos": [str(w.place.photo.pk)], "changes": {"title": "Summer"}},
+    "POST edits/favourites": lambda w: {"filter": {"library": str(w.place.library.pk)}, "is_favourite": True},
     "PATCH people/{pk}": lambda w: {"name": "Grace"},
     "POST libraries/{pk}/face-analysis": lambda w: {"enabled": False},
     "POST libraries/{library_id}/members": lambda w: {"email": w.newcomer.email},
@@ -139,6 +142,8 @@ ALLOWED = {
     "POST shares": 201,
     "DELETE shares/{pk}": 204,
     "DELETE photos/{pk}": 204,
+    "PUT photos/{pk}/favourite": 204,
+    "DELETE photos/{pk}/favourite": 204,
     "POST libraries/{library_id}/members": 201,
     "DELETE libraries/{library_id}/members/{user_id}": 204,
 }
@@ -159,7 +164,7 @@ def calls() -> list[Call]:
             body=BODIES.get(one.name),
             allowed=ALLOWED.get(one.name, 200),
             is_list="{" not in one.name,
-            is_counts=one.name == "GET photos/timeline",
+            is_counts=one.name in {"GET photos/timeline", "POST edits/favourites"},
             is_form=one.name == "POST photos",
             also=ALSO.get(one.name, ()),
             reads_credentials=bool(one.view.authentication_classes),
@@ -225,7 +230,7 @@ def address(call: Call, world: World) -> str:
     subjects = {
         "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
-        "shares": place.share, "erasures": place.receipt, "auth": place.linked,
+        "shares": place.share, "erasures": place.receipt, "edits": place.edit, "auth": place.linked,
     }  # fmt: skip
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(

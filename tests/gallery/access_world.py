@@ -18,6 +18,7 @@ from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import shares
 from processing.models import RunState
+from processing.services import photo_edits
 
 EVERYTHING = frozenset(Permission.values)
 APPS = ("accounts", "photos", "processing", "gallery", "auth", "admin", "token_blacklist", "socialaccount")
@@ -43,6 +44,9 @@ class Place:
         self.face = factories.make_face(self.photo, person=self.person, chip=b"chip")
         self.admin: User = factories.make_member(self.library, "admin")
         self.member: User = factories.make_member(self.library, "visitor")
+        [self.edit] = photo_edits.edit_photos(
+            photos=[(self.library.pk, self.photo.pk)], said={"title": f"Said {number}"}, by=self.admin
+        )
         self.key = api_keys.create(owner=self.admin, name="camera", scopes=["photos.view"]).key
         self.linked = SocialAccount.objects.create(
             user=self.admin, provider=f"https://issuer-{number}.example.org", uid=f"somebody-{number}"
@@ -61,7 +65,7 @@ class Place:
         """Give what nobody may read who does not see the library."""
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
-            self.key, self.invitation, self.event, self.share, self.receipt, self.tag,
+            self.key, self.invitation, self.event, self.share, self.receipt, self.tag, self.edit,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,

@@ -72,8 +72,15 @@ DECLARED = {
         "GET photos/map",
         "GET photos/timeline",
         "GET photos/{pk}",
+        "GET photos/{pk}/history",
+        "PUT photos/{pk}/favourite",
+        "DELETE photos/{pk}/favourite",
+        "POST edits/favourites",
         "GET photos/{pk}/renditions/{kind}",
     },
+    "Seeing(photos.edit)": {"GET edits", "GET edits/{pk}"},
+    "Doing(photos.edit, photos.view)": {"POST edits", "PATCH photos/{pk}"},
+    "Doing(photos.edit, photos.edit)": {"POST edits/{pk}/undo"},
     "Seeing(people.view)": {
         "GET faces/{pk}/chip",
         "GET people",
@@ -159,8 +166,8 @@ def cell(call: Call, actor: Actor, world: World, before: dict[str, str]) -> Cell
     after = digests()
     is_answered = response.status_code < 400
     may_change = is_answered and not call.name.startswith("GET")
-    # the trail tells of some reading too
-    noted = {"accounts_auditevent"} if is_answered else set()
+    # the trail tells of some reading too, and views are counted
+    noted = {"accounts_auditevent", "photos_photoviews"} if is_answered else set()
     changed = () if may_change else tuple(name for name in before if after[name] != before[name] and name not in noted)
     known, foreign = ({mark for mark in place.marks() if mark in text} for place in (world.place, world.elsewhere))
     told = set() if sees(call.rule, actor) and response.status_code < 400 else known
