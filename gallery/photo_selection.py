@@ -44,6 +44,17 @@ def narrowed(photos: QuerySet[Photo], given: Mapping[str, Any], *, request: Requ
     return found.qs
 
 
+def checked(given: Mapping[str, Any], *, request: Request) -> dict[str, Any]:
+    """Give a filter that may be stored, as it was given. Raises ValidationError, which names what is wrong.
+
+    It may not name an album: two that name each other would have no end.
+    """
+    if "album" in given:
+        raise ValidationError({"album": "A stored filter names no album."})
+    narrowed(Photo.objects.none(), given, request=request)
+    return dict(given)
+
+
 def by_ids(photos: QuerySet[Photo], ids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
     """Give (library, photo) of these, all of them among `photos`. Raises NotFoundError where one is not."""
     found = list(photos.filter(pk__in=ids).values_list("library_id", "pk"))

@@ -19,6 +19,8 @@ from gallery.api.filter_fields import (
     RepeatedUUIDFilter,
     StrictBooleanFilter,
 )
+from gallery.models import Album
+from gallery.models.album import AlbumKind
 from photos.models import Face, Favourite, Person, Photo, PhotoTag, Tag, libraries_showing_people
 from photos.search import places, text
 from photos.services.tags import key_of
@@ -92,6 +94,7 @@ class PhotoFilter(ExposureFilters):
         'them, "a phrase", `or`, `-without`. Neither case nor accents matter.',
     )
     library = filters.UUIDFilter(field_name="library_id", help_text="Of this library.")
+    album = filters.UUIDFilter(method="filter_album", help_text="In this album.")
     state = filters.ChoiceFilter(choices=PhotoState.choices, method="filter_state", help_text="In this state.")
     taken_after = MomentFilter(
         field_name="taken_at", lookup_expr="gte", help_text="Taken at this time or later (ISO 8601)."
@@ -153,6 +156,18 @@ class PhotoFilter(ExposureFilters):
     def filter_words(self, photos: QuerySet[Photo], _name: str, value: str) -> QuerySet[Photo]:
         """Keep the photos that match."""
         return text.matching(photos, value, user=self.request.user)
+
+    def filter_album(self, photos: QuerySet[Photo], _name: str, value: UUID) -> QuerySet[Photo]:
+        """Keep the photos of an album: those put into it, or those that its own filter keeps."""
+        album = Album.objects.visible_to(self.request.user).filter(pk=value).first()
+        if album is None:
+            return photos.none()
+        if album.kind == AlbumKind.MANUAL:
+            # joined, and not asked for: the album's order is that of the same rows
+            return photos.filter(album_photos__album=album)
+        from gallery.photo_selection import narrowed
+
+        return narrowed(photos.filter(library=album.library_id), album.filter, request=self.request)
 
     def filter_state(self, photos: QuerySet[Photo], _name: str, value: str) -> QuerySet[Photo]:
         """Keep the photos in a state."""

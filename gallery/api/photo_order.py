@@ -14,12 +14,15 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
+from accounts.ids import parse
 from gallery.api.pagination import NewestFirst
+from gallery.models import Album
+from gallery.models.album import AlbumKind
 from photos.models import Photo
 from photos.search import text
 
 ORDER_PARAMETER = "order"
-NEWEST, RELEVANCE, DISTANCE, MOST_VIEWED = "-uploaded", "relevance", "distance", "-views"
+NEWEST, ALBUM, RELEVANCE, DISTANCE, MOST_VIEWED = "-uploaded", "album", "relevance", "distance", "-views"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +38,24 @@ KEYS: dict[str, Key | None] = {
     "uploaded": None,
     "taken": Key(F("dated_at"), datetime.fromisoformat),
     "rating": Key(Coalesce("rating", 0), int),
+    # in the rows by which the filter has found the album's photos
+    "album": Key(F("album_photos__position"), int),
 }
-PAGED = tuple(sign + name for name in KEYS for sign in ("-", ""))
+PAGED = ("-uploaded", "uploaded", "-taken", "taken", "-rating", "rating", "album")
 # what each ranks by has to be asked for by this parameter
 RANKED = {RELEVANCE: "q", DISTANCE: "near", MOST_VIEWED: None}
 
 
 def order_of(request: Request) -> str:
-    """Read the order; raises ValidationError. With words to search for, the best come first unless asked otherwise."""
+    """Read the order; raises ValidationError.
+
+    Unless asked otherwise: with words to search for the best first, of an album its own order, else the newest first.
+    """
     given = request.query_params.get(ORDER_PARAMETER)
-    if given is None:
-        return RELEVANCE if request.query_params.get("q") else NEWEST
+    if given is None and request.query_params.get("q"):
+        return RELEVANCE
+    if given in {None, ALBUM}:
+        return ALBUM if _is_put_together(request) else NEWEST
     if given not in (*PAGED, *RANKED):
         known = ", ".join((*PAGED, *RANKED))
         raise ValidationError({ORDER_PARAMETER: f"One of {known}."})
@@ -53,6 +63,13 @@ def order_of(request: Request) -> str:
     if wanted is not None and not request.query_params.get(wanted):
         raise ValidationError({ORDER_PARAMETER: f"The order {given} takes the parameter {wanted}."})
     return given
+
+
+def _is_put_together(request: Request) -> bool:
+    """Tell whether photos of an album are asked for that has an order, since people put them into it."""
+    given = request.query_params.get("album")
+    albums = Album.objects.visible_to(request.user).filter(kind=AlbumKind.MANUAL)
+    return bool(given) and albums.filter(pk=parse(given)).exists()
 
 
 def ranked(photos: QuerySet[Photo], request: Request, *, order: str) -> QuerySet[Photo]:
@@ -72,9 +89,9 @@ class PhotoPages(NewestFirst):
 
     order_description = (
         "`-uploaded` (newest first), `uploaded`; `-taken`, `taken` (photos without a time by their upload); `-rating`, "
-        "`rating` (none is 0). Ranked, one page of the best and no `next`: `relevance` (with `q`, and then the "
-        f"default; among the newest {text.RANKED_AT_MOST} that match), `distance` (with `near`), `-views` (those that "
-        "were viewed)."
+        "`rating` (none is 0); `album` (with an `album` that people put together, and then the default). Ranked, one "
+        "page of the best and no `next`: `relevance` (with `q`, and then the default; among the newest "
+        f"{text.RANKED_AT_MOST} that match), `distance` (with `near`), `-views` (those that were viewed)."
     )
 
     def paginate_queryset(self, queryset: QuerySet[Photo], request: Request, view: Any = None) -> list[Photo]:  # noqa: ARG002 - the framework's signature

@@ -36,7 +36,7 @@ from gallery.api.serializers.photos import (
 )
 from gallery.api.upload import StreamedUploadMixin, require_length
 from gallery.stage_reports import stage_reports
-from photos.models import Face, Favourite, Photo, Rendition
+from photos.models import Face, Favourite, Photo, Rendition, Tag
 from processing import ingest
 from processing.models import StageRun
 from processing.services import dead_letters
@@ -67,10 +67,13 @@ def listed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
 def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
     """Add to photos all that is known of them and that `user` may see."""
     faces = Face.objects.visible_to(user).kept().select_related("person").order_by("left", "pk")
+    tags = Tag.objects.filter(photo_tags__is_taken_off=False).order_by("key")
     return (
         listed(photos, user=user)
         .select_related("metadata")
-        .prefetch_related(Prefetch("faces", faces, to_attr="shown_faces"), "stage_runs")
+        .prefetch_related(
+            Prefetch("faces", faces, to_attr="shown_faces"), Prefetch("tags", tags, to_attr="shown_tags"), "stage_runs"
+        )
     )
 
 

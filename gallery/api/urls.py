@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 from gallery.api.administration.dead_letters import DeadLetterViewSet
 from gallery.api.administration.stages import StageViewSet
 from gallery.api.administration.workers import WorkerViewSet
+from gallery.api.albums import AlbumViewSet
 from gallery.api.edits import EditViewSet
 from gallery.api.erasures import ErasureViewSet
 from gallery.api.faces import FaceViewSet
@@ -14,10 +15,13 @@ from gallery.api.photo_files import PhotoFileViewSet
 from gallery.api.photos import PhotoViewSet
 from gallery.api.processing import ProcessingViewSet
 from gallery.api.shares import ShareViewSet
+from gallery.api.tags import TagViewSet
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("photos", PhotoViewSet, basename="photo")
 router.register("photos", PhotoFileViewSet, basename="photo-file")
+router.register("albums", AlbumViewSet, basename="album")
+router.register("tags", TagViewSet, basename="tag")
 router.register("edits", EditViewSet, basename="edit")
 router.register("faces", FaceViewSet, basename="face")
 router.register("people", PersonViewSet, basename="person")

@@ -39,6 +39,7 @@ class Tag(models.Model):
     name = models.CharField(_("name"), max_length=255)
     key = models.CharField(max_length=255, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    photos = models.ManyToManyField(Photo, through="PhotoTag", related_name="tags")
     is_removed = models.BooleanField(default=False, editable=False)
 
     objects = TagQuerySet.as_manager()

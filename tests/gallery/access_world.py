@@ -16,7 +16,7 @@ from accounts.api.access import Access, Doing, InPerson, Public, RunsInstallatio
 from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt, Library, User
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
-from gallery.services import shares
+from gallery.services import albums, shares
 from processing.models import RunState
 from processing.services import photo_edits
 
@@ -47,6 +47,8 @@ class Place:
         [self.edit] = photo_edits.edit_photos(
             photos=[(self.library.pk, self.photo.pk)], said={"title": f"Said {number}"}, by=self.admin
         )
+        self.album = albums.create_album(library=self.library, by=self.admin, values={"title": f"Album {number} of it"})
+        albums.add_photos(album=self.album, by=self.admin, photo_ids=[self.photo.pk])
         self.key = api_keys.create(owner=self.admin, name="camera", scopes=["photos.view"]).key
         self.linked = SocialAccount.objects.create(
             user=self.admin, provider=f"https://issuer-{number}.example.org", uid=f"somebody-{number}"
@@ -66,10 +68,12 @@ class Place:
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
             self.key, self.invitation, self.event, self.share, self.receipt, self.tag, self.edit,
+            self.album,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,
-            self.key.prefix, self.invitation.email, self.linked.provider, self.linked.uid, self.tag.name,
+            self.key.prefix, self.invitation.email, self.linked.provider, self.linked.uid,
+            self.tag.name, self.album.title,
         )  # fmt: skip
         return {*(str(row.pk) for row in rows), *said, self.photo.metadata.camera_make, self.fingerprint}
 

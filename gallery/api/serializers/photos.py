@@ -10,7 +10,8 @@ from gallery.api.links import original_url, rendition_url
 from gallery.api.serializers.faces import FaceSerializer
 from gallery.api.serializers.metadata import MetadataSerializer
 from gallery.api.serializers.stages import StageReportSerializer
-from photos.models import Photo, Rendition
+from photos.models import Photo, Rendition, Tag
+from photos.services.edits import CORRECTIONS
 from processing.services import trash
 from processing.states import PhotoState
 
@@ -132,10 +133,21 @@ class TrashedPhotoSerializer(PhotoSerializer):
         return serializers.DateTimeField().to_representation(trash.purged_after(photo.trashed_at))
 
 
+class PhotoTagSerializer(serializers.ModelSerializer):
+    """Output: a tag of a photo."""
+
+    class Meta:
+        model = Tag
+        fields = ("id", "name")
+        read_only_fields = fields
+
+
 class PhotoDetailSerializer(PhotoSerializer):
     """Output: all that is known of a photo. Wants `gallery.api.photos.detailed`."""
 
     original_url = serializers.SerializerMethodField()
+    tags = PhotoTagSerializer(source="shown_tags", many=True, read_only=True)
+    corrected = serializers.SerializerMethodField(help_text="What people said otherwise than the file, which stays.")
     metadata = MetadataSerializer(read_only=True, allow_null=True)
     faces = FaceSerializer(
         source="shown_faces", many=True, read_only=True, help_text="Those that you may see; none without `people.view`."
@@ -143,13 +155,17 @@ class PhotoDetailSerializer(PhotoSerializer):
     stages = StageReportSerializer(many=True, read_only=True)
 
     class Meta(PhotoSerializer.Meta):
-        fields = (*PhotoSerializer.Meta.fields, "original_url", "metadata", "faces", "stages")
+        fields = (*PhotoSerializer.Meta.fields, "tags", "corrected", "original_url", "metadata", "faces", "stages")
         read_only_fields = fields
 
     @extend_schema_field(OpenApiTypes.URI)
     def get_original_url(self, photo: Photo) -> str:
         """Give the address of the original, which needs `originals.download`."""
         return original_url(photo.pk, request=self.context.get("request"))
+
+    def get_corrected(self, photo: Photo) -> list[str]:
+        """Name the fields."""
+        return [name for name in CORRECTIONS if name in photo.corrections]
 
 
 class ReceiptSerializer(serializers.ModelSerializer):
