@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from xml.etree import ElementTree as Xml
+from xml.etree import ElementTree as ET
 
 _NAMESPACES = {
     "x": "adobe:ns:meta/",
@@ -39,9 +39,9 @@ class Said:
 def write_packet(said: Said) -> bytes:
     """Write the packet, UTF-8; what is not known is left out."""
     for prefix, uri in _NAMESPACES.items():
-        Xml.register_namespace(prefix, uri)
-    root = Xml.Element(_name("x:xmpmeta"))
-    description = Xml.SubElement(Xml.SubElement(root, _name("rdf:RDF")), _name("rdf:Description"))
+        ET.register_namespace(prefix, uri)
+    root = ET.Element(_name("x:xmpmeta"))
+    description = ET.SubElement(ET.SubElement(root, _name("rdf:RDF")), _name("rdf:Description"))
     description.set(_name("rdf:about"), "")
     _add_text(description, "dc:title", said.title)
     _add_text(description, "dc:description", said.caption)
@@ -58,9 +58,9 @@ def write_packet(said: Said) -> bytes:
     }
     for name, value in values.items():
         if value:
-            Xml.SubElement(description, _name(name)).text = _printable(value)
-    Xml.indent(root)
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + Xml.tostring(root, encoding="utf-8") + b"\n"
+            ET.SubElement(description, _name(name)).text = _printable(value)
+    ET.indent(root)
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="utf-8") + b"\n"
 
 
 def _name(qualified: str) -> str:
@@ -68,21 +68,21 @@ def _name(qualified: str) -> str:
     return f"{{{_NAMESPACES[prefix]}}}{local}"
 
 
-def _add_text(description: Xml.Element, name: str, text: str) -> None:
+def _add_text(description: ET.Element, name: str, text: str) -> None:
     """Add a text as the standard has titles: by language, here the default one."""
     if not text:
         return
-    alternatives = Xml.SubElement(Xml.SubElement(description, _name(name)), _name("rdf:Alt"))
-    item = Xml.SubElement(alternatives, _name("rdf:li"), {_XML_LANG: "x-default"})
+    alternatives = ET.SubElement(ET.SubElement(description, _name(name)), _name("rdf:Alt"))
+    item = ET.SubElement(alternatives, _name("rdf:li"), {_XML_LANG: "x-default"})
     item.text = _printable(text)
 
 
-def _add_bag(description: Xml.Element, name: str, items: Sequence[str]) -> None:
+def _add_bag(description: ET.Element, name: str, items: Sequence[str]) -> None:
     if not items:
         return
-    bag = Xml.SubElement(Xml.SubElement(description, _name(name)), _name("rdf:Bag"))
+    bag = ET.SubElement(ET.SubElement(description, _name(name)), _name("rdf:Bag"))
     for item in items:
-        Xml.SubElement(bag, _name("rdf:li")).text = _printable(item)
+        ET.SubElement(bag, _name("rdf:li")).text = _printable(item)
 
 
 def _printable(text: str) -> str:
