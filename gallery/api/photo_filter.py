@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import rest_framework as filters
 from rest_framework.request import Request
 
@@ -22,17 +22,14 @@ from gallery.api.filter_fields import (
 from gallery.models import Album
 from gallery.models.album import AlbumKind
 from photos.models import Face, Favourite, Person, Photo, PhotoTag, Tag, libraries_showing_people
+from photos.models.photo import SHAPE
 from photos.search import places, text
 from photos.services.tags import key_of
 from processing.engines.imaging import MEDIA_TYPES
 from processing.states import PhotoState, in_state
 
 WORDS_AT_MOST = 200
-ORIENTATIONS = {
-    "landscape": Q(width__gt=F("height")),
-    "portrait": Q(width__lt=F("height")),
-    "square": Q(width=F("height")),
-}
+ORIENTATIONS = {"landscape": 1, "portrait": -1, "square": 0}
 
 
 def wants_trash(request: Request) -> bool:
@@ -226,7 +223,7 @@ class PhotoFilter(ExposureFilters):
 
     def filter_orientation(self, photos: QuerySet[Photo], _name: str, value: str) -> QuerySet[Photo]:
         """Keep the photos of a shape."""
-        return photos.filter(ORIENTATIONS[value])
+        return photos.annotate(shape=SHAPE).filter(shape=ORIENTATIONS[value])
 
     def filter_trashed(self, photos: QuerySet[Photo], _name: str, _value: bool) -> QuerySet[Photo]:
         """Keep all: the view has begun with one side of the trash's lid, since who sees what differs."""

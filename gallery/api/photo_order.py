@@ -95,17 +95,17 @@ class PhotoPages(NewestFirst):
     )
 
     def paginate_queryset(self, queryset: QuerySet[Photo], request: Request, view: Any = None) -> list[Photo]:  # noqa: ARG002 - the framework's signature
-        """Give the page that was asked for; raises ValidationError."""
+        """Give the page that was asked for: ids and keys alone, which `view` describes. Raises ValidationError."""
         self.base_url, self.order = request.build_absolute_uri(), order_of(request)
         size = self.get_page_size(request)
         self.next_key = self.previous_key = None
         if self.order in RANKED:
             if request.query_params.get(self.cursor_query_param):
                 raise ValidationError({self.cursor_query_param: f"The order {self.order} has one page."})
-            return list(ranked(queryset, request, order=self.order)[:size])
+            return list(ranked(queryset, request, order=self.order).only("pk")[:size])
         is_back, after = self._read_cursor(request)
         name, is_descending = self.order.removeprefix("-"), self.order.startswith("-") != is_back
-        found = list(_after(queryset, KEYS[name], after, is_descending=is_descending)[: size + 1])
+        found = list(_after(queryset, KEYS[name], after, is_descending=is_descending).only("pk")[: size + 1])
         is_more, page = len(found) > size, found[:size]
         if is_back:
             page.reverse()

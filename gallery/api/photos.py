@@ -122,9 +122,15 @@ class PhotoViewSet(StreamedUploadMixin, PhotoEditsMixin, OverviewsMixin, TrashMi
         return Photo.objects.in_trash_of(user) if self._is_of_trash else Photo.objects.visible_to(user)
 
     def paginate_queryset(self, queryset: QuerySet[Photo]) -> list[Photo]:
-        """Give a page, with what the list says of each photo."""
+        """Give a page, with what the list says of each photo.
+
+        What is said is read of the photos of the page alone: the search for them carries ids and keys.
+        """
         add = described if self._is_of_trash else listed
-        return super().paginate_queryset(add(queryset, user=self.request.user))
+        ids = [photo.pk for photo in super().paginate_queryset(queryset)]
+        said = add(Photo.objects.all(), user=self.request.user).in_bulk(ids)
+        # not one that was deleted for good in between
+        return [said[pk] for pk in ids if pk in said]
 
     def get_serializer_class(self) -> type[PhotoSerializer]:
         """Say of the trash what is said of it."""

@@ -7,7 +7,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 from django.db.models import F, Func, Q
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Sign
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -45,6 +45,10 @@ class AllWords(Func):
         return "photos.models.photo.AllWords", [], {}
 
 
+# of the upright picture: 1 for a landscape, -1 for a portrait, 0 for a square
+SHAPE = Sign(F("width") - F("height"))
+
+
 def _search_index(name: str, *fields: str, **conditions: object) -> models.Index:
     """Index what is searched: of photos that are not in the trash."""
     return models.Index(fields=fields, name=f"photo_{name}", condition=Q(trashed_at__isnull=True, **conditions))
@@ -72,6 +76,7 @@ SEARCH_INDEXES = (
     ),
     _search_index("face_count", "face_count", "id"),
     _search_index("media_type", "mime_type", "id"),
+    models.Index(SHAPE, F("id"), name="photo_shape", condition=Q(trashed_at__isnull=True)),
     _search_index("hidden", "library", is_hidden=True),
     GinIndex(fields=["place_keys"], name="photo_place_keys"),
     GinIndex(fields=["words"], name="photo_words"),

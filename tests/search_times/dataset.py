@@ -236,12 +236,13 @@ class Maker:
                 taken = taken and taken.replace(microsecond=0)
                 names = {cast.people_names.get(person, "") for person in faces[one]}
                 is_upright = chance["other"][one] < 0.3
+                is_square = chance["other"][one] < 0.01
                 keys = vocabulary.place_keys(where)
                 yield (
                     ids[one], cast.libraries[library[one]], f"IMG_{(start + one) % 10_000:04}.JPG",
                     random.bytes(32).hex(), 3_000_000, "JPEG" if one % 5 else "HEIF",
                     "image/jpeg" if one % 5 else "image/heic", 3000 if is_upright else 4000,
-                    4000 if is_upright else 3000, "originals", str(ids[one]),
+                    3000 if is_square else 4000 if is_upright else 3000, "originals", str(ids[one]),
                     int.from_bytes(random.bytes(8), signed=True), uploaded[one].isoformat(),
                     LAST_UPLOAD.isoformat() if chance["other"][one] > 1 - TRASHED else None,
                     "t" if chance["rated"][one] < HIDDEN else "f",
