@@ -14,7 +14,7 @@ from accounts.api.problems import problems
 from accounts.roles import Permission
 from gallery.api.filter_fields import BoxField
 from photos.models import Person
-from photos.search import counts
+from photos.search import counts, facets
 from photos.search.places import Box
 
 WORLD = Box(-180, -90, 180, 90)
@@ -73,6 +73,9 @@ class FacetsSerializer(serializers.Serializer):
     places = PlaceCountSerializer(many=True)
     people = NamedCountSerializer(many=True)
     tags = NamedCountSerializer(many=True)
+    is_estimated = serializers.BooleanField(
+        help_text="There are so many photos that counts are estimated from a sample; what few have may be missing."
+    )
 
 
 class DayCountSerializer(serializers.Serializer):
@@ -132,8 +135,9 @@ class OverviewsMixin:
 
     @extend_schema(
         summary="Count photos by camera, lens, month, place, person and tag",
-        description=f"Of what the filters keep; of each facet the {counts.VALUES_OF_A_FACET} most frequent values, "
-        "months all.",
+        description=f"Of what the filters keep; of each facet the {facets.VALUES_OF_A_FACET} most frequent values, "
+        f"months all. Of more than about {facets.COUNTED_AT_MOST:,} photos the counts are estimates from a sample "
+        "(`is_estimated`).",
         tags=["search"],
         responses={200: FacetsSerializer, **problems(400)},
     )
@@ -141,16 +145,8 @@ class OverviewsMixin:
     def facets(self, request: Request) -> Response:
         """Give the counts."""
         photos = self.filter_queryset(self.get_queryset())
-        people = Person.objects.visible_to(request.user)
-        found = {
-            "cameras": counts.by_columns(photos, "camera_make", "camera_model"),
-            "lenses": counts.by_columns(photos, "lens"),
-            "months": counts.by_month(photos),
-            "places": counts.by_columns(photos, "country_code", "country", "region", "city"),
-            "people": counts.by_person(photos, people=people),
-            "tags": counts.by_tag(photos),
-        }
-        return Response(FacetsSerializer(found).data)
+        found = facets.count(photos, people=Person.objects.visible_to(request.user))
+        return Response(FacetsSerializer({**found.counts, "is_estimated": found.is_estimated}).data)
 
     @extend_schema(
         summary="Count photos by day",

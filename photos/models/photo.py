@@ -45,6 +45,8 @@ class AllWords(Func):
         return "photos.models.photo.AllWords", [], {}
 
 
+# a byte
+SAMPLES = 256
 # of the upright picture: 1 for a landscape, -1 for a portrait, 0 for a square
 SHAPE = Sign(F("width") - F("height"))
 
@@ -69,7 +71,13 @@ SEARCH_INDEXES = (
     _search_index("iso", "iso"),
     _search_index("focal_length", "focal_length"),
     _search_index("exposure_time", "exposure_time"),
-    _search_index("position", "latitude", "longitude", latitude__isnull=False),
+    # with the id, which the map shows: it reads no photo
+    models.Index(
+        fields=["latitude", "longitude"],
+        include=["id"],
+        name="photo_position",
+        condition=Q(trashed_at__isnull=True, latitude__isnull=False),
+    ),
     _search_index("place", "country_code", "region", "city"),
     models.Index(
         Coalesce("rating", 0).desc(), F("id").desc(), name="photo_rating", condition=Q(trashed_at__isnull=True)
@@ -77,6 +85,7 @@ SEARCH_INDEXES = (
     _search_index("face_count", "face_count", "id"),
     _search_index("media_type", "mime_type", "id"),
     models.Index(SHAPE, F("id"), name="photo_shape", condition=Q(trashed_at__isnull=True)),
+    _search_index("sample", "sample"),
     _search_index("hidden", "library", is_hidden=True),
     GinIndex(fields=["place_keys"], name="photo_place_keys"),
     GinIndex(fields=["words"], name="photo_words"),
@@ -180,6 +189,12 @@ class Photo(models.Model):
     people_names = models.TextField(blank=True, db_default="", editable=False)
     dated_at = models.GeneratedField(
         expression=Coalesce("taken_at", "uploaded_at"), output_field=models.DateTimeField(), db_persist=True
+    )
+    # which of the SAMPLES parts of all photos it is in, by random bits of its key
+    sample = models.GeneratedField(
+        expression=Func("id", template="get_byte(uuid_send(%(expressions)s), 15)"),
+        output_field=models.SmallIntegerField(),
+        db_persist=True,
     )
     words = models.GeneratedField(
         expression=Func(*WORDS, function="photos_words"), output_field=SearchVectorField(), db_persist=True

@@ -1,16 +1,14 @@
-"""Counts of what was found: by camera, place and time, by day, and on the map."""
+"""Counts of what was found: by day, and on the map."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import Aggregate, Avg, Count, F, FloatField, QuerySet, Value
-from django.db.models.functions import Cast, ExtractMonth, ExtractYear, Floor
+from django.db.models.functions import Cast, Floor
 
-from photos.models import Face, Person, Photo, PhotoTag, Tag
+from photos.models import Photo
 from photos.search.places import Box
 
-# of each facet the most frequent values
-VALUES_OF_A_FACET = 50
 CLUSTERS_AT_MOST = 5000
 # cells of a quarter of a map tile's width: markers that do not overlap
 CELLS_PER_TILE = 4
@@ -22,43 +20,10 @@ class AnyValue(Aggregate):
     function = "ANY_VALUE"
 
 
-def by_columns(photos: QuerySet[Photo], *columns: str) -> list[dict[str, Any]]:
-    """Count photos by the values of columns, the most frequent first; photos without any of them are not counted."""
-    known = photos.order_by().exclude(**dict.fromkeys(columns[:1], ""))
-    counted = known.values(*columns).annotate(count=Count("pk"))
-    return list(counted.order_by("-count", *columns)[:VALUES_OF_A_FACET])
-
-
-def by_month(photos: QuerySet[Photo]) -> list[dict[str, Any]]:
-    """Count photos by the year and month on the camera's clock, the latest first; all of them, however many."""
-    dated = photos.order_by().filter(taken_on__isnull=False)
-    months = dated.values(year=ExtractYear("taken_on"), month=ExtractMonth("taken_on")).annotate(count=Count("pk"))
-    return list(months.order_by("-year", "-month"))
-
-
 def by_day(photos: QuerySet[Photo]) -> list[dict[str, Any]]:
     """Count photos by the day on the camera's clock, the latest first; last those without a time, as `date` None."""
     days = photos.order_by().values(date=F("taken_on")).annotate(count=Count("pk"))
     return list(days.order_by(F("date").desc(nulls_last=True)))
-
-
-def by_tag(photos: QuerySet[Photo]) -> list[dict[str, Any]]:
-    """Count photos by tag, the most frequent first."""
-    worn = PhotoTag.objects.worn().filter(photo__in=photos.order_by().values("pk"))
-    return _named(worn.values_list("tag").annotate(count=Count("pk")).order_by("-count", "tag"), Tag)
-
-
-def by_person(photos: QuerySet[Photo], *, people: QuerySet[Person]) -> list[dict[str, Any]]:
-    """Count photos by person, of those among `people`, the most frequent first."""
-    shown = Face.objects.kept().filter(photo__in=photos.order_by().values("pk"), person__in=people.values("pk"))
-    counted = shown.values_list("person").annotate(count=Count("photo", distinct=True))
-    return _named(counted.order_by("-count", "person"), Person)
-
-
-def _named(counted: QuerySet, model: type[Tag] | type[Person]) -> list[dict[str, Any]]:
-    counts = dict(counted[:VALUES_OF_A_FACET])
-    names = dict(model.objects.filter(pk__in=counts).values_list("pk", "name"))
-    return [{"id": pk, "name": names[pk], "count": count} for pk, count in counts.items() if pk in names]
 
 
 def clusters(photos: QuerySet[Photo], *, box: Box, zoom: int) -> Iterator[dict[str, Any]]:

@@ -5,10 +5,12 @@ from typing import Any
 
 import factories
 import pytest
+from django.db import connection
 from django.test import Client
 
 from accounts.models import Library
 from photos.models import Photo, PhotoPlace
+from photos.search import facets
 from photos.services import shown
 
 pytestmark = pytest.mark.django_db
@@ -56,9 +58,28 @@ def test_facets_count_what_the_filters_keep(client: Client, library: Library) ->
         "places": [{**names, "count": 1}],
         "people": [{"id": str(person.pk), "name": "Ada", "count": 2}],
         "tags": [{"id": str(tag.pk), "name": "Sea", "count": 2}],
+        "is_estimated": False,
     }
     assert (one["cameras"][0]["count"], one["people"][0]["count"], one["tags"][0]["count"]) == (1, 1, 1)
     assert client.get(f"{PHOTOS}/facets?iso_min=x").status_code == 400
+
+
+def test_of_very_many_photos_a_sample_is_counted(
+    client: Client, library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facets, "COUNTED_AT_MOST", 400)
+    photos = [factories.make_photo(library, camera_make="A" if number % 4 else "B") for number in range(1600)]
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE photos_photo")
+
+    found = client.get(f"{PHOTOS}/facets?camera_make=A&library={library.pk}").json()
+
+    assert found["is_estimated"] is True
+    [one] = found["cameras"]
+    # of 1200 about a third is looked at
+    assert one["camera_make"] == "A"
+    assert abs(one["count"] - 1200) < 250
+    assert len(photos) == 1600
 
 
 def test_the_timeline_counts_by_the_camera_s_day(client: Client, library: Library) -> None:
