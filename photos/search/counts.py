@@ -22,7 +22,7 @@ class AnyValue(Aggregate):
 
 def by_day(photos: QuerySet[Photo]) -> list[dict[str, Any]]:
     """Count photos by the day on the camera's clock, the latest first; last those without a time, as `date` None."""
-    days = photos.order_by().values(date=F("taken_on")).annotate(count=Count("pk"))
+    days = photos.order_by().values(date=F("taken_on")).annotate(count=Count("*"))
     return list(days.order_by(F("date").desc(nulls_last=True)))
 
 
@@ -36,6 +36,6 @@ def clusters(photos: QuerySet[Photo], *, box: Box, zoom: int) -> Iterator[dict[s
     cells = {f"cell_{name}": Floor(Cast(F(name), FloatField()) / Value(size)) for name in ("latitude", "longitude")}
     grouped = photos.order_by().filter(box.holds()).annotate(**cells).values(*cells)
     counted = grouped.annotate(
-        count=Count("pk"), mean_latitude=Avg("latitude"), mean_longitude=Avg("longitude"), photo=AnyValue("pk")
+        count=Count("*"), mean_latitude=Avg("latitude"), mean_longitude=Avg("longitude"), photo=AnyValue("pk")
     )
     yield from counted.order_by("-count", *cells)[:CLUSTERS_AT_MOST]
