@@ -15,8 +15,8 @@ from photos.models.photo import SAMPLES
 
 # of each facet the most frequent values; of months all
 VALUES_OF_A_FACET = 50
-# as many photos are looked at; a value that one photo in a hundred has is then estimated within a tenth of its count
-COUNTED_AT_MOST = 30_000
+# as many photos are looked at; a value that one photo in a hundred has is then estimated within a fifth of its count
+COUNTED_AT_MOST = 10_000
 
 _COLUMNS = {
     "cameras": ("camera_make", "camera_model"),
