@@ -5,11 +5,9 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
-from rest_framework import generics
 from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import PUBLIC, Doing, Seeing
 from accounts.api.problems import problems
@@ -21,6 +19,7 @@ from accounts.api.serializers import (
     SentInvitationSerializer,
 )
 from accounts.api.throttles import LoginThrottle
+from accounts.api.views import GenericAPIView, GenericViewSet
 from accounts.models import Invitation, Library
 from accounts.roles import Permission
 from accounts.services import invitations
@@ -94,7 +93,7 @@ class InvitationViewSet(GenericViewSet):
         return Response(status=204)
 
 
-class AcceptInvitationView(generics.GenericAPIView):
+class AcceptInvitationView(GenericAPIView):
     """Join a library."""
 
     # those who have no account yet, and those who are logged in

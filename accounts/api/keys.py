@@ -8,11 +8,12 @@ from rest_framework import serializers, status
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import IN_PERSON
 from accounts.api.fields import BoundedListField
 from accounts.api.problems import problems
+from accounts.api.promises.fields import SparseFieldsMixin
+from accounts.api.views import GenericViewSet
 from accounts.models import ApiKey
 from accounts.roles import Permission
 from accounts.services import api_keys
@@ -38,7 +39,7 @@ class ApiKeyInputSerializer(serializers.Serializer):
     )
 
 
-class ApiKeySerializer(serializers.ModelSerializer):
+class ApiKeySerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: a key, without its secret, which is kept nowhere."""
 
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=Permission.choices), read_only=True)

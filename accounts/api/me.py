@@ -4,7 +4,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.api.access import IN_PERSON
 from accounts.api.problems import problems
@@ -15,6 +14,7 @@ from accounts.api.serializers import (
     OwnNameSerializer,
 )
 from accounts.api.throttles import LimitedGuesses
+from accounts.api.views import APIView
 from accounts.services import erasure, users
 
 

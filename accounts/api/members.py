@@ -11,11 +11,11 @@ from rest_framework import status
 from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Doing
 from accounts.api.member_serializers import ChangeMemberSerializer, MemberSerializer, NewMemberSerializer
 from accounts.api.problems import problems
+from accounts.api.views import GenericViewSet
 from accounts.models import Library, Membership
 from accounts.roles import Permission
 from accounts.services import members

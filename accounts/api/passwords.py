@@ -1,7 +1,6 @@
 """Changing a password, and setting a new one that was forgotten."""
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,12 +14,13 @@ from accounts.api.serializers import (
     TokenPairSerializer,
 )
 from accounts.api.throttles import LoginThrottle
+from accounts.api.views import GenericAPIView
 from accounts.services import passwords
 
 TAGS = ["auth"]
 
 
-class PasswordChangeView(generics.GenericAPIView):
+class PasswordChangeView(GenericAPIView):
     """Change one's own password."""
 
     access = {"post": IN_PERSON}
@@ -45,7 +45,7 @@ class PasswordChangeView(generics.GenericAPIView):
         return Response(TokenPairSerializer(changed.pair).data)
 
 
-class PasswordResetView(generics.GenericAPIView):
+class PasswordResetView(GenericAPIView):
     """Ask for a new password."""
 
     authentication_classes = ()
@@ -73,7 +73,7 @@ class PasswordResetView(generics.GenericAPIView):
         return Response(status=202)
 
 
-class PasswordResetConfirmView(generics.GenericAPIView):
+class PasswordResetConfirmView(GenericAPIView):
     """Set a new password."""
 
     authentication_classes = ()

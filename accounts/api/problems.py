@@ -8,7 +8,8 @@ from rest_framework import serializers
 MEDIA_TYPE = "application/problem+json"
 
 _DESCRIPTIONS = {
-    HTTPStatus.BAD_REQUEST: "The request is not valid; `errors` names each wrong value.",
+    HTTPStatus.BAD_REQUEST: "The request is not valid; `errors` names each wrong value, and each parameter that there "
+    "is none.",
     HTTPStatus.UNAUTHORIZED: "No valid credentials were given, or the account has been deactivated.",
     HTTPStatus.FORBIDDEN: "You see the thing and may not do this to it.",
     HTTPStatus.NOT_FOUND: "The thing is not there, or you may not see it.",
@@ -22,6 +23,8 @@ _DESCRIPTIONS = {
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests (`throttled`), or, while logging in, too many wrong passwords "
     "(`login_locked`); `Retry-After` says in how many seconds another may be made.",
 }
+# a parameter that there is none, no credentials, too many requests: that may be said of any operation
+_ALWAYS = (400, 401, 429)
 
 
 class FieldErrorSerializer(serializers.Serializer):
@@ -44,8 +47,8 @@ class ProblemSerializer(serializers.Serializer):
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
-    """Document the ways in which an operation may fail; 401 and 429 are always among them."""
+    """Document the ways in which an operation may fail; 400, 401 and 429 are always among them."""
     return {
         (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, _DESCRIPTIONS[HTTPStatus(status)])
-        for status in sorted({*statuses, int(HTTPStatus.UNAUTHORIZED), int(HTTPStatus.TOO_MANY_REQUESTS)})
+        for status in sorted({*statuses, *_ALWAYS})
     }

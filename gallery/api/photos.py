@@ -13,11 +13,11 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.parsers import BoundedJSONParser
 from accounts.api.problems import problems
+from accounts.api.views import GenericViewSet
 from accounts.models import Library, User
 from accounts.problems import ConflictError
 from accounts.roles import Permission
@@ -107,7 +107,8 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         """Give what the caller may see; to the list of the trash, what they may bring back."""
         if self._lists_trash:
             return described(Photo.objects.in_trash_of(self.request.user))
-        return listed(Photo.objects.visible_to(self.request.user))
+        visible = Photo.objects.visible_to(self.request.user)
+        return listed(visible) if self.computes("renditions") else described(visible)
 
     def get_serializer_class(self) -> type[PhotoSerializer]:
         """Say of the trash what is said of it."""
