@@ -20,7 +20,14 @@ from rest_framework.settings import api_settings
 from rest_framework_simplejwt.exceptions import TokenError
 
 from accounts.api.problems import MEDIA_TYPE
-from accounts.problems import ConflictError, DomainError, NotAuthenticatedError, NotFoundError, NotPermittedError
+from accounts.problems import (
+    ConflictError,
+    DomainError,
+    NotAuthenticatedError,
+    NotFoundError,
+    NotPermittedError,
+    PreconditionFailedError,
+)
 from photos.problems import RefusedFileError
 from processing.failures import Fault, classify
 
@@ -45,6 +52,7 @@ STATUS_BY_ERROR = {
     NotPermittedError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
 }
 
 NOT_PERMITTED = "You may not do this."

@@ -8,6 +8,7 @@ from rest_framework import serializers, status
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
 from accounts.api.access import IN_PERSON
 from accounts.api.fields import BoundedListField
@@ -121,7 +122,9 @@ class ApiKeyViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             expires_at=values["expires_at"],
         )
         shown = NewApiKeySerializer(made.key, context={"text": made.text})
-        return Response(shown.data, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+        location = reverse("key-detail", [made.key.pk], request=request)
+        headers = {"Location": location, "Cache-Control": "no-store"}
+        return Response(shown.data, status=status.HTTP_201_CREATED, headers=headers)
 
     @extend_schema(
         summary="Revoke one of your own API keys",

@@ -7,13 +7,15 @@ from rest_framework import serializers
 
 MEDIA_TYPE = "application/problem+json"
 
-_DESCRIPTIONS = {
+DESCRIPTIONS = {
     HTTPStatus.BAD_REQUEST: "The request is not valid; `errors` names each wrong value, and each parameter that there "
     "is none.",
     HTTPStatus.UNAUTHORIZED: "No valid credentials were given, or the account has been deactivated.",
     HTTPStatus.FORBIDDEN: "You see the thing and may not do this to it.",
     HTTPStatus.NOT_FOUND: "The thing is not there, or you may not see it.",
     HTTPStatus.CONFLICT: "The thing is in a state in which this cannot be done.",
+    HTTPStatus.PRECONDITION_FAILED: "It has another ETag than `If-Match` names (`precondition_failed`); nothing has "
+    "changed.",
     HTTPStatus.LENGTH_REQUIRED: "The body came without a Content-Length (`length_required`).",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The file has more bytes than are allowed (`too_large`), or than are "
     "left of a quota (`quota_exceeded`).",
@@ -49,6 +51,6 @@ class ProblemSerializer(serializers.Serializer):
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     """Document the ways in which an operation may fail; 400, 401 and 429 are always among them."""
     return {
-        (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, _DESCRIPTIONS[HTTPStatus(status)])
+        (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, DESCRIPTIONS[HTTPStatus(status)])
         for status in sorted({*statuses, *_ALWAYS})
     }

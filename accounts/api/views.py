@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.promises import fields
+from accounts.api.promises.conditions import require_no_condition
 from accounts.api.promises.documented import Documented, documented
 from accounts.api.promises.parameters import refuse_unknown
 
@@ -29,6 +30,8 @@ class PromisesMixin:
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
         if not hasattr(self, request.method.lower()) or request.method == "OPTIONS":
             return
+        if not self.takes_if_match:
+            require_no_condition(request)
         self._documented = documented(request)
         if self._documented is not None:
             refuse_unknown(request, self._documented)
@@ -40,6 +43,17 @@ class PromisesMixin:
             list_name = self._documented.list_name
             response.data = fields.narrowed(response.data, wanted=self._asked_fields, list_name=list_name)
         return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+
+    @property
+    def operation(self) -> str:
+        """Name the operation that is asked for, as `access` does: the action of a viewset, the method of a view."""
+        # HEAD is answered by what answers GET
+        return getattr(self, "action", None) or self.request.method.lower().replace("head", "get")
+
+    @property
+    def takes_if_match(self) -> bool:
+        """Whether the operation is one that takes If-Match."""
+        return False
 
     def computes(self, *names: str) -> bool:
         """Whether one of these fields is to be in the answer."""

@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
 from accounts.api.views import GenericViewSet
 from accounts.roles import Permission
 from gallery.api.filters import PersonFilter
@@ -36,7 +37,7 @@ TAGS = ["people"]
         responses={200: PersonSerializer, **problems(404)},
     ),
 )
-class PersonViewSet(PersonRightsMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
+class PersonViewSet(PersonRightsMixin, ConditionalMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """People that the caller may see."""
 
     access = {

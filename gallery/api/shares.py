@@ -12,6 +12,7 @@ from rest_framework.reverse import reverse
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
 from accounts.api.views import GenericViewSet
 from accounts.roles import Permission
 from gallery.api.serializers.shares import (
@@ -39,7 +40,7 @@ TAGS = ["shares"]
         responses={200: ShareSerializer, **problems(404)},
     ),
 )
-class ShareViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
+class ShareViewSet(ConditionalMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Shares of the libraries in which the caller may share photos."""
 
     access = {
