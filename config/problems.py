@@ -41,6 +41,7 @@ STATUS_BY_CODE = {
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_format": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "idempotency_key_reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "login_locked": HTTPStatus.TOO_MANY_REQUESTS,
     "second_factor_locked": HTTPStatus.TOO_MANY_REQUESTS,
     # a key of the server's is wrong: to log in anew would not help

@@ -40,6 +40,8 @@ class LibraryInvitationViewSet(ListModelMixin, GenericViewSet):
     """Invitations into one library, for those who manage its members."""
 
     access = {"list": Doing(Permission.MANAGE_MEMBERS), "create": Doing(Permission.MANAGE_MEMBERS)}
+    # the mail follows the commit
+    apart = frozenset({"create"})
     serializer_class = InvitationSerializer
     queryset = Invitation.objects.none()
 

@@ -96,6 +96,7 @@ class ApiKeyViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     serializer_class = ApiKeySerializer
     access = {"list": IN_PERSON, "retrieve": IN_PERSON, "create": IN_PERSON, "destroy": IN_PERSON}
+    tells_once = frozenset({"create"})
     lookup_value_converter = "uuid"
 
     def get_queryset(self) -> QuerySet[ApiKey]:

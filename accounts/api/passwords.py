@@ -24,6 +24,9 @@ class PasswordChangeView(GenericAPIView):
     """Change one's own password."""
 
     access = {"post": IN_PERSON}
+    tells_once = frozenset({"post"})
+    # that a password was wrong is counted, and then the request refused
+    apart = frozenset({"post"})
     # whoever has stolen a token may not try passwords at will
     throttle_classes = (LoginThrottle,)
     throttle_scope = "token"

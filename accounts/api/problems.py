@@ -13,7 +13,9 @@ DESCRIPTIONS = {
     HTTPStatus.UNAUTHORIZED: "No valid credentials were given, or the account has been deactivated.",
     HTTPStatus.FORBIDDEN: "You see the thing and may not do this to it.",
     HTTPStatus.NOT_FOUND: "The thing is not there, or you may not see it.",
-    HTTPStatus.CONFLICT: "The thing is in a state in which this cannot be done.",
+    HTTPStatus.CONFLICT: "The thing is in a state in which this cannot be done; or the first request with this "
+    "`Idempotency-Key` is still being worked on (`idempotency_key_in_use`), or has told a secret "
+    "(`idempotency_result_not_kept`).",
     HTTPStatus.PRECONDITION_FAILED: "It has another ETag than `If-Match` names (`precondition_failed`); nothing has "
     "changed.",
     HTTPStatus.LENGTH_REQUIRED: "The body came without a Content-Length (`length_required`).",
@@ -21,7 +23,8 @@ DESCRIPTIONS = {
     "left of a quota (`quota_exceeded`).",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The file is not an image of a known format (`unsupported_format`), "
     "or the body is not of the type that is asked for (`unsupported_media_type`).",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`).",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`), or another "
+    "request came with this `Idempotency-Key` (`idempotency_key_reused`).",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests (`throttled`), or, while logging in, too many wrong passwords "
     "(`login_locked`); `Retry-After` says in how many seconds another may be made.",
 }

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter
 from accounts.api.access import IN_PERSON, PUBLIC, RUNS_INSTALLATION, declared_access
 from accounts.api.authentication import HEADER, SCHEME
 from accounts.api.problems import DESCRIPTIONS, MEDIA_TYPE, ProblemSerializer
-from accounts.api.promises import conditions, fields
+from accounts.api.promises import conditions, fields, idempotency
 
 _TEXT = {"type": "string"}
 ETAG_HEADER = {"schema": _TEXT, "description": "Of all fields; another one as soon as one of them changes."}
@@ -52,6 +52,8 @@ class DeclaredSchema(AutoSchema):
             fields.PARAMETER: self._is_sparse(),
             conditions.IF_NONE_MATCH_PARAMETER: self._is_read_with_etag(),
             conditions.IF_MATCH_PARAMETER: self._is_changed_by_etag(),
+            idempotency.PARAMETER: self._takes_key() and not self._tells_once(),
+            idempotency.PARAMETER_OF_SECRETS: self._takes_key() and self._tells_once(),
         }
         return [*super().get_override_parameters(), *(one for one, takes in kinds.items() if takes)]
 
@@ -65,6 +67,8 @@ class DeclaredSchema(AutoSchema):
             answers["304"] = {"description": "You have it already: it has the ETag that `If-None-Match` names."}
         if self._is_changed_by_etag():
             answers["412"] = self._problem(412)
+        if self._takes_key():
+            answers |= {str(status): self._problem(status) for status in (409, 422)}
         if self._is_read_with_etag() or self._is_changed_by_etag():
             _add_header(answers, "200", "ETag", ETAG_HEADER)
         _add_header(answers, "201", "Location", LOCATION_HEADER)
@@ -85,6 +89,12 @@ class DeclaredSchema(AutoSchema):
 
     def _is_changed_by_etag(self) -> bool:
         return self._operation() in getattr(self.view, "changes", ())
+
+    def _takes_key(self) -> bool:
+        return isinstance(self.view, idempotency.IdempotencyMixin) and idempotency.is_supported(self.view, self.method)
+
+    def _tells_once(self) -> bool:
+        return self._operation() in self.view.tells_once
 
     def _operation(self) -> str:
         """Name the operation as `access` does."""

@@ -28,6 +28,10 @@ class _SecondFactorView(LimitedGuesses, GenericAPIView):
 
     access = {"get": IN_PERSON, "post": IN_PERSON}
     guessed_by = frozenset({"POST"})
+    # secrets, codes and tokens
+    tells_once = frozenset({"post"})
+    # what was wrong is counted, and then the request refused
+    apart = frozenset({"post"})
 
     def given(self) -> dict[str, str]:
         """Give what was sent. Raises ValidationError."""

@@ -9,10 +9,11 @@ from rest_framework.response import Response
 from accounts.api.promises import fields
 from accounts.api.promises.conditions import require_no_condition
 from accounts.api.promises.documented import Documented, documented
+from accounts.api.promises.idempotency import IdempotencyMixin
 from accounts.api.promises.parameters import refuse_unknown
 
 
-class PromisesMixin:
+class PromisesMixin(IdempotencyMixin):
     """Holds each operation to its documentation.
 
     A parameter of the query that is not documented is refused. `fields` narrows every answer to a GET that is an object
@@ -27,7 +28,7 @@ class PromisesMixin:
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check a request before its handler runs, after who asks and how often. Raises ValidationError."""
-        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        super().initial(request, *args, **kwargs)
         if not hasattr(self, request.method.lower()) or request.method == "OPTIONS":
             return
         if not self.takes_if_match:

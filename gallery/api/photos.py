@@ -93,6 +93,8 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         "retry": Doing(Permission.RETRY_PROCESSING),
         **TrashMixin.access,
     }
+    # a large file takes long to be stored; and the same bytes are the same photo
+    apart = frozenset({"create"})
     serializer_class = PhotoSerializer
     filterset_class = PhotoFilter
     parser_classes = (MultiPartParser,)

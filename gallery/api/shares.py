@@ -51,6 +51,8 @@ class ShareViewSet(ConditionalMixin, ListModelMixin, RetrieveModelMixin, Generic
         "partial_update": Seeing(Permission.SHARE_PHOTOS),
         "destroy": Seeing(Permission.SHARE_PHOTOS),
     }
+    # the link
+    tells_once = frozenset({"create"})
     serializer_class = ShareSerializer
     lookup_value_converter = "uuid"
 

@@ -39,6 +39,8 @@ class DeadLetterViewSet(GenericViewSet):
     access = dict.fromkeys(
         ("list", "retrieve", "groups", "retry", "discard", "retry_alike", "discard_alike"), RUNS_INSTALLATION
     )
+    # a thousand in each transaction
+    apart = frozenset({"retry_alike", "discard_alike"})
     # two ledgers, one list: no queryset that a filter of the framework could narrow
     queryset = StageRun.objects.none()
     filter_backends = ()
