@@ -79,6 +79,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "PhotoStateEnum": "processing.states.PhotoState",
         "RunStateEnum": "processing.models.RunState",
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.api_examples.let_alternatives_overlap",
+        # after the choices, which are components then
+        "config.api_examples.add_examples",
+    ],
     # from the package beside it: the documentation loads nothing from strangers
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
