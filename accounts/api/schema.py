@@ -11,6 +11,7 @@ from accounts.api.access import IN_PERSON, PUBLIC, RUNS_INSTALLATION, declared_a
 from accounts.api.authentication import HEADER, SCHEME
 from accounts.api.problems import DESCRIPTIONS, MEDIA_TYPE, ProblemSerializer
 from accounts.api.promises import conditions, fields, idempotency
+from accounts.api.promises.deprecation import Deprecation, deprecation_of
 
 _TEXT = {"type": "string"}
 ETAG_HEADER = {"schema": _TEXT, "description": "Of all fields; another one as soon as one of them changes."}
@@ -67,6 +68,8 @@ class DeclaredSchema(AutoSchema):
             answers["304"] = {"description": "You have it already: it has the ETag that `If-None-Match` names."}
         if self._is_changed_by_etag():
             answers["412"] = self._problem(412)
+        if mark := self._deprecation():
+            operation["description"] = f"{operation.get('description', '')}\n\n{mark}".strip()
         if self._takes_key():
             answers |= {str(status): self._problem(status) for status in (409, 422)}
         if self._is_read_with_etag() or self._is_changed_by_etag():
@@ -74,6 +77,13 @@ class DeclaredSchema(AutoSchema):
         _add_header(answers, "201", "Location", LOCATION_HEADER)
         operation["responses"] = dict(sorted(answers.items()))
         return operation
+
+    def is_deprecated(self) -> bool:
+        """Whether its handler is marked as deprecated."""
+        return super().is_deprecated() or self._deprecation() is not None
+
+    def _deprecation(self) -> Deprecation | None:
+        return deprecation_of(self.view, self._operation())
 
     def _is_sparse(self) -> bool:
         """Whether it answers with JSON whose fields may be chosen."""

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from accounts.api.promises import fields
 from accounts.api.promises.conditions import require_no_condition
+from accounts.api.promises.deprecation import deprecation_of
 from accounts.api.promises.documented import Documented, documented
 from accounts.api.promises.idempotency import IdempotencyMixin
 from accounts.api.promises.parameters import refuse_unknown
@@ -39,10 +40,13 @@ class PromisesMixin(IdempotencyMixin):
             self._asked_fields = self.computed_fields = fields.asked_fields(request, self._documented)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Leave away what was not asked for."""
+        """Leave away what was not asked for, and tell of an operation that it is retired."""
         if self._asked_fields is not None and isinstance(response, Response) and response.status_code == 200:
             list_name = self._documented.list_name
             response.data = fields.narrowed(response.data, wanted=self._asked_fields, list_name=list_name)
+        mark = deprecation_of(self, self.operation)
+        for name, value in {} if mark is None else mark.headers(request).items():
+            response[name] = value
         return super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
 
     @property
