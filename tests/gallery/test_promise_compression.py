@@ -60,7 +60,8 @@ def test_pictures_parts_streams_and_pages_are_sent_as_they_are(world: World, cli
     for one in (picture, original, part, stream, page):
         assert one.status_code in (200, 206)
         assert "Content-Encoding" not in one
-    assert (part.status_code, b"".join(part.streaming_content)) == (206, b"original"[2:5])
+    sent = [b"".join(one.streaming_content) for one in (picture, original, part, stream)]
+    assert (part.status_code, sent[2]) == (206, b"original"[2:5])
     assert (part["Content-Range"], part["ETag"]) == ("bytes 2-4/8", original["ETag"])
     assert original["ETag"].startswith('"')
     again = client.get(f"{photo}/original", headers=GZIP | {"If-None-Match": original["ETag"]})
