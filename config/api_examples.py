@@ -10,7 +10,7 @@ from typing import Any
 
 from accounts.api.problems import MEDIA_TYPE
 from config.api_example_values import BY_CHOICE, BY_COMPONENT_AND_FIELD, BY_FIELD
-from config.problems import NOT_FOUND, NOT_PERMITTED, SERVER_ERROR, problem
+from config.problems import NOT_FOUND, NOT_PERMITTED, problem
 
 HOST = "https://photos.example.org"
 MOMENT = "2026-05-04T09:12:00.120000Z"
@@ -28,15 +28,12 @@ PROBLEMS: dict[str, dict[str, Any]] = {
         problem(403, code="permission_denied", detail=NOT_PERMITTED),
         problem(404, code="not_found", detail=NOT_FOUND),
         problem(409, code="conflict", detail="The photos are being worked on. Try again."),
-        problem(410, code="gone", detail="It was there, and is not any more."),
         problem(411, code="length_required", detail="Send the body with a Content-Length, not in chunks."),
         problem(412, code="precondition_failed", detail="It has been changed since you have read it. Read it again."),
         problem(413, code="too_large", detail="At most 209,715,200 bytes are allowed.", limit=209_715_200),
         problem(415, code="unsupported_format", detail="This is no image of a format that is known here."),
         problem(422, code="idempotency_key_reused", detail="This key was sent with another request: take a new one."),
         problem(429, code="throttled", detail="Request was throttled. Expected available in 42 seconds."),
-        problem(500, code="server_error", detail=SERVER_ERROR),
-        problem(503, code="database_unavailable", detail="A service is not there. Try again."),
     )
 }
 

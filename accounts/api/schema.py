@@ -92,6 +92,7 @@ class DeclaredSchema(AutoSchema):
         answers = self.get_response_serializers()
         if isinstance(answers, dict):
             answers = answers.get(200, answers.get((200, "application/json")))
+        answers = getattr(answers, "response", answers)
         return is_serializer(answers) or is_list_serializer(answers)
 
     def _is_read_with_etag(self) -> bool:

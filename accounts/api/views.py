@@ -30,7 +30,9 @@ class PromisesMixin(IdempotencyMixin):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Check a request before its handler runs, after who asks and how often. Raises ValidationError."""
         super().initial(request, *args, **kwargs)
-        if not hasattr(self, request.method.lower()) or request.method == "OPTIONS":
+        # what answers HEAD alone is not documented
+        verb = "get" if request.method == "HEAD" else request.method.lower()
+        if not hasattr(self, verb) or request.method == "OPTIONS":
             return
         if not self.takes_if_match:
             require_no_condition(request)
