@@ -42,6 +42,12 @@ class ConflictError(DomainError):
     code = "conflict"
 
 
+class PreconditionFailedError(DomainError):
+    """The thing is another one than the caller has seen."""
+
+    code = "precondition_failed"
+
+
 class NotAuthenticatedError(DomainError):
     """Whoever asks has not shown who they are, or not well enough."""
 

@@ -20,7 +20,14 @@ from rest_framework.settings import api_settings
 from rest_framework_simplejwt.exceptions import TokenError
 
 from accounts.api.problems import MEDIA_TYPE
-from accounts.problems import ConflictError, DomainError, NotAuthenticatedError, NotFoundError, NotPermittedError
+from accounts.problems import (
+    ConflictError,
+    DomainError,
+    NotAuthenticatedError,
+    NotFoundError,
+    NotPermittedError,
+    PreconditionFailedError,
+)
 from photos.problems import RefusedFileError
 from processing.failures import Fault, classify
 
@@ -34,6 +41,7 @@ STATUS_BY_CODE = {
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_format": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "idempotency_key_reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "login_locked": HTTPStatus.TOO_MANY_REQUESTS,
     "second_factor_locked": HTTPStatus.TOO_MANY_REQUESTS,
     # a key of the server's is wrong: to log in anew would not help
@@ -45,6 +53,7 @@ STATUS_BY_ERROR = {
     NotPermittedError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
 }
 
 NOT_PERMITTED = "You may not do this."

@@ -113,7 +113,7 @@ def seal_audit(_self: Task, **_hint: object) -> None:
 
 @maintenance_task(name="flush_logins")
 def flush_logins(_self: Task, **_hint: object) -> None:
-    """Delete the rows of login tokens and sessions that ran out."""
+    """Delete the rows of login tokens, sessions and kept answers that ran out."""
     if sweeps.begin("flush_logins", every=HOUR_SECONDS):
         logins.flush_expired()
 

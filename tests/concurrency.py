@@ -29,9 +29,9 @@ def in_a_thread(work: Callable[..., Result], *arguments: object, **named: object
     return future
 
 
-def wait_until_blocked() -> None:
-    """Wait until a connection waits for a lock that another one holds."""
-    wait_until(lambda: _count_of_waiting() > 0, "nobody waits for a lock")
+def wait_until_blocked(connections: int = 1) -> None:
+    """Wait until a connection, or so many of them, wait for a lock that another one holds."""
+    wait_until(lambda: _count_of_waiting() >= connections, f"fewer than {connections} wait for a lock")
 
 
 def wait_until(condition: Callable[[], bool], otherwise: str) -> None:

@@ -3,12 +3,12 @@
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Somewhere
 from accounts.api.filters import AuditFilter
 from accounts.api.problems import problems
 from accounts.api.serializers import AuditEventSerializer
+from accounts.api.views import GenericViewSet
 from accounts.models import AuditEvent
 from accounts.roles import Permission
 

@@ -5,11 +5,10 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
-from rest_framework import generics
-from rest_framework.mixins import ListModelMixin
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
+from rest_framework.reverse import reverse
 
 from accounts.api.access import PUBLIC, Doing, Seeing
 from accounts.api.problems import problems
@@ -21,6 +20,7 @@ from accounts.api.serializers import (
     SentInvitationSerializer,
 )
 from accounts.api.throttles import LoginThrottle
+from accounts.api.views import GenericAPIView, GenericViewSet
 from accounts.models import Invitation, Library
 from accounts.roles import Permission
 from accounts.services import invitations
@@ -40,6 +40,8 @@ class LibraryInvitationViewSet(ListModelMixin, GenericViewSet):
     """Invitations into one library, for those who manage its members."""
 
     access = {"list": Doing(Permission.MANAGE_MEMBERS), "create": Doing(Permission.MANAGE_MEMBERS)}
+    # the mail follows the commit
+    apart = frozenset({"create"})
     serializer_class = InvitationSerializer
     queryset = Invitation.objects.none()
 
@@ -63,7 +65,8 @@ class LibraryInvitationViewSet(ListModelMixin, GenericViewSet):
         given = InviteSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         sent = invitations.invite(actor=request.user, library=library, **given.validated_data)
-        return Response(SentInvitationSerializer(sent).data, status=201)
+        location = reverse("invitation-detail", [sent.invitation.pk], request=request)
+        return Response(SentInvitationSerializer(sent).data, status=201, headers={"Location": location})
 
     def _library(self) -> Library:
         library = get_object_or_404(Library.objects.visible_to(self.request.user), pk=self.kwargs["pk"])
@@ -71,16 +74,25 @@ class LibraryInvitationViewSet(ListModelMixin, GenericViewSet):
         return library
 
 
-class InvitationViewSet(GenericViewSet):
+@extend_schema_view(
+    retrieve=extend_schema(
+        summary="Read an invitation",
+        description="One that was accepted or taken back is 404.",
+        tags=TAGS,
+        responses={200: InvitationSerializer, **problems(404)},
+    ),
+)
+class InvitationViewSet(RetrieveModelMixin, GenericViewSet):
     """Invitations into the libraries whose members the caller manages."""
 
-    access = {"destroy": Seeing(Permission.MANAGE_MEMBERS)}
+    access = {"retrieve": Seeing(Permission.MANAGE_MEMBERS), "destroy": Seeing(Permission.MANAGE_MEMBERS)}
     serializer_class = InvitationSerializer
     lookup_value_converter = "uuid"
 
     def get_queryset(self) -> QuerySet[Invitation]:
-        """Give what the caller may see."""
-        return Invitation.objects.manageable_by(self.request.user)
+        """Give what the caller may see; to read, what was not answered yet."""
+        rows = Invitation.objects.manageable_by(self.request.user).select_related("role", "invited_by")
+        return rows.unanswered() if self.action == "retrieve" else rows
 
     @extend_schema(
         summary="Take an invitation back",
@@ -94,7 +106,7 @@ class InvitationViewSet(GenericViewSet):
         return Response(status=204)
 
 
-class AcceptInvitationView(generics.GenericAPIView):
+class AcceptInvitationView(GenericAPIView):
     """Join a library."""
 
     # those who have no account yet, and those who are logged in

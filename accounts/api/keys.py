@@ -8,11 +8,13 @@ from rest_framework import serializers, status
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
+from rest_framework.reverse import reverse
 
 from accounts.api.access import IN_PERSON
 from accounts.api.fields import BoundedListField
 from accounts.api.problems import problems
+from accounts.api.promises.fields import SparseFieldsMixin
+from accounts.api.views import GenericViewSet
 from accounts.models import ApiKey
 from accounts.roles import Permission
 from accounts.services import api_keys
@@ -38,7 +40,7 @@ class ApiKeyInputSerializer(serializers.Serializer):
     )
 
 
-class ApiKeySerializer(serializers.ModelSerializer):
+class ApiKeySerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: a key, without its secret, which is kept nowhere."""
 
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=Permission.choices), read_only=True)
@@ -94,6 +96,7 @@ class ApiKeyViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
 
     serializer_class = ApiKeySerializer
     access = {"list": IN_PERSON, "retrieve": IN_PERSON, "create": IN_PERSON, "destroy": IN_PERSON}
+    tells_once = frozenset({"create"})
     lookup_value_converter = "uuid"
 
     def get_queryset(self) -> QuerySet[ApiKey]:
@@ -120,7 +123,9 @@ class ApiKeyViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             expires_at=values["expires_at"],
         )
         shown = NewApiKeySerializer(made.key, context={"text": made.text})
-        return Response(shown.data, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+        location = reverse("key-detail", [made.key.pk], request=request)
+        headers = {"Location": location, "Cache-Control": "no-store"}
+        return Response(shown.data, status=status.HTTP_201_CREATED, headers=headers)
 
     @extend_schema(
         summary="Revoke one of your own API keys",

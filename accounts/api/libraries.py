@@ -3,11 +3,11 @@
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Seeing
 from accounts.api.problems import problems
 from accounts.api.serializers import LibrarySerializer
+from accounts.api.views import GenericViewSet
 from accounts.models import Library
 from accounts.roles import Permission
 

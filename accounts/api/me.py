@@ -4,10 +4,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts.api.access import IN_PERSON
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
 from accounts.api.serializers import (
     ErasureReceiptSerializer,
     OwnAccountSerializer,
@@ -15,14 +15,22 @@ from accounts.api.serializers import (
     OwnNameSerializer,
 )
 from accounts.api.throttles import LimitedGuesses
+from accounts.api.views import APIView
+from accounts.models import User
 from accounts.services import erasure, users
 
 
-class OwnAccountView(LimitedGuesses, APIView):
+class OwnAccountView(LimitedGuesses, ConditionalMixin, APIView):
     """The account that asks."""
 
     guessed_by = frozenset({"DELETE"})
     access = {"get": IN_PERSON, "patch": IN_PERSON, "delete": IN_PERSON}
+    # an account is erased outside of transactions: what was wrong is counted, and then the request refused
+    reads, changes = "get", frozenset({"patch"})
+
+    def lock_for_change(self) -> None:
+        """Lock the account, and read it anew."""
+        self.request.user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
 
     @extend_schema(
         operation_id="auth_me",

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.promises.fields import SparseFieldsMixin
 from accounts.models import Membership, Role
 from accounts.roles import Permission
 
@@ -16,7 +17,7 @@ class PermissionSerializer(serializers.Serializer):
     label = serializers.CharField()
 
 
-class RoleSerializer(serializers.ModelSerializer):
+class RoleSerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: a role, and what it allows."""
 
     permissions = serializers.SerializerMethodField()
@@ -33,7 +34,7 @@ class RoleSerializer(serializers.ModelSerializer):
         return PermissionSerializer([{"name": one.value, "label": one.label} for one in held], many=True).data
 
 
-class MemberSerializer(serializers.ModelSerializer):
+class MemberSerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: a member, and the role. Wants the rows with `user` and `role`."""
 
     user = serializers.UUIDField(source="user_id", help_text="The key of the account.")

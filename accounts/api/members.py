@@ -8,14 +8,16 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import status
-from rest_framework.mixins import ListModelMixin
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
+from rest_framework.reverse import reverse
 
 from accounts.api.access import Doing
 from accounts.api.member_serializers import ChangeMemberSerializer, MemberSerializer, NewMemberSerializer
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
+from accounts.api.views import GenericViewSet
 from accounts.models import Library, Membership
 from accounts.roles import Permission
 from accounts.services import members
@@ -35,14 +37,21 @@ LAST = "The last active admin of a library stays one (`last_admin`)."
         summary="List the members of a library, newest first",
         tags=TAGS,
         parameters=[LIBRARY],
-        responses={200: MemberSerializer(many=True), **problems(400, 403, 404)},
+        responses={200: MemberSerializer(many=True), **problems(403, 404)},
+    ),
+    retrieve=extend_schema(
+        summary="Read a membership",
+        tags=TAGS,
+        parameters=[LIBRARY, MEMBER],
+        responses={200: MemberSerializer, **problems(403, 404)},
     ),
 )
-class MemberViewSet(ListModelMixin, GenericViewSet):
+class MemberViewSet(ConditionalMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Members of a library that the caller may see."""
 
     access = {
         "list": Doing(Permission.MANAGE_MEMBERS),
+        "retrieve": Doing(Permission.MANAGE_MEMBERS),
         "create": Doing(Permission.MANAGE_MEMBERS),
         "partial_update": Doing(Permission.MANAGE_MEMBERS),
         "destroy": Doing(Permission.MANAGE_MEMBERS, own=True),
@@ -76,7 +85,8 @@ class MemberViewSet(ListModelMixin, GenericViewSet):
         given = NewMemberSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         added = members.add_by_email(library=library, by=request.user, **given.validated_data)
-        return Response(MemberSerializer(added).data, status=status.HTTP_201_CREATED)
+        location = reverse("member-detail", [library.pk, added.user_id], request=request)
+        return Response(MemberSerializer(added).data, status=status.HTTP_201_CREATED, headers={"Location": location})
 
     @extend_schema(
         summary="Give a member another role",
@@ -112,6 +122,10 @@ class MemberViewSet(ListModelMixin, GenericViewSet):
             raise Http404
         members.remove(library=library, user_id=user_id, by=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def lock_for_change(self) -> None:
+        """Lock the library, as whoever changes its members does before anything else."""
+        Library.objects.select_for_update(no_key=True).filter(pk=self._library().pk).first()
 
     def _library(self) -> Library:
         return get_object_or_404(Library.objects.visible_to(self.request.user), pk=self.kwargs["library_id"])

@@ -1,7 +1,6 @@
 """Changing a password, and setting a new one that was forgotten."""
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,15 +14,19 @@ from accounts.api.serializers import (
     TokenPairSerializer,
 )
 from accounts.api.throttles import LoginThrottle
+from accounts.api.views import GenericAPIView
 from accounts.services import passwords
 
 TAGS = ["auth"]
 
 
-class PasswordChangeView(generics.GenericAPIView):
+class PasswordChangeView(GenericAPIView):
     """Change one's own password."""
 
     access = {"post": IN_PERSON}
+    tells_once = frozenset({"post"})
+    # that a password was wrong is counted, and then the request refused
+    apart = frozenset({"post"})
     # whoever has stolen a token may not try passwords at will
     throttle_classes = (LoginThrottle,)
     throttle_scope = "token"
@@ -45,7 +48,7 @@ class PasswordChangeView(generics.GenericAPIView):
         return Response(TokenPairSerializer(changed.pair).data)
 
 
-class PasswordResetView(generics.GenericAPIView):
+class PasswordResetView(GenericAPIView):
     """Ask for a new password."""
 
     authentication_classes = ()
@@ -73,7 +76,7 @@ class PasswordResetView(generics.GenericAPIView):
         return Response(status=202)
 
 
-class PasswordResetConfirmView(generics.GenericAPIView):
+class PasswordResetConfirmView(GenericAPIView):
     """Set a new password."""
 
     authentication_classes = ()

@@ -7,21 +7,29 @@ from rest_framework import serializers
 
 MEDIA_TYPE = "application/problem+json"
 
-_DESCRIPTIONS = {
-    HTTPStatus.BAD_REQUEST: "The request is not valid; `errors` names each wrong value.",
+DESCRIPTIONS = {
+    HTTPStatus.BAD_REQUEST: "The request is not valid; `errors` names each wrong value, and each parameter that there "
+    "is none.",
     HTTPStatus.UNAUTHORIZED: "No valid credentials were given, or the account has been deactivated.",
     HTTPStatus.FORBIDDEN: "You see the thing and may not do this to it.",
     HTTPStatus.NOT_FOUND: "The thing is not there, or you may not see it.",
-    HTTPStatus.CONFLICT: "The thing is in a state in which this cannot be done.",
+    HTTPStatus.CONFLICT: "The thing is in a state in which this cannot be done; or the first request with this "
+    "`Idempotency-Key` is still being worked on (`idempotency_key_in_use`), or has told a secret "
+    "(`idempotency_result_not_kept`).",
+    HTTPStatus.PRECONDITION_FAILED: "It has another ETag than `If-Match` names (`precondition_failed`); nothing has "
+    "changed.",
     HTTPStatus.LENGTH_REQUIRED: "The body came without a Content-Length (`length_required`).",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The file has more bytes than are allowed (`too_large`), or than are "
     "left of a quota (`quota_exceeded`).",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The file is not an image of a known format (`unsupported_format`), "
     "or the body is not of the type that is asked for (`unsupported_media_type`).",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`).",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`), or another "
+    "request came with this `Idempotency-Key` (`idempotency_key_reused`).",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests (`throttled`), or, while logging in, too many wrong passwords "
     "(`login_locked`); `Retry-After` says in how many seconds another may be made.",
 }
+# a parameter that there is none, no credentials, too many requests: that may be said of any operation
+_ALWAYS = (400, 401, 429)
 
 
 class FieldErrorSerializer(serializers.Serializer):
@@ -44,8 +52,8 @@ class ProblemSerializer(serializers.Serializer):
 
 
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
-    """Document the ways in which an operation may fail; 401 and 429 are always among them."""
+    """Document the ways in which an operation may fail; 400, 401 and 429 are always among them."""
     return {
-        (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, _DESCRIPTIONS[HTTPStatus(status)])
-        for status in sorted({*statuses, int(HTTPStatus.UNAUTHORIZED), int(HTTPStatus.TOO_MANY_REQUESTS)})
+        (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, DESCRIPTIONS[HTTPStatus(status)])
+        for status in sorted({*statuses, *_ALWAYS})
     }

@@ -3,11 +3,11 @@
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.mixins import ListModelMixin
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import LOGGED_IN
 from accounts.api.member_serializers import RoleSerializer
 from accounts.api.problems import problems
+from accounts.api.views import GenericViewSet
 from accounts.models import Role
 
 

@@ -1,7 +1,6 @@
 """One's own second factor: set up, looked at, taken away."""
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,16 +17,21 @@ from accounts.api.second_factor_serializers import (
     SecondFactorStateSerializer,
 )
 from accounts.api.throttles import LimitedGuesses
+from accounts.api.views import GenericAPIView
 from accounts.services import second_factor
 
 TAGS = ["auth"]
 
 
-class _SecondFactorView(LimitedGuesses, generics.GenericAPIView):
+class _SecondFactorView(LimitedGuesses, GenericAPIView):
     """Needs a login; whoever has stolen one may not try passwords and codes at will."""
 
     access = {"get": IN_PERSON, "post": IN_PERSON}
     guessed_by = frozenset({"POST"})
+    # secrets, codes and tokens
+    tells_once = frozenset({"post"})
+    # what was wrong is counted, and then the request refused
+    apart = frozenset({"post"})
 
     def given(self) -> dict[str, str]:
         """Give what was sent. Raises ValidationError."""

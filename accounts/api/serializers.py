@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from accounts.api.promises.fields import SparseFieldsMixin
 from accounts.models import AuditEvent, ErasureReceipt, Invitation, Library, Membership, User
 from accounts.roles import BuiltInRole, Permission
 
@@ -31,7 +32,7 @@ class CredentialsSerializer(serializers.Serializer):
     code = CodeField(required=False, allow_blank=True, help_text="Of the second factor, where there is one.")
 
 
-class AuditEventSerializer(serializers.ModelSerializer):
+class AuditEventSerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: an event of the audit trail. People, keys and subjects are named by id; what they were may be gone."""
 
     class Meta:
@@ -114,7 +115,7 @@ class InviteSerializer(serializers.Serializer):
     role = serializers.CharField(max_length=64, default=BuiltInRole.VISITOR.value, help_text="Name of a role.")
 
 
-class InvitationSerializer(serializers.ModelSerializer):
+class InvitationSerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: an invitation. Its token is in the mail alone."""
 
     role = serializers.CharField(source="role.name")
@@ -152,7 +153,7 @@ class AcceptedInvitationSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class LibrarySerializer(serializers.ModelSerializer):
+class LibrarySerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: a library, and what the caller may do in it. Wants `LibraryQuerySet.with_own_role`."""
 
     used_bytes = serializers.IntegerField(read_only=True, help_text="Of originals, those in the trash too.")
@@ -180,7 +181,7 @@ class LibrarySerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class ErasureReceiptSerializer(serializers.ModelSerializer):
+class ErasureReceiptSerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: what was erased, by whom, when, and how much of what."""
 
     counts = serializers.DictField(child=serializers.IntegerField(), read_only=True, help_text="How many of what went.")

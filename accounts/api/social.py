@@ -4,7 +4,7 @@ from allauth.socialaccount.adapter import get_adapter
 from django.middleware.csrf import get_token
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import generics, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,6 +13,7 @@ from accounts.api.access import IN_PERSON, PUBLIC
 from accounts.api.problems import problems
 from accounts.api.serializers import CodeField, TokenPairSerializer
 from accounts.api.throttles import LoginThrottle
+from accounts.api.views import GenericAPIView
 from accounts.services import social_accounts, social_logins
 
 TAGS = ["auth"]
@@ -54,7 +55,7 @@ class SocialCodeSerializer(serializers.Serializer):
     code = CodeField(required=False, allow_blank=True, default="")
 
 
-class ProvidersView(generics.GenericAPIView):
+class ProvidersView(GenericAPIView):
     """Where people may log in elsewhere."""
 
     authentication_classes = ()
@@ -81,7 +82,7 @@ class ProvidersView(generics.GenericAPIView):
         return Response(ProvidersSerializer(shown).data)
 
 
-class SocialTokenView(generics.GenericAPIView):
+class SocialTokenView(GenericAPIView):
     """Tokens for who has come back from a provider."""
 
     authentication_classes = ()
@@ -108,7 +109,7 @@ class SocialTokenView(generics.GenericAPIView):
         return Response(TokenPairSerializer(social_logins.log_in(request=request, **given.validated_data)).data)
 
 
-class SocialAccountsView(generics.GenericAPIView):
+class SocialAccountsView(GenericAPIView):
     """The accounts elsewhere of who asks."""
 
     access = {"get": IN_PERSON}
@@ -125,7 +126,7 @@ class SocialAccountsView(generics.GenericAPIView):
         return Response(SocialAccountsSerializer({"accounts": social_accounts.shown(user=request.user)}).data)
 
 
-class SocialAccountView(generics.GenericAPIView):
+class SocialAccountView(GenericAPIView):
     """One account elsewhere of who asks."""
 
     access = {"delete": IN_PERSON}

@@ -1,7 +1,6 @@
 """Logging in and out."""
 
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -9,13 +8,14 @@ from accounts.api.access import PUBLIC
 from accounts.api.problems import problems
 from accounts.api.serializers import CredentialsSerializer, RefreshSerializer, TokenPairSerializer
 from accounts.api.throttles import LoginThrottle
+from accounts.api.views import GenericAPIView
 from accounts.services import tokens
 from accounts.services.logins import log_in
 
 TAGS = ["auth"]
 
 
-class TokenView(generics.GenericAPIView):
+class TokenView(GenericAPIView):
     """Log in."""
 
     authentication_classes = ()
@@ -41,7 +41,7 @@ class TokenView(generics.GenericAPIView):
         return Response(TokenPairSerializer(log_in(request=request, **given.validated_data)).data)
 
 
-class TokenRefreshView(generics.GenericAPIView):
+class TokenRefreshView(GenericAPIView):
     """Stay logged in."""
 
     authentication_classes = ()
@@ -65,7 +65,7 @@ class TokenRefreshView(generics.GenericAPIView):
         return Response(TokenPairSerializer(pair).data)
 
 
-class TokenRevokeView(generics.GenericAPIView):
+class TokenRevokeView(GenericAPIView):
     """Log out."""
 
     authentication_classes = ()

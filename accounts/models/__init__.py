@@ -4,6 +4,7 @@ from accounts.models.api_key import ApiKey, KeyState
 from accounts.models.audit import AuditAction, AuditEvent
 from accounts.models.consent import ConsentRecord
 from accounts.models.erasure import ErasureKind, ErasureReceipt
+from accounts.models.idempotency import IdempotentRequest
 from accounts.models.invitation import Invitation, InvitationState
 from accounts.models.library import Library, Membership, Role
 from accounts.models.token_family import TokenFamily
@@ -17,6 +18,7 @@ __all__ = [
     "ConsentRecord",
     "ErasureKind",
     "ErasureReceipt",
+    "IdempotentRequest",
     "Invitation",
     "InvitationState",
     "KeyState",

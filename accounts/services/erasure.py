@@ -16,7 +16,7 @@ from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
 from accounts.models import ApiKey, AuditAction, ErasureKind, ErasureReceipt, Invitation, Library, Membership, User
 from accounts.problems import ConflictError, NotFoundError, NotPermittedError
-from accounts.services import audit, passwords, second_factor, tokens, users
+from accounts.services import audit, idempotency, passwords, second_factor, tokens, users
 from accounts.services.members import refuse_last_admin
 
 
@@ -62,7 +62,11 @@ def counted(*, kind: ErasureKind, subject_id: UUID) -> dict[str, int]:
 def end(
     *, kind: ErasureKind, subject_id: UUID, library_id: UUID | None, counts: Mapping[str, int], begun_at: datetime
 ) -> None:
-    """Close the receipt of an erasure, in its last transaction; makes it where nobody in person asked for it."""
+    """Close the receipt of an erasure, in its last transaction; makes it where nobody in person asked for it.
+
+    Answers that name what is gone are not given again.
+    """
+    idempotency.forget(ids=[subject_id])
     open_ones = ErasureReceipt.objects.open().filter(kind=kind, subject_id=subject_id)
     if not open_ones.update(counts=dict(counts), ended_at=Now()):
         ErasureReceipt.objects.create(
@@ -138,7 +142,9 @@ def forget_self(*, user: User, password: str, code: str = "") -> ErasureReceipt:
 
 
 def blank_admin_log(model: type[Model], ids: Iterable[UUID]) -> None:
-    """Take the names out of what the admin has noted about these rows."""
+    """Take the names out of what the admin has noted about these rows, and out of answers that were kept."""
+    ids = list(ids)
+    idempotency.forget(ids=ids)
     content_type = ContentType.objects.get_for_model(model)
     noted = LogEntry.objects.filter(content_type=content_type, object_id__in=[str(one) for one in ids])
     noted.update(object_repr="", change_message="")

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from accounts import lockout
 from accounts.models import User
 from accounts.problems import NotAuthenticatedError
-from accounts.services import second_factor, tokens
+from accounts.services import idempotency, second_factor, tokens
 from accounts.services.second_factor import EnrolmentRequiredError
 from accounts.services.tokens import TokenPair
 
@@ -50,6 +50,7 @@ def give_pair(*, request: Request, user: User) -> TokenPair:
 
 
 def flush_expired() -> None:
-    """Delete the rows of tokens and of the admin's sessions that ran out."""
+    """Delete the rows of tokens, of the admin's sessions and of kept answers that ran out."""
     tokens.flush_expired()
+    idempotency.flush_expired()
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()

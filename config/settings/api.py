@@ -68,7 +68,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "Darkroom",
     "DESCRIPTION": "A photo library: upload photos, follow their processing, read what was found.\n\n"
     "Every answer has `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10): "
-    '`"user";q=1200;w=60` is 1200 requests within 60 s, `"user";r=1187;t=42` is 1187 left of them, for 42 s.',
+    '`"user";q=1200;w=60` is 1200 requests within 60 s, `"user";r=1187;t=42` is 1187 left of them, for 42 s. An answer '
+    "with `Deprecation` is of an operation that will go; `Sunset` says not before when. What else holds for every "
+    "operation is on the page docs/api.md of the source.",
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -79,6 +81,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "PhotoStateEnum": "processing.states.PhotoState",
         "RunStateEnum": "processing.models.RunState",
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.api_examples.let_alternatives_overlap",
+        # after the choices, which are components then
+        "config.api_examples.add_examples",
+    ],
     # from the package beside it: the documentation loads nothing from strangers
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -10,6 +10,7 @@ from redis.retry import Retry
 from config import embedded
 from config.settings.admin import *
 from config.settings.api import *
+from config.settings.cors import *
 from config.settings.darkroom import *
 from config.settings.environment import BASE_DIR, VAR_DIR, env
 from config.settings.identity import *
@@ -40,6 +41,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
+    "corsheaders",
     "axes",
     *IDENTITY_APPS,
     "django_prometheus",
@@ -54,6 +56,10 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "config.content_security.ContentSecurityPolicyMiddleware",
+    # before whatever answers by itself: a page of others may read its refusals too
+    "corsheaders.middleware.CorsMiddleware",
+    # before whatever reads or writes a body
+    "config.compression.CompressionMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

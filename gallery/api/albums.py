@@ -11,10 +11,11 @@ from rest_framework.mixins import ListModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
+from accounts.api.views import GenericViewSet
 from accounts.models import Library
 from accounts.roles import Permission
 from gallery import photo_selection
@@ -40,7 +41,7 @@ TAGS = ["albums"]
         summary="List albums, newest first", tags=TAGS, responses={200: AlbumSerializer(many=True), **problems(400)}
     ),
 )
-class AlbumViewSet(ListModelMixin, GenericViewSet):
+class AlbumViewSet(ConditionalMixin, ListModelMixin, GenericViewSet):
     """Albums of the libraries that the caller may see."""
 
     access = {

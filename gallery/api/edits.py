@@ -9,10 +9,10 @@ from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
+from accounts.api.views import GenericViewSet
 from accounts.models import Library
 from accounts.roles import Permission
 from gallery import photo_selection

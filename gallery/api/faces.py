@@ -8,10 +8,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Seeing
 from accounts.api.problems import problems
+from accounts.api.views import GenericViewSet
 from accounts.roles import Permission
 from gallery import downloads
 from gallery.api.links import VERSION_PARAMETER, chip_version

@@ -8,12 +8,12 @@ from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from accounts import consent_text
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
 from accounts.api.serializers import ErasureReceiptSerializer, LibrarySerializer
+from accounts.api.views import GenericViewSet
 from accounts.models import Library
 from accounts.roles import Permission
 from gallery.api.serializers.processing import (

@@ -8,14 +8,15 @@ from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
+from accounts.api.views import GenericViewSet
 from accounts.roles import Permission
 from gallery.api.filters import PersonFilter
 from gallery.api.person_rights import ANSWERING, PersonRightsMixin
-from gallery.api.photos import listed
+from gallery.api.photos import described, listed
 from gallery.api.serializers.people import PersonSerializer, RenameSerializer
 from gallery.api.serializers.photos import PhotoSerializer
 from photos.models import Face, Person, Photo
@@ -36,7 +37,7 @@ TAGS = ["people"]
         responses={200: PersonSerializer, **problems(404)},
     ),
 )
-class PersonViewSet(PersonRightsMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
+class PersonViewSet(PersonRightsMixin, ConditionalMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """People that the caller may see."""
 
     access = {
@@ -53,7 +54,8 @@ class PersonViewSet(PersonRightsMixin, ListModelMixin, RetrieveModelMixin, Gener
 
     def get_queryset(self) -> QuerySet[Person]:
         """Give what the caller may see."""
-        return Person.objects.visible_to(self.request.user).with_faces()
+        people = Person.objects.visible_to(self.request.user)
+        return people.with_faces() if self.computes("face_count", "photo_count", "cover") else people
 
     @extend_schema(
         summary="Name a person",
@@ -80,6 +82,8 @@ class PersonViewSet(PersonRightsMixin, ListModelMixin, RetrieveModelMixin, Gener
         """Give a page of photos."""
         person = self.get_object()
         faces = Face.objects.kept().filter(photo=OuterRef("pk"), person=person)
-        shown = listed(Photo.objects.visible_to(request.user), user=request.user).filter(Exists(faces))
+        visible = Photo.objects.visible_to(request.user).filter(Exists(faces))
+        add = listed if self.computes("renditions") else described
+        shown = add(visible, user=request.user)
         page = self.paginate_queryset(shown)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)

@@ -33,7 +33,7 @@ class PersonRightsMixin:
         tags=["people"],
         responses={(200, "application/json"): PersonExportSerializer, **problems(403, 404)},
     )
-    @action(detail=True)
+    @action(detail=True, sparse=False)
     def export(self, request: Request, pk: UUID) -> StreamingHttpResponse:  # noqa: ARG002 - the framework's signature
         """Send it while it is read."""
         person = self.get_object()

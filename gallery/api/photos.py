@@ -13,10 +13,11 @@ from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
+from accounts.api.views import GenericViewSet
 from accounts.models import Library, User
 from accounts.problems import ConflictError
 from accounts.roles import Permission
@@ -87,7 +88,15 @@ def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
         responses={200: LISTED, **problems(400)},
     ),
 )
-class PhotoViewSet(StreamedUploadMixin, PhotoEditsMixin, OverviewsMixin, TrashMixin, ListModelMixin, GenericViewSet):
+class PhotoViewSet(
+    StreamedUploadMixin,
+    PhotoEditsMixin,
+    OverviewsMixin,
+    TrashMixin,
+    ConditionalMixin,
+    ListModelMixin,
+    GenericViewSet,
+):
     """Photos that the caller may see."""
 
     access = {
@@ -99,6 +108,10 @@ class PhotoViewSet(StreamedUploadMixin, PhotoEditsMixin, OverviewsMixin, TrashMi
         **OverviewsMixin.access,
         **PhotoEditsMixin.access,
     }
+    # deleting takes no condition: what lies in the trash can be deleted too, and has no ETag
+    changes = frozenset({"partial_update"})
+    # a large file takes long to be stored; and the same bytes are the same photo
+    apart = frozenset({"create"})
     serializer_class = PhotoSerializer
     filterset_class = PhotoFilter
     pagination_class = PhotoPages
@@ -126,7 +139,8 @@ class PhotoViewSet(StreamedUploadMixin, PhotoEditsMixin, OverviewsMixin, TrashMi
 
         What is said is read of the photos of the page alone: the search for them carries ids and keys.
         """
-        add = described if self._is_of_trash else listed
+        is_bare = self._is_of_trash or not self.computes("renditions")
+        add = described if is_bare else listed
         ids = [photo.pk for photo in super().paginate_queryset(queryset)]
         said = add(Photo.objects.all(), user=self.request.user).in_bulk(ids)
         # not one that was deleted for good in between

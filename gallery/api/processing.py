@@ -4,10 +4,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Somewhere
 from accounts.api.problems import problems
+from accounts.api.views import GenericViewSet
 from accounts.models import Library
 from accounts.roles import Permission
 from gallery.api.serializers.processing import OverviewSerializer

@@ -9,10 +9,11 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
+from accounts.api.views import GenericViewSet
 from accounts.roles import Permission
 from gallery.api.serializers.shares import (
     NewShareSerializer,
@@ -39,7 +40,7 @@ TAGS = ["shares"]
         responses={200: ShareSerializer, **problems(404)},
     ),
 )
-class ShareViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
+class ShareViewSet(ConditionalMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Shares of the libraries in which the caller may share photos."""
 
     access = {
@@ -50,6 +51,8 @@ class ShareViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         "partial_update": Seeing(Permission.SHARE_PHOTOS),
         "destroy": Seeing(Permission.SHARE_PHOTOS),
     }
+    # the link
+    tells_once = frozenset({"create"})
     serializer_class = ShareSerializer
     lookup_value_converter = "uuid"
 

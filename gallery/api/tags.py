@@ -11,10 +11,11 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
+from accounts.api.views import GenericViewSet
 from accounts.models import Library
 from accounts.problems import NotFoundError
 from accounts.roles import Permission
@@ -32,7 +33,7 @@ TAGS = ["tags"]
     ),
     retrieve=extend_schema(summary="Read about a tag", tags=TAGS, responses={200: TagSerializer, **problems(404)}),
 )
-class TagViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
+class TagViewSet(ConditionalMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Tags of the libraries that the caller may see."""
 
     access = {

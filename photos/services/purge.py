@@ -15,7 +15,7 @@ from psycopg2.errors import DeadlockDetected, LockNotAvailable
 
 from accounts.models import AuditAction, User
 from accounts.problems import ConflictError
-from accounts.services import audit
+from accounts.services import audit, idempotency
 from photos import storage
 from photos.models import Face, ObjectSweep, Photo
 from photos.services import faces, object_sweeps
@@ -89,6 +89,7 @@ def _purge(photo_ids: Sequence[UUID], only: Q, hold: Hold | None, by: User | Non
     ids = [photo.pk for photo in locked]
     lost = list(Face.objects.select_for_update().filter(photo_id__in=ids).order_by("pk").values_list("pk", flat=True))
     faces.forget_faces(face_ids=lost)
+    idempotency.forget(ids=ids)
     Photo.objects.filter(pk__in=ids).delete()
     originals = [(photo.storage_alias, photo.storage_key) for photo in locked]
     derived = [

@@ -17,7 +17,7 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import albums, shares
-from processing.models import RunState
+from processing.models import RunState, WorkerPresence
 from processing.services import photo_edits
 
 EVERYTHING = frozenset(Permission.values)
@@ -62,6 +62,31 @@ class Place:
         )
         audit.record(action=AuditAction.ERASED, library_id=self.library.pk, subject=self.photo)
         self.event = AuditEvent.objects.get(library_id=self.library.pk, action=AuditAction.ERASED)
+
+    def add_more(self) -> None:
+        """Add one more of everything that is listed, seen by the same people: what lists cost is counted with it."""
+        number = next(_numbers)
+        for trashed_at in (None, timezone.now()):
+            photo = factories.make_photo(self.library, trashed_at=trashed_at)
+            factories.make_rendition(photo, "preview")
+            factories.make_metadata(photo)
+            factories.make_run(photo, "exif", RunState.DEAD, fingerprint=f"{number:016x}")
+            # of somebody more, and one more of who is there
+            for person in (factories.make_person(self.library), self.person):
+                factories.make_face(photo, person=person)
+        factories.make_face(self.photo, person=self.person)
+        factories.make_run(self.photo, "renditions", RunState.DONE, version=f"v{number}")
+        factories.Membership.objects.create(library=factories.make_library(), user=self.admin, role=_role("admin"))
+        factories.make_member(self.library, "visitor")
+        factories.make_invitation(self.library)
+        api_keys.create(owner=self.admin, name=f"camera {number}", scopes=["photos.view"])
+        SocialAccount.objects.create(user=self.admin, provider=f"https://issuer-{number}.example.org", uid=str(number))
+        shares.create_share(by=self.admin, photo_ids=[self.photo.pk], options={})
+        subject = factories.make_person(self.library)
+        ErasureReceipt.objects.create(kind=ErasureKind.PERSON, subject_id=subject.pk, library_id=self.library.pk)
+        audit.record(action=AuditAction.ERASED, library_id=self.library.pk, subject=self.photo)
+        factories.Role.objects.create(name=f"role {number}", permissions=["photos.view"])
+        WorkerPresence.objects.create(name=f"ingest@host{number}", started_at=timezone.now(), seen_at=timezone.now())
 
     def marks(self) -> set[str]:
         """Give what nobody may read who does not see the library."""

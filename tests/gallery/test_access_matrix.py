@@ -114,6 +114,7 @@ DECLARED = {
     "Seeing(library.edit)": {"GET erasures", "GET erasures/{pk}"},
     "Doing(members.manage, photos.view)": {
         "GET libraries/{library_id}/members",
+        "GET libraries/{library_id}/members/{user_id}",
         "POST libraries/{library_id}/members",
         "PATCH libraries/{library_id}/members/{user_id}",
         "GET libraries/{pk}/invitations",
@@ -121,7 +122,7 @@ DECLARED = {
     },
     "Doing(photos.share, photos.view)": {"POST shares"},
     "Seeing(photos.share)": {"GET shares", "GET shares/{pk}", "PATCH shares/{pk}", "DELETE shares/{pk}"},
-    "Seeing(members.manage)": {"DELETE invitations/{pk}"},
+    "Seeing(members.manage)": {"GET invitations/{pk}", "DELETE invitations/{pk}"},
     "Somewhere(audit.view)": {"GET audit"},
     "Doing(members.manage, photos.view, own)": {"DELETE libraries/{library_id}/members/{user_id}"},
     "Somewhere(processing.view)": {"GET processing/summary"},

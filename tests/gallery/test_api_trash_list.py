@@ -182,8 +182,9 @@ def test_it_opens_the_trash_in_no_other_operation(editor: APIClient, library: Li
     photo = trashed(library)
     run = factories.make_run(photo, "exif", RunState.DEAD)
 
-    assert editor.get(f"{PHOTOS}/{photo.pk}?trashed=true").status_code == 404
-    assert editor.post(f"{PHOTOS}/{photo.pk}/retry?trashed=true").status_code == 404
+    for query, status in (("?trashed=true", 400), ("", 404)):
+        assert editor.get(f"{PHOTOS}/{photo.pk}{query}").status_code == status
+        assert editor.post(f"{PHOTOS}/{photo.pk}/retry{query}").status_code == status
     run.refresh_from_db()
     assert run.state == RunState.DEAD
 

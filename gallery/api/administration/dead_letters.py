@@ -7,10 +7,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import RUNS_INSTALLATION
 from accounts.api.problems import problems
+from accounts.api.views import GenericViewSet
 from accounts.problems import NotFoundError
 from gallery.api.administration import examples
 from gallery.api.administration.ledgers import RunsOfBothLedgers
@@ -39,6 +39,8 @@ class DeadLetterViewSet(GenericViewSet):
     access = dict.fromkeys(
         ("list", "retrieve", "groups", "retry", "discard", "retry_alike", "discard_alike"), RUNS_INSTALLATION
     )
+    # a thousand in each transaction
+    apart = frozenset({"retry_alike", "discard_alike"})
     # two ledgers, one list: no queryset that a filter of the framework could narrow
     queryset = StageRun.objects.none()
     filter_backends = ()
@@ -66,7 +68,7 @@ class DeadLetterViewSet(GenericViewSet):
         )
         runs = RunsOfBothLedgers(*(shown(part).defer("traceback") for part in found))
         page = self.paginate_queryset(runs)
-        return self.get_paginated_response(DeadLetterSerializer(page, many=True).data)
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @extend_schema(
         operation_id="admin_dlq_retrieve",

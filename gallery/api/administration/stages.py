@@ -4,10 +4,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from accounts.api.access import RUNS_INSTALLATION
 from accounts.api.problems import problems
+from accounts.api.views import ViewSet
 from gallery.api.administration import examples
 from gallery.api.administration.dead_letters import TAGS
 from gallery.api.serializers.control import PauseSerializer, StagesSerializer, StageStatusSerializer

@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.promises.fields import SparseFieldsMixin
 from accounts.models import Library, User
 from photos.models import Photo
 from processing import backlog
@@ -106,7 +107,7 @@ class ExplainedSerializer(serializers.Serializer):
         return str(explain(failed.error_code).remedy)
 
 
-class DeadLetterSerializer(serializers.Serializer):
+class DeadLetterSerializer(SparseFieldsMixin, serializers.Serializer):
     """Output: a run that is dead, was, or has been given up. Wants `processing.dead_letters.shown`."""
 
     id = serializers.UUIDField()

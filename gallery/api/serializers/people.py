@@ -6,6 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.promises.fields import SparseFieldsMixin
 from gallery.api.links import chip_url
 from photos.models import Person
 
@@ -22,7 +23,7 @@ class CoverSerializer(serializers.Serializer):
         return chip_url(cover["id"], chip_key=cover["chip_key"], request=self.context.get("request"))
 
 
-class PersonSerializer(serializers.ModelSerializer):
+class PersonSerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: a person. Wants `with_faces` of its QuerySet."""
 
     face_count = serializers.IntegerField(read_only=True)

@@ -6,6 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.promises.fields import SparseFieldsMixin
 from gallery.api.links import original_url, rendition_url
 from gallery.api.serializers.faces import FaceSerializer
 from gallery.api.serializers.metadata import MetadataSerializer
@@ -57,7 +58,7 @@ class RenditionSerializer(serializers.ModelSerializer):
         return rendition_url(rendition, request=self.context.get("request"))
 
 
-class PhotoSerializer(serializers.ModelSerializer):
+class PhotoSerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: a photo in a list. Wants `gallery.api.photos.listed`."""
 
     state = serializers.ChoiceField(

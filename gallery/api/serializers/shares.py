@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from accounts.api.fields import BoundedListField
+from accounts.api.promises.fields import SparseFieldsMixin
 from gallery.models import Share
 from gallery.models.share import MAX_PHOTOS, PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 
@@ -12,7 +13,7 @@ ORIGINALS_HELP = (
 METADATA_HELP = "Show file names, times and cameras. Places are never shown."
 
 
-class ShareSerializer(serializers.ModelSerializer):
+class ShareSerializer(SparseFieldsMixin, serializers.ModelSerializer):
     """Output: a share, without its link. Wants `with_photo_count` of its QuerySet."""
 
     photo_count = serializers.IntegerField(read_only=True, help_text="Those in the trash included.")
