@@ -1,6 +1,7 @@
 """Two libraries with one of everything, and everybody who may knock at the first of them."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import factories
@@ -69,11 +70,16 @@ class Place:
         for trashed_at in (None, timezone.now()):
             photo = factories.make_photo(self.library, trashed_at=trashed_at)
             factories.make_rendition(photo, "preview")
-            factories.make_metadata(photo)
+            factories.make_metadata(photo, taken_at=datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=number))
+            factories.make_tag(self.library, f"more {number}", photo)
             factories.make_run(photo, "exif", RunState.DEAD, fingerprint=f"{number:016x}")
             # of somebody more, and one more of who is there
             for person in (factories.make_person(self.library), self.person):
                 factories.make_face(photo, person=person)
+        photo_edits.edit_photos(
+            photos=[(self.library.pk, self.photo.pk)], said={"title": f"More {number}"}, by=self.admin
+        )
+        albums.create_album(library=self.library, by=self.admin, values={"title": f"More {number}"})
         factories.make_face(self.photo, person=self.person)
         factories.make_run(self.photo, "renditions", RunState.DONE, version=f"v{number}")
         factories.Membership.objects.create(library=factories.make_library(), user=self.admin, role=_role("admin"))
