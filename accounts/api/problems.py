@@ -21,6 +21,7 @@ _DESCRIPTIONS = {
     HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`).",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests (`throttled`), or, while logging in, too many wrong passwords "
     "(`login_locked`); `Retry-After` says in how many seconds another may be made.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "A service that this needs is not there. Try again.",
 }
 
 

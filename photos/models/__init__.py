@@ -1,6 +1,7 @@
 """What is true of a photo. No Celery and no HTTP here."""
 
 from photos.models.embedding import FaceEmbedding, GroupLoss
+from photos.models.event import Event, EventKind
 from photos.models.face import Face, is_kept
 from photos.models.face_suppression import FaceSuppression
 from photos.models.metadata import Metadata
@@ -10,6 +11,8 @@ from photos.models.photo import Photo
 from photos.models.rendition import Rendition
 
 __all__ = [
+    "Event",
+    "EventKind",
     "Face",
     "FaceEmbedding",
     "FaceSuppression",

@@ -1,0 +1,42 @@
+"""Letting a listener in: logged in, limited and refused as everywhere in the API, and answered by a stream."""
+
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from rest_framework.request import Request
+
+from accounts.api.throttles import identify
+from accounts.client_address import client_network
+from accounts.services import credentials
+from config.event_stream.listener import Listener
+from gallery.api.events import EventStreamView, wanted
+from photos.audience import audience_of
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    # nginx passes every event on at once then
+    "X-Accel-Buffering": "no",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Opening(StreamingHttpResponse):
+    """The beginning of a stream: its headers, and who listens. What follows is sent by the event loop."""
+
+    def __init__(self, listener: Listener, *args: Any, **options: Any) -> None:
+        super().__init__(*args, content_type="text/event-stream", headers=HEADERS, **options)
+        self.listener = listener
+
+
+class ListenView(EventStreamView):
+    """The stream's address where it is a stream."""
+
+    def get(self, request: Request) -> Opening:
+        """Let a listener in; raises ValidationError, InvalidValueError, TooManyListenersError, StreamsFullError."""
+        asked = wanted(request)
+        audience = audience_of(request.user)
+        _, who = identify(request)
+        # last: a seat that is taken is given back by whoever streams
+        leave = request.hub.seats.take(who=who, address=f"address:{client_network(request)}")
+        credential = credentials.shown(user=request.user, auth=request.auth)
+        return Opening(Listener(credential=credential, audience=audience, wanted=asked, leave=leave))

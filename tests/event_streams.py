@@ -1,0 +1,146 @@
+"""A real process of events, and those who listen to it, for tests."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import requests
+from django.conf import settings
+
+PATIENCE_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One event as it came in; `id` is None where it had none."""
+
+    kind: str
+    id: int | None
+    said: dict[str, Any]
+
+
+class Stream:
+    """A listener: reads in a thread of its own until the stream ends, and keeps what it heard."""
+
+    def __init__(self, url: str, *, headers: dict[str, str] | None = None, **params: Any) -> None:
+        asked = {"params": params, "stream": True, "timeout": PATIENCE_SECONDS}
+        self.response = requests.get(url, headers={"Accept": "text/event-stream", **(headers or {})}, **asked)
+        self.heard: list[Heard] = []
+        self.comments = 0
+        self.last_id: int | None = None
+        self.retry: int | None = None
+        self.has_ended = threading.Event()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        if self.response.status_code == 200:
+            self._thread.start()
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of what was heard, in that order."""
+        return [one.kind for one in list(self.heard)]
+
+    def wait_for(self, condition: Callable[["Stream"], bool], *, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until something is so."""
+        deadline = time.monotonic() + seconds
+        while not condition(self):
+            assert time.monotonic() < deadline, self.heard
+            time.sleep(0.01)
+
+    def wait_until_open(self) -> "Stream":
+        """Wait until it is told what happens from now on."""
+        assert self.response.status_code == 200, self.response.text
+        self.wait_for(lambda stream: stream.last_id is not None)
+        return self
+
+    def close(self) -> None:
+        """Go away."""
+        self.response.close()
+
+    def _read(self) -> None:
+        kind, number, data = "", None, []
+        try:
+            for raw in self.response.iter_lines(chunk_size=1):
+                line = raw.decode()
+                name, _, value = line.partition(": ")
+                if line.startswith(":"):
+                    self.comments += 1
+                elif name == "id":
+                    number = int(value)
+                elif name == "event":
+                    kind = value
+                elif name == "data":
+                    data.append(value)
+                elif name == "retry":
+                    self.retry = int(value)
+                elif not line:
+                    self.last_id = self.last_id if number is None else number
+                    if data:
+                        self.heard.append(Heard(kind, number, json.loads("\n".join(data))))
+                    kind, number, data = "", None, []
+        except (requests.RequestException, AttributeError, ValueError):
+            pass  # gone, at either end
+        finally:
+            self.has_ended.set()
+
+
+@dataclass
+class EventsProcess:
+    """A running process of events."""
+
+    url: str
+    process: psutil.Process
+    log: Path
+    streams: list[Stream] = field(default_factory=list)
+
+    def listen(self, headers: dict[str, str] | None = None, **params: Any) -> Stream:
+        """Open a stream, whatever is answered."""
+        stream = Stream(f"{self.url}/api/v1/events", headers=headers, **params)
+        self.streams.append(stream)
+        return stream
+
+
+@contextmanager
+def running(environment: dict[str, str], folder: Path, *, port: int | None = None) -> Iterator[EventsProcess]:
+    """Run the process until a block ends, and see that it ends by SIGTERM."""
+    port = port or free_port()
+    log = folder / "events.log"
+    with log.open("a") as output:
+        command = [sys.executable, "manage.py", "events", "--port", str(port)]
+        started = subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment, stdout=output, stderr=output)
+    url = f"http://127.0.0.1:{port}"
+    events = EventsProcess(url, psutil.Process(started.pid), log)
+    try:
+        deadline = time.monotonic() + 60
+        while not _answers(url):
+            assert started.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield events
+    finally:
+        started.terminate()
+        status = started.wait(PATIENCE_SECONDS)
+        for stream in events.streams:
+            stream.close()
+    assert status in (0, -9), log.read_text()
+
+
+def free_port() -> int:
+    """Give a port of 127.0.0.1 that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/live", timeout=PATIENCE_SECONDS).status_code == 200
+    except requests.ConnectionError:
+        return False
