@@ -11,7 +11,8 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import ErasureKind, ErasureReceipt
 from accounts.problems import ConflictError, NotFoundError
-from photos.models import Face, FaceEmbedding, GroupLoss, Person, is_kept
+from photos.models import Event, EventKind, Face, FaceEmbedding, GroupLoss, Person, is_kept
+from photos.services import events
 
 ROWS_PER_UPDATE = 500
 
@@ -117,8 +118,15 @@ def write_grouping(
     gone = {component for pk, component in components.items() if pk not in there}
     GroupLoss.objects.filter(pk__in=[loss.pk for loss in losses]).delete()
     GroupLoss.objects.bulk_create(GroupLoss(library_id=library_id, model=model, component=one) for one in gone)
-    delete_empty_people(library_id=library_id)
+    emptied = delete_empty_people(library_id=library_id)
+    if moved or emptied or leaving:
+        tell_changed(library_id=library_id, faces_moved=len(moved))
     return len(moved)
+
+
+def tell_changed(*, library_id: UUID, **counts: int) -> None:
+    """Tell that people of a library, or whose face is whose, have changed: once, however many, in the transaction."""
+    events.record(events=[Event(kind=EventKind.PEOPLE_CHANGED, library_id=library_id, payload=counts)])
 
 
 def delete_empty_people(*, library_id: UUID, among: Collection[UUID | None] | None = None) -> int:
