@@ -12,22 +12,30 @@ from processing.models import RunState, StageRun
 from processing.models.ledger import OPEN_STATES
 from processing.states import PhotoState
 
-# stage by stage: of several versions of one all have to end
+# Two statements, so that the second one sees what was committed while the first one waited. What lies in the trash is
+# not told of. Stage by stage: of several versions of one all have to end.
 _STANDINGS = f"""
-SELECT photo_id, count(*), count(*) FILTER (WHERE NOT is_open AND NOT is_dead),
-       bool_or(is_open), bool_or(is_dead), bool_or(has_begun)
-FROM (
-    SELECT photo_id, stage, bool_or(state = ANY(%(open)s)) AS is_open, bool_or(state = %(dead)s) AS is_dead,
-           bool_or(state = ANY(%(begun)s)) AS has_begun
-    FROM {StageRun._meta.db_table} WHERE photo_id = ANY(%(photos)s) GROUP BY photo_id, stage
-) AS stages GROUP BY photo_id
-"""  # noqa: S608 - the name of our own table
+SELECT FROM {Photo._meta.db_table} WHERE id = ANY(%(photos)s) ORDER BY id FOR NO KEY UPDATE;
+SELECT id, library_id, total, done, is_open, is_dead, has_begun
+FROM {Photo._meta.db_table} AS photo CROSS JOIN LATERAL (
+    SELECT count(*) AS total, count(*) FILTER (WHERE NOT is_open AND NOT is_dead) AS done,
+           bool_or(is_open) AS is_open, bool_or(is_dead) AS is_dead, bool_or(has_begun) AS has_begun
+    FROM (
+        SELECT bool_or(state = ANY(%(open)s)) AS is_open, bool_or(state = %(dead)s) AS is_dead,
+               bool_or(state = ANY(%(begun)s)) AS has_begun
+        FROM {StageRun._meta.db_table} AS run WHERE run.photo_id = photo.id GROUP BY stage
+    ) AS stages
+) AS standing
+WHERE id = ANY(%(photos)s) AND trashed_at IS NULL AND total > 0
+"""  # noqa: S608 - the names of our own tables
 
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
     """How far a photo is: `done` of `total` stages, and its state as everywhere else (`processing.states`)."""
 
+    photo_id: UUID
+    library_id: UUID
     total: int
     done: int
     is_open: bool
@@ -59,29 +67,22 @@ def tell_photos(*, photo_ids: Collection[UUID]) -> None:
 
 
 def _tell(photo_ids: Collection[UUID], said: dict[str, str], *, is_death: bool) -> None:
-    # what lies in the trash is not told of
-    photos = Photo.objects.present().filter(pk__in=photo_ids).select_for_update(no_key=True).order_by("pk")
-    library_of = dict(photos.values_list("pk", "library_id"))
-    standings = _standings(library_of)
     told = []
-    for photo_id, library_id in library_of.items():
-        standing = standings.get(photo_id)
-        if standing is None:
-            continue
+    for standing in _standings(photo_ids):
         kind = EventKind.PHOTO_READY if standing.state == PhotoState.READY else EventKind.PHOTO_PROGRESS
         payload = {**said, "state": standing.state.value, "done": standing.done, "total": standing.total}
         told.append(
             Event(
                 kind=EventKind.PHOTO_ATTENTION if is_death else kind,
-                library_id=library_id,
-                photo_id=photo_id,
+                library_id=standing.library_id,
+                photo_id=standing.photo_id,
                 payload=payload,
             )
         )
     events.record(events=told)
 
 
-def _standings(photo_ids: Collection[UUID]) -> dict[UUID, _Standing]:
+def _standings(photo_ids: Collection[UUID]) -> list[_Standing]:
     values = {
         "photos": list(photo_ids),
         "open": [state.value for state in OPEN_STATES],
@@ -90,4 +91,4 @@ def _standings(photo_ids: Collection[UUID]) -> dict[UUID, _Standing]:
     }
     with connection.cursor() as cursor:
         cursor.execute(_STANDINGS, values)
-        return {row[0]: _Standing(*row[1:]) for row in cursor.fetchall()}
+        return [_Standing(*row) for row in cursor.fetchall()]
