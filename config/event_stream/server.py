@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from django.db import connections
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from config.event_stream.application import Application
@@ -16,6 +17,9 @@ PATIENCE_SECONDS = 8
 BACKLOG = 2048
 # a client whose host is gone says no goodbye: its connection ends when nothing is confirmed for so long
 UNCONFIRMED_MILLISECONDS = 60_000
+
+# libpq's, in seconds but for the last one, in milliseconds: of a query that is not even taken
+DATABASE_PATIENCE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
 
 class Protocol(H11Protocol):
@@ -61,6 +65,9 @@ class Server(uvicorn.Server):
 def serve(*, host: str, port: int) -> None:
     """Serve until SIGTERM or SIGINT."""
     _allow_many_connections()
+    for database in connections.settings.values():
+        # before any is opened: a host that is gone does not say so
+        database["OPTIONS"] = {**DATABASE_PATIENCE, **database.get("OPTIONS", {})}
     Server(Application(), host=host, port=port).run()
 
 

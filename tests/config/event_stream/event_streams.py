@@ -15,8 +15,16 @@ from typing import Any
 import psutil
 import requests
 from django.conf import settings
+from django.db import transaction
+
+from accounts.models import Library, User
+from accounts.services import api_keys, tokens
+from photos.models import Event, EventKind
+from photos.services import events
 
 PATIENCE_SECONDS = 20
+# so that nobody waits for long in a test
+QUICK = {"EVENTS_HEARTBEAT_SECONDS": "0.5", "EVENTS_CHECK_SECONDS": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ class Stream:
         """Wait until something is so."""
         deadline = time.monotonic() + seconds
         while not condition(self):
-            assert time.monotonic() < deadline, self.heard
+            assert time.monotonic() < deadline, str(self.heard)[-2000:]
             time.sleep(0.01)
 
     def wait_until_open(self) -> "Stream":
@@ -68,7 +76,7 @@ class Stream:
     def _read(self) -> None:
         kind, number, data = "", None, []
         try:
-            for raw in self.response.iter_lines(chunk_size=1):
+            for raw in self.response.iter_lines(chunk_size=None):
                 line = raw.decode()
                 name, _, value = line.partition(": ")
                 if line.startswith(":"):
@@ -131,6 +139,34 @@ def running(environment: dict[str, str], folder: Path, *, port: int | None = Non
         for stream in events.streams:
             stream.close()
     assert status in (0, -9), log.read_text()
+
+
+def bearer(user: User) -> dict[str, str]:
+    """Give the header of somebody who is logged in."""
+    return {"Authorization": f"Bearer {tokens.begin(user=user).access}"}
+
+
+def key(owner: User, *scopes: str, library: Library | None = None, **values: Any) -> dict[str, str]:
+    """Give the header of a program that acts for somebody."""
+    made = api_keys.create(owner=owner, name="key", scopes=scopes, library_id=library and library.pk, **values)
+    return {"X-API-Key": made.text}
+
+
+def tell(library: Library, *numbers: object, kind: str = EventKind.LIBRARY_CHANGED) -> None:
+    """Have something happen in a library, in one transaction; each is known again by its number."""
+    with transaction.atomic():
+        told = (Event(kind=kind, library_id=library.pk, payload={"number": number}) for number in numbers)
+        events.record(events=told)
+
+
+def numbers(stream: Stream) -> list[Any]:
+    """Give the numbers of what was heard, in that order."""
+    return [one.said["number"] for one in list(stream.heard) if "number" in one.said]
+
+
+def wait_for_number(stream: Stream, number: object) -> None:
+    """Wait until something is heard."""
+    stream.wait_for(lambda one: number in numbers(one))
 
 
 def free_port() -> int:
