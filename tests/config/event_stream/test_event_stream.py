@@ -8,6 +8,8 @@ import pytest
 import requests
 from django.db import transaction
 from event_streams import EventsProcess, bearer, key, numbers, tell, wait_for_number
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
 from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts.models import Library, Membership, User
@@ -184,6 +186,22 @@ def test_a_ticket_opens_one_stream_once(process: EventsProcess, library: Library
     assert (again.status_code, again.json()["code"]) == (401, "ticket_not_valid")
     # whoever sends one shows that, and nothing beside it
     assert process.listen(bearer(member), ticket=ticket.text).response.status_code == 401
+
+
+def test_the_web_server_leads_there(
+    process: EventsProcess, live_server: LiveServer, settings: Settings, library: Library, member: User
+) -> None:
+    settings.EVENTS_URL = process.url
+    before = events.last_position()
+    tell(library, 1)
+    # a client that follows redirects as it should: on another port it does not send its token along
+    headers = {**bearer(member), "Last-Event-ID": str(before)}
+    stream = event_streams.Stream(f"{live_server.url}/api/v1/events", headers=headers, kind="library.changed")
+    process.streams.append(stream)
+    wait_for_number(stream, 1)
+    assert stream.response.url.startswith(process.url)
+    assert "Authorization" not in stream.response.request.headers
+    assert [answer.status_code for answer in stream.response.history] == [307]
 
 
 def test_a_ticket_of_who_was_logged_out_opens_nothing(process: EventsProcess, member: User) -> None:

@@ -3,15 +3,13 @@
 import random
 import time
 from datetime import timedelta
-from pathlib import Path
 
-import event_streams
 import factories
 import pytest
 from concurrency import in_a_thread
 from django.db import transaction
 from django.utils import timezone
-from event_streams import QUICK, EventsProcess, bearer, numbers, tell, wait_for_number
+from event_streams import EventsProcess, bearer, numbers, tell, wait_for_number
 
 from accounts.models import Library, User
 from photos.models import Event, EventKind
