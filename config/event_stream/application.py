@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.http.response import HttpResponseBase
 
+from config.event_stream import metrics
 from config.event_stream.checks import keep_checking
 from config.event_stream.feed import Feed
 from config.event_stream.hub import Hub
@@ -90,6 +91,7 @@ class Application:
     async def _stream(self, listener: Listener, receive: Receive, send: Send) -> None:
         gone = asyncio.create_task(_wait_until_gone(receive, listener))
         self.hub.everybody.add(listener)
+        metrics.LISTENERS.inc()
         try:
             async for text in said_to(listener, self.hub, self._in_thread):
                 await send({"type": "http.response.body", "body": text, "more_body": True})
@@ -97,6 +99,8 @@ class Application:
         finally:
             self.hub.leave(listener)
             gone.cancel()
+            metrics.LISTENERS.dec()
+            metrics.ENDED.labels(listener.ended or GONE).inc()
 
 
 async def _wait_until_gone(receive: Receive, listener: Listener) -> None:

@@ -3,11 +3,13 @@
 import logging
 import select
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from django.conf import settings
 from django.db import connection
 
+from config.event_stream import metrics
 from config.event_stream.wire import Told, told
 from photos.models import Event
 from photos.services import events
@@ -57,6 +59,7 @@ class Feed(threading.Thread):
         while not self._stop_asked.is_set():
             events.give_positions()
             self._read()
+            metrics.FEED_UP.set(1)
             if self._is_away:
                 self._is_away = False
                 logger.warning("events are read again")
@@ -79,6 +82,8 @@ class Feed(threading.Thread):
             if found:
                 self._position = found[-1].position
                 self._publish([told(event) for event in found], self._position)
+                metrics.READ.inc(len(found))
+                metrics.DELAY.observe(max(0.0, time.time() - found[0].created_at.timestamp()))
             if len(found) < READ_AT_ONCE:
                 return
 
@@ -93,6 +98,7 @@ class Feed(threading.Thread):
         raw.notifies.clear()
 
     def _note_trouble(self, error: Exception) -> None:
+        metrics.FEED_UP.set(0)
         # once, and not every second
         if not self._is_away:
             self._is_away = True

@@ -1,10 +1,13 @@
-"""The one address of the process that streams events."""
+"""The addresses of the process that streams events; /live is answered before."""
 
 from django.urls import path
 
-from config.event_stream.views import ListenView
+from config.event_stream.views import ListenView, metrics
 
-urlpatterns = [path("api/v1/events", ListenView.as_view(), name="events")]
+urlpatterns = [
+    path("api/v1/events", ListenView.as_view(), name="events"),
+    path("metrics", metrics, name="metrics"),
+]
 
 handler400 = "config.problems.bad_request"
 handler403 = "config.problems.permission_denied"

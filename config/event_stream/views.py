@@ -2,13 +2,18 @@
 
 from typing import Any
 
-from django.http import StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from rest_framework.request import Request
 
+from accounts.api.problems import MEDIA_TYPE
 from accounts.api.throttles import identify
 from accounts.client_address import client_network
 from accounts.services import credentials
 from config.event_stream.listener import Listener
+from config.health.access import is_insider
+from config.problems import problem
 from gallery.api.events import EventStreamView, wanted
 from photos.audience import audience_of
 
@@ -40,3 +45,12 @@ class ListenView(EventStreamView):
         leave = request.hub.seats.take(who=who, address=f"address:{client_network(request)}")
         credential = credentials.shown(user=request.user, auth=request.auth)
         return Opening(Listener(credential=credential, audience=audience, wanted=asked, leave=leave))
+
+
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Give the metrics of this process."""
+    if not is_insider(request):
+        refusal = problem(403, code="not_permitted", detail="Metrics are for staff, and for programs with the token.")
+        return JsonResponse(refusal, status=403, content_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
+    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST, headers={"Cache-Control": "no-store"})

@@ -26,6 +26,7 @@ class Installation:
 
     process: subprocess.Popen[str]
     url: str
+    events_url: str
     var_dir: Path
     output: Path
 
@@ -77,7 +78,8 @@ def start(*, var_dir: Path, photos: Path | None) -> Installation:
             stderr=file,
             text=True,
         )
-    installation = Installation(process, f"http://127.0.0.1:{port}", var_dir, output)
+    url, events_url = (f"http://127.0.0.1:{one}" for one in (port, events_port))
+    installation = Installation(process, url, events_url, var_dir, output)
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while "Serving." not in installation.printed:
         assert process.poll() is None, installation.printed

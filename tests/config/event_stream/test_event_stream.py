@@ -6,6 +6,8 @@ import event_streams
 import factories
 import pytest
 import requests
+from concurrency import wait_until
+from django.conf import settings as django_settings
 from django.db import transaction
 from event_streams import EventsProcess, bearer, key, numbers, tell, wait_for_number
 from pytest_django import Settings
@@ -150,6 +152,26 @@ def test_what_is_refused_is_refused_as_everywhere(
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert answer.json()["code"] == code
     assert ("WWW-Authenticate" in answer.headers) == (status == 401)
+
+
+def test_what_it_does_is_counted(process: EventsProcess, library: Library, member: User) -> None:
+    url, token = f"{process.url}/metrics", {"Authorization": f"Bearer {django_settings.INTERNAL_TOKEN}"}
+
+    def figure(name: str) -> float:
+        [line] = [line for line in requests.get(url, headers=token, timeout=10).text.splitlines() if name in line[:60]]
+        return float(line.split()[-1])
+
+    refused = requests.get(url, headers=bearer(member), timeout=10)
+    assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
+    before, read = figure("darkroom_event_listeners "), figure("darkroom_events_read_total ")
+    stream = process.listen(bearer(member)).wait_until_open()
+    assert (figure("darkroom_event_listeners "), figure("darkroom_event_feed_up ")) == (before + 1, 1)
+    tell(library, 1, 2)
+    wait_for_number(stream, 2)
+    assert figure("darkroom_events_read_total ") == read + 2
+    stream.close()
+    wait_until(lambda: figure("darkroom_event_listeners ") == before, "the stream is still counted")
+    assert figure('darkroom_event_streams_ended_total{reason="gone"}') >= 1
 
 
 def test_the_process_answers_nothing_else(process: EventsProcess, member: User) -> None:
