@@ -46,6 +46,7 @@ class Stream:
         self.comments = 0
         self.last_id: int | None = None
         self.retry: int | None = None
+        self.has_begun = threading.Event()
         self.has_ended = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         if self.response.status_code == 200:
@@ -66,7 +67,7 @@ class Stream:
     def wait_until_open(self) -> "Stream":
         """Wait until it is told what happens from now on."""
         assert self.response.status_code == 200, self.response.text
-        self.wait_for(lambda stream: stream.last_id is not None)
+        assert self.has_begun.wait(PATIENCE_SECONDS)
         return self
 
     def close(self) -> None:
@@ -91,7 +92,9 @@ class Stream:
                     self.retry = int(value)
                 elif not line:
                     self.last_id = self.last_id if number is None else number
-                    if data:
+                    if kind == "listening":
+                        self.has_begun.set()
+                    elif data:
                         self.heard.append(Heard(kind, number, json.loads("\n".join(data))))
                     kind, number, data = "", None, []
         except (requests.RequestException, AttributeError, ValueError):

@@ -63,7 +63,7 @@ async def _missed(listener: Listener, hub: Hub, in_thread: InThread) -> AsyncIte
     if not listener.ended:
         # nothing was awaited since the position was looked at, and nothing is handed out in between
         hub.join(listener)
-        yield wire.reached(hub.position)
+        yield wire.listening(hub.position)
 
 
 async def _page(listener: Listener, in_thread: InThread, *, after: int, until: int) -> Page | None:

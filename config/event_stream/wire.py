@@ -14,7 +14,7 @@ HEARTBEAT = b":\n\n"
 RETRY_MILLISECONDS = (1000, 5000)
 
 # what is no event of ours, but of the stream itself
-RESET, END = "reset", "end"
+LISTENING, RESET, END = "listening", "reset", "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,11 @@ def told(event: Event) -> Told:
 def opening() -> bytes:
     """Begin a stream: a client sees that it is there before anything happens, and when to come again."""
     return f"retry: {random.randint(*RETRY_MILLISECONDS)}\n\n".encode()  # noqa: S311 - spreading load, not secrets
+
+
+def listening(position: int) -> bytes:
+    """Say that all that was missed has been told, and where in the order of events a client is by that."""
+    return _block(LISTENING, {"kind": LISTENING}, position=position)
 
 
 def reached(position: int) -> bytes:

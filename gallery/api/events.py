@@ -48,9 +48,12 @@ Kinds: """
     + "; ".join(f"`{kind.value}` ({kind.label})" for kind in EventKind)
     + """.
 
+Three kinds are of the stream itself: `listening` (all that was missed has been told; it has the id to come back with),
+`reset`, and `end`.
+
 A browser's `EventSource` sends no header: get a ticket at `POST /api/v1/events/tickets`, and open its `url`. A stream
 ends with what opened it: an access token runs out after five minutes. Whoever is logged out, deactivated or leaves a
-library is told nothing more after half a minute at most. The last event is `end` then, with the `reason`.
+library is told nothing more after half a minute at most. The last event is `end`, with the `reason`.
 
 This address may answer with a redirect to the process that streams, with a ticket in it: follow it. Codes of 429:
 `throttled`, and `too_many_listeners`."""

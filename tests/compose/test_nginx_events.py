@@ -1,5 +1,6 @@
 """A real nginx in front of the web server and of the process of events: one address for both."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ import factories
 import nginx_server
 import pytest
 import requests
+from browser import browser
+from django.conf import settings
 from event_streams import QUICK, EventsProcess, Stream, bearer, numbers, tell, wait_for_number
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
@@ -95,3 +98,39 @@ def test_who_is_refused_reads_why(nginx: str) -> None:
     answer = requests.get(f"{nginx}/api/v1/events", timeout=10)
     assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_the_example_of_the_guide_listens_in_a_browser_and_comes_back(
+    nginx: str,
+    process: EventsProcess,
+    process_environment: dict[str, str],
+    program: Callable[[str], str],
+    member: tuple[Library, User],
+    tmp_path: Path,
+) -> None:
+    library, user = member
+    guide = (Path(settings.BASE_DIR) / "docs" / "events.md").read_text()
+    [example] = re.findall(r"```js\n(.*?)```", guide, re.DOTALL)
+    token = bearer(user)["Authorization"].removeprefix("Bearer ")
+    profile, another = tmp_path / "profile", tmp_path / "another"
+    profile.mkdir()
+    another.mkdir()
+    with browser(program("chromium"), profile) as window:
+        window.open(f"{nginx}/live")
+        window.evaluate(
+            f"{example}; window.heard = []; window.anew = 0;"
+            f"listen({{ token: async () => '{token}', kinds: ['library.changed'],"
+            " told: (event) => heard.push(event.number), readAnew: () => { anew += 1; } }); true"
+        )
+        window.wait_for("anew === 1")
+        tell(library, 1, 2)
+        window.wait_for("heard.length === 2")
+
+        process.process.terminate()
+        process.process.wait(10)
+        tell(library, 3)
+        port = int(process.url.rpartition(":")[2])
+        with event_streams.running(process_environment | QUICK, another, port=port):
+            tell(library, 4)
+            window.wait_for("heard.length === 4")
+            assert window.evaluate("[heard, anew]") == [[1, 2, 3, 4], 1]
