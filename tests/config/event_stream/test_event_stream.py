@@ -158,7 +158,8 @@ def test_what_it_does_is_counted(process: EventsProcess, library: Library, membe
     url, token = f"{process.url}/metrics", {"Authorization": f"Bearer {django_settings.INTERNAL_TOKEN}"}
 
     def figure(name: str) -> float:
-        [line] = [line for line in requests.get(url, headers=token, timeout=10).text.splitlines() if name in line[:60]]
+        lines = requests.get(url, headers=token, timeout=10).text.splitlines()
+        [line] = [line for line in lines if line.startswith(name)]
         return float(line.split()[-1])
 
     refused = requests.get(url, headers=bearer(member), timeout=10)
