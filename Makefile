@@ -24,7 +24,7 @@ endef
 help: ## Show this help
 	@echo "Darkroom. Type one of:"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Settings for make run: PHOTOS=<folder> WAIT=exit PORT=8000 VAR_DIR=<folder>"
+	@echo "Settings for make run: PHOTOS=<folder> WAIT=exit PORT=8000 EVENTS_PORT=8001 VAR_DIR=<folder>"
 	@echo "  DARKROOM_ADMIN_EMAIL, DARKROOM_ADMIN_PASSWORD; the others are in .env.example."
 
 .PHONY: run

@@ -44,6 +44,9 @@ STATUS_BY_CODE = {
     "idempotency_key_reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "login_locked": HTTPStatus.TOO_MANY_REQUESTS,
     "second_factor_locked": HTTPStatus.TOO_MANY_REQUESTS,
+    "too_many_listeners": HTTPStatus.TOO_MANY_REQUESTS,
+    "events_elsewhere": HTTPStatus.SERVICE_UNAVAILABLE,
+    "events_full": HTTPStatus.SERVICE_UNAVAILABLE,
     # a key of the server's is wrong: to log in anew would not help
     "second_factor_unreadable": HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -11,15 +11,16 @@ from django.db import transaction
 
 from accounts.models import Library, User
 from accounts.problems import DomainError
-from photos.models import Photo
+from photos.models import Event, EventKind, Photo
 from photos.problems import RefusedFileError
-from photos.services import originals, quotas
+from photos.services import events, originals, quotas
 from processing.engines import imaging
 from processing.engines.errors import EngineError
 from processing.metrics import UPLOAD_SECONDS
 from processing.models.ledger import Lane
 from processing.pipeline.planning import lock_plan_for_reading, plan
 from processing.services import trash
+from processing.states import PhotoState
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ def _save(photo: Photo, *, uploader: User | None, filename: str, lane: int, anno
             is_new = originals.save_once(photo=photo, uploader=uploader, filename=filename)
             if is_new:
                 plan([photo.pk], lane=lane, announce=announce)
+                _tell(photo)
     except originals.UploadSweptError:
         logger.warning("the bytes of %s were given up while they were stored", photo.storage_key)
         is_new = False
@@ -117,6 +119,12 @@ def _save(photo: Photo, *, uploader: User | None, filename: str, lane: int, anno
     if not is_new:
         originals.discard(photo)
     return is_new
+
+
+def _tell(photo: Photo) -> None:
+    payload = {"state": PhotoState.PENDING.value}
+    added = Event(kind=EventKind.PHOTO_ADDED, library_id=photo.library_id, photo_id=photo.pk, payload=payload)
+    events.record(events=[added])
 
 
 def _check_size(byte_size: int) -> None:

@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from photos.services import events
 from processing import circuit, ledger
 from processing.kinds import registry as kinds
 from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
@@ -54,6 +55,7 @@ def reconcile(*, worker: str = "") -> bool:
     _try(partial(replan_unknown_versions, worker=worker))
     for kind in kinds.all_kinds():
         _try(kind.request_where_due)
+    _try(events.prune)
     object_sweeps.sweep()
     return True
 

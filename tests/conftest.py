@@ -58,14 +58,20 @@ def photo_store(settings: Settings, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def process_environment(transactional_db: None) -> dict[str, str]:
+def process_environment(transactional_db: None, environment_of_processes: dict[str, str]) -> dict[str, str]:
     """The environment of a real worker or server: this test's database, and a broker that no other test uses."""
+    return os.environ | environment_of_processes
+
+
+@pytest.fixture(scope="session")
+def environment_of_processes(django_db_setup: None) -> dict[str, str]:
+    """What that adds, for a process that serves several tests, each of which has to ask for `transactional_db`."""
     from django.conf import settings
     from django.db import connection
 
     database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     broker = urlsplit(settings.REDIS_URL)._replace(path="/10")
-    return os.environ | {
+    return {
         "DJANGO_SETTINGS_MODULE": "config.settings.test",
         "DATABASE_URL": database.geturl(),
         "REDIS_URL": broker.geturl(),

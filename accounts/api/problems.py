@@ -27,6 +27,7 @@ DESCRIPTIONS = {
     "request came with this `Idempotency-Key` (`idempotency_key_reused`).",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests (`throttled`), or, while logging in, too many wrong passwords "
     "(`login_locked`); `Retry-After` says in how many seconds another may be made.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "A service that this needs is not there. Try again.",
 }
 # a parameter that there is none, no credentials, too many requests: that may be said of any operation
 _ALWAYS = (400, 401, 429)

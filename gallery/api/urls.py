@@ -1,5 +1,6 @@
 """Addresses below /api/v1/ that are about photos, people and processing, and about the installation."""
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from gallery.api.administration.dead_letters import DeadLetterViewSet
@@ -8,6 +9,7 @@ from gallery.api.administration.workers import WorkerViewSet
 from gallery.api.albums import AlbumViewSet
 from gallery.api.edits import EditViewSet
 from gallery.api.erasures import ErasureViewSet
+from gallery.api.events import EventStreamView, EventTicketView
 from gallery.api.faces import FaceViewSet
 from gallery.api.libraries import LibrarySwitchViewSet
 from gallery.api.people import PersonViewSet
@@ -33,4 +35,8 @@ router.register("admin/dlq", DeadLetterViewSet, basename="admin-dlq")
 router.register("admin/stages", StageViewSet, basename="admin-stage")
 router.register("admin/workers", WorkerViewSet, basename="admin-worker")
 
-urlpatterns = router.urls
+urlpatterns = [
+    path("events", EventStreamView.as_view(), name="events"),
+    path("events/tickets", EventTicketView.as_view(), name="events-tickets"),
+    *router.urls,
+]

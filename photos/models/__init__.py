@@ -2,6 +2,7 @@
 
 from photos.models.edit import Edit, Revision
 from photos.models.embedding import FaceEmbedding, GroupLoss
+from photos.models.event import Event, EventKind
 from photos.models.face import Face, is_kept
 from photos.models.face_suppression import FaceSuppression
 from photos.models.favourite import Favourite, PhotoViews
@@ -15,6 +16,8 @@ from photos.models.tag import PhotoTag, Tag, TagAlias
 
 __all__ = [
     "Edit",
+    "Event",
+    "EventKind",
     "Face",
     "FaceEmbedding",
     "FaceSuppression",

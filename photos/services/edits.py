@@ -13,8 +13,8 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.problems import ConflictError
-from photos.models import Edit, Photo, PhotoTag, Revision, Tag
-from photos.services import shown, tags
+from photos.models import Edit, EventKind, Photo, PhotoTag, Revision, Tag
+from photos.services import events, shown, tags
 
 # the fields of a correction, and the columns that show it
 CORRECTIONS: Mapping[str, tuple[str, ...]] = {
@@ -191,6 +191,7 @@ def _write(edit: Edit, drafts: Sequence[Draft]) -> list[UUID]:
         draft.photo.is_hidden = draft.after.get("is_hidden", draft.photo.is_hidden)
     Photo.objects.bulk_update([draft.photo for draft in changed], ["corrections", "is_hidden"], batch_size=500)
     shown.refresh(photo_ids=ids)
+    events.record_photos(kind=EventKind.PHOTO_CHANGED, photos=dict.fromkeys(ids, edit.library_id))
     _note_what_is_shown(changed)
     Revision.objects.bulk_create(
         Revision(edit=edit, photo=draft.photo, before=draft.before, after=draft.after) for draft in changed

@@ -10,6 +10,7 @@ from photos import storage
 from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss, ObjectSweep, Person
 from photos.services import faces as face_rows
 from photos.services import object_sweeps, shown
+from photos.services import people as people_rows
 
 
 @transaction.atomic
@@ -46,6 +47,8 @@ def erase_people(*, library_id: UUID, limit: int) -> dict[str, int]:
     chosen = list(people.values_list("pk", flat=True)[:limit])
     receipts.blank_admin_log(Person, chosen)
     Person.objects.filter(pk__in=chosen).delete()
+    if chosen:
+        people_rows.tell_changed(library_id=library_id)
     return {"people": len(chosen)}
 
 
@@ -71,6 +74,7 @@ def forget_faces_of_person(*, library_id: UUID, person_id: UUID, photo_ids: Sequ
     object_sweeps.request_all(
         sweeps=((storage.RENDITIONS, prefix) for prefix in prefixes), reason=ObjectSweep.Reason.FORGOTTEN
     )
+    people_rows.tell_changed(library_id=library_id)
     return {"photos": len(having_had_faces), "faces": len(ids), "embeddings": embeddings}
 
 

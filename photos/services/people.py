@@ -12,8 +12,8 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import ErasureKind, ErasureReceipt
 from accounts.problems import ConflictError, NotFoundError
-from photos.models import Face, FaceEmbedding, GroupLoss, Person, Photo, is_kept
-from photos.services import shown
+from photos.models import Event, EventKind, Face, FaceEmbedding, GroupLoss, Person, Photo, is_kept
+from photos.services import events, shown
 
 ROWS_PER_UPDATE = 500
 
@@ -120,11 +120,13 @@ def write_grouping(
     gone = {component for pk, component in components.items() if pk not in there}
     GroupLoss.objects.filter(pk__in=[loss.pk for loss in losses]).delete()
     GroupLoss.objects.bulk_create(GroupLoss(library_id=library_id, model=model, component=one) for one in gone)
-    delete_empty_people(library_id=library_id)
+    emptied = delete_empty_people(library_id=library_id)
     # of those that were given to others: names alone are shown, and most people have none
     named = set(Person.objects.filter(library_id=library_id).exclude(name="").values_list("pk", flat=True))
     renamed = {face.photo_id for face in moved if {before[face.pk], persons[face.pk]} & named}
     shown.refresh(photo_ids=renamed | {face.photo_id for face in faces if face.pk in leaving})
+    if moved or emptied or leaving:
+        tell_changed(library_id=library_id, faces_moved=len(moved))
     return len(moved)
 
 
@@ -133,6 +135,11 @@ def recount_faces(*, library_id: UUID) -> int:
     kept = Face.objects.kept().filter(photo=OuterRef("pk")).order_by().values("photo").annotate(count=Count("pk"))
     photos = Photo.objects.filter(library_id=library_id).annotate(kept=Coalesce(Subquery(kept.values("count")), 0))
     return shown.refresh(photo_ids=list(photos.exclude(face_count=F("kept")).values_list("pk", flat=True)))
+
+
+def tell_changed(*, library_id: UUID, **counts: int) -> None:
+    """Tell that people of a library, or whose face is whose, have changed: once, however many, in the transaction."""
+    events.record(events=[Event(kind=EventKind.PEOPLE_CHANGED, library_id=library_id, payload=counts)])
 
 
 def delete_empty_people(*, library_id: UUID, among: Collection[UUID | None] | None = None) -> int:

@@ -11,7 +11,7 @@ from accounts.problems import ConflictError
 from accounts.services import erasure as receipts
 from photos import storage
 from photos.models import Face, FaceEmbedding, Person, Photo, Rendition
-from photos.services import erasure, purge
+from photos.services import erasure, events, purge
 from processing import ledger
 from processing.consent import FORGET
 from processing.kinds.base import Ended, Held
@@ -181,5 +181,6 @@ def _delete_library(library_id: UUID) -> dict[str, int]:
     receipts.blank_admin_log(Library, [library.pk])
     # their runs go with it
     receipts.end_all_of_library(library_id=library.pk)
+    events.forget_library(library_id=library.pk)
     library.delete()
     return counts | {"libraries": 1}

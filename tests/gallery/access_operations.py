@@ -139,6 +139,9 @@ ALLOWED = {
     "POST auth/password/reset/confirm": 400,
     "POST auth/invitations/accept": 400,
     "POST keys": 201,
+    # to the process that streams
+    "GET events": 307,
+    "POST events/tickets": 201,
     # somebody else's
     "GET keys/{pk}": 404,
     "DELETE keys/{pk}": 404,

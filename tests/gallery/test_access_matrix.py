@@ -32,7 +32,7 @@ DECLARED = {
         "POST auth/social/token",
         "GET health",
     },
-    "Access()": {"GET roles"},
+    "Access()": {"GET roles", "GET events", "POST events/tickets"},
     "InPerson()": {
         "GET auth/me",
         "PATCH auth/me",
