@@ -72,6 +72,12 @@ def plan(self: Task, **_hint: object) -> int:
     return library_work.work(kind="plan", task_id=self.request.id, worker=self.request.hostname)
 
 
+@library_task(name="import", queue="maintenance")
+def import_files(self: Task, **_hint: object) -> int:
+    """Take the files of sources into libraries."""
+    return library_work.work(kind="import", task_id=self.request.id, worker=self.request.hostname)
+
+
 @maintenance_task(name="sweep_objects")
 def sweep_objects(_self: Task, **_hint: object) -> None:
     """Delete stored objects that no row names."""

@@ -8,6 +8,7 @@ from photos.models.object_sweep import ObjectSweep
 from photos.models.person import Person
 from photos.models.photo import Photo
 from photos.models.rendition import Rendition
+from photos.models.sidecar import Sidecar
 
 __all__ = [
     "Face",
@@ -19,5 +20,6 @@ __all__ = [
     "Person",
     "Photo",
     "Rendition",
+    "Sidecar",
     "is_kept",
 ]
