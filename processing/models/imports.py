@@ -3,8 +3,8 @@ from typing import Self
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Case, Exists, OuterRef, Q, Value, When
-from django.db.models.functions import Cast, Now
+from django.db.models import Case, Exists, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Cast, Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
@@ -68,15 +68,24 @@ class ImportQuerySet(models.QuerySet["Import"]):
         return self.filter(library__erasure_requested_at__isnull=True)
 
     def with_state(self) -> Self:
-        """Annotate each import with its `shown_state`, an ImportState: `failed` where no run works on a running one."""
+        """Annotate each import with its `shown_state`, an ImportState: `failed` where no run works on a running one.
+
+        `error_code` and `error_detail` are those of its last run, empty where nothing is wrong.
+        """
         runs = LibraryRun.objects.filter(
-            library=OuterRef("library"),
-            kind=KIND,
-            subject=Cast(OuterRef("pk"), models.CharField()),
-            state__in=OPEN_STATES,
+            library=OuterRef("library"), kind=KIND, subject=Cast(OuterRef("pk"), models.CharField())
         )
-        failed = When(~Exists(runs), state=ImportState.RUNNING, then=Value(ImportState.FAILED.value))
-        return self.annotate(shown_state=Case(failed, default="state", output_field=models.CharField()))
+        failed = When(
+            ~Exists(runs.filter(state__in=OPEN_STATES)),
+            state=ImportState.RUNNING,
+            then=Value(ImportState.FAILED.value),
+        )
+        last, text = runs.order_by("-pk"), models.TextField()
+        return self.annotate(
+            shown_state=Case(failed, default="state", output_field=models.CharField()),
+            error_code=Coalesce(Subquery(last.values("error_code")[:1]), Value(""), output_field=text),
+            error_detail=Coalesce(Subquery(last.values("error_detail")[:1]), Value(""), output_field=text),
+        )
 
 
 class Import(models.Model):
@@ -139,6 +148,20 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source}:{self.path}"
+
+    @property
+    def files_per_second(self) -> float | None:
+        """How many files were looked at in a second of work; none before the first one."""
+        files = self.counts.get("files", 0)
+        return files / self.seconds if files and self.seconds else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How many seconds of work the rest takes at this pace; none where nobody knows, or nothing is left to do."""
+        pace = self.files_per_second
+        if pace is None or self.total_files is None or self.finished_at is not None:
+            return None
+        return max(0, self.total_files - self.counts["files"]) / pace
 
 
 class ImportedFileQuerySet(models.QuerySet["ImportedFile"]):

@@ -1,5 +1,6 @@
 """What a person does about imports: starts, pauses, resumes and cancels them, and has a source read again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -55,7 +56,6 @@ def sources() -> list[SourceFacts]:
     return [SourceFacts(name, _kind_of(storage.source(name))) for name in storage.source_names()]
 
 
-@transaction.atomic
 def start(
     *,
     library_id: UUID,
@@ -68,7 +68,7 @@ def start(
 ) -> Import:
     """Have what lies at a path of a source taken into a library, in the background; gives the import.
 
-    `by` becomes the uploader. With `dry_run` the files are counted, and none is read; with `verify` files are read again
+    `by` becomes the uploader. With `dry_run` files are counted, and none is read; with `verify` those are read again
     that are as they were. Raises NotFoundError, NotPermittedError unless `by` may upload there, SourceNotAllowedError,
     InvalidValueError where there is no such path, ImportIsOpenError, and SourceUnavailableError.
     """
@@ -76,28 +76,17 @@ def start(
     if library is None:
         raise NotFoundError("There is no such library, or you may not see it.")
     require(by, Permission.UPLOAD_PHOTOS, library_id=library.pk)
-    path = path.strip("/") if path.endswith("/") and not path.startswith("/") else path
+    # as a shell completes it; a slash alone leads out
+    path = path if path == "/" else path.removesuffix("/")
     _check_place(source, path)
-    made = Import(
-        library=library,
-        source=source,
-        path=path,
-        mode=mode,
-        is_dry_run=dry_run,
-        verify=verify,
-        requested_by=by,
-        counts=complete({}),
-    )
-    _save(made)
-    IMPORTING.request(library_ids=[library.pk], subject=str(made.pk))
-    audit.record(
-        action=AuditAction.IMPORT_STARTED,
-        actor=by,
-        library_id=library.pk,
-        subject=made,
+    made = Import(library=library, source=source, path=path, requested_by=by, counts=complete({}))
+    made.mode, made.is_dry_run, made.verify = mode, dry_run, verify
+    with transaction.atomic():
+        _save(made)
+        IMPORTING.request(library_ids=[library.pk], subject=str(made.pk))
         # a path may name people
-        details={"source": source, "mode": str(mode), "dry_run": dry_run, "verify": verify},
-    )
+        details = {"source": source, "mode": str(mode), "dry_run": dry_run, "verify": verify}
+        _tell(AuditAction.IMPORT_STARTED, made, by, details)
     made.refresh_from_db()
     return made
 
@@ -206,8 +195,8 @@ def _supersede_dead_runs(one: Import) -> None:
     dead.update(state=RunState.SKIPPED, skip_reason=SUPERSEDED)
 
 
-def _tell(action: AuditAction, one: Import, by: User) -> None:
-    audit.record(action=action, actor=by, library_id=one.library_id, subject=one)
+def _tell(action: AuditAction, one: Import, by: User, details: Mapping[str, object] | None = None) -> None:
+    audit.record(action=action, actor=by, library_id=one.library_id, subject=one, details=details)
 
 
 def _kind_of(source: storage.Source) -> str:
