@@ -5,7 +5,9 @@ import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import import_samples
 import pytest
 import redis
 from celery.exceptions import SoftTimeLimitExceeded
@@ -81,6 +83,15 @@ def broker() -> Iterator[redis.Redis]:
     yield client
     client.flushdb()
     client.close()
+
+
+@pytest.fixture
+def import_source(settings: Settings, tmp_path: Path) -> Path:
+    """An empty folder that IMPORT_SOURCES names."""
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    import_samples.open_source(settings, str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import factories
-import import_samples
 import photo_samples
 import pytest
 import redis
@@ -32,12 +31,9 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture
-def root(settings: Settings, tmp_path: Path) -> Path:
+def root(import_source: Path) -> Path:
     """An empty folder that is a source."""
-    folder = tmp_path / "camera"
-    folder.mkdir()
-    import_samples.open_source(settings, str(folder))
-    return folder
+    return import_source
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ class SourceBucket(Source, S3Storage):
         start = where.get("StartAfter", where["Prefix"])
         while (page := self._next(pages)) is not None:
             listed = page.get("Contents", ())
-            self._pages.append(_Page(start, listed))
+            self._pages.append(_Page(start, listed, is_last=not page.get("IsTruncated")))
             start = listed[-1]["Key"] if listed else start
             yield from filter(None, map(self._found, listed))
 
@@ -110,7 +110,7 @@ class SourceBucket(Source, S3Storage):
     def _beside(self, path: str) -> FoundFile | None:
         key = self._key(path)
         for page in self._pages:
-            if page.first < key <= page.last:
+            if page.covers(key):
                 listed = page.objects.get(key)
                 return self._found(listed) if listed else None
         return self._head(path)
@@ -138,12 +138,17 @@ class SourceBucket(Source, S3Storage):
 
 
 class _Page:
-    """A page of a listing: all keys behind `first` up to `last` that there are below the listing's prefix."""
+    """A page of a listing: all keys behind `first`, up to its own last one, that are below the listing's prefix."""
 
-    def __init__(self, first: str, listed: Sequence[dict[str, Any]]) -> None:
-        self.first = first
-        self.last = listed[-1]["Key"] if listed else first
+    def __init__(self, first: str, listed: Sequence[dict[str, Any]], *, is_last: bool) -> None:
+        self._first = first
+        self._last = listed[-1]["Key"] if listed else first
+        self._is_last = is_last
         self.objects = {one["Key"]: one for one in listed}
+
+    def covers(self, key: str) -> bool:
+        """Tell whether a key would be here if there were such an object."""
+        return self._first < key and (self._is_last or key <= self._last)
 
 
 def _is_missing(error: ClientError) -> bool:
