@@ -8,6 +8,7 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -122,9 +123,12 @@ class ImportViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         responses={200: ImportedFileSerializer(many=True), **problems(400, 403, 404)},
     )
     @action(detail=True, serializer_class=ImportedFileSerializer, filterset_class=ImportedFileFilter)
-    def files(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - as above
+    def files(self, request: Request, pk: UUID) -> Response:
         """Give a page of files."""
-        files = self.filter_queryset(ImportedFile.objects.filter(scan=self._one()))
+        # not `get_object`, which would filter imports by what narrows files
+        one = get_object_or_404(self.get_queryset(), pk=pk)
+        self.check_object_permissions(request, one)
+        files = self.filter_queryset(ImportedFile.objects.filter(scan=one))
         page = self.paginate_queryset(files)
         return self.get_paginated_response(ImportedFileSerializer(page, many=True).data)
 
@@ -181,9 +185,6 @@ class ImportViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         given = RescanSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         return self._made(request, imports.rescan(import_id=pk, by=request.user, **given.validated_data))
-
-    def _one(self) -> Import:
-        return super().get_object()
 
     def _changed(self, one: Import) -> Response:
         return Response(ImportSerializer(self.get_queryset().get(pk=one.pk)).data)

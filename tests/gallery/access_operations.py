@@ -103,6 +103,8 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "POST libraries/{pk}/forget": lambda w: {"what": "faces"},
     "POST shares": lambda w: {"photos": [str(w.place.photo.pk)]},
     "PATCH shares/{pk}": lambda w: {"title": "Summer"},
+    "POST imports": lambda w: {"library": str(w.place.library.pk), "source": "camera"},
+    "POST imports/{pk}/rescan": lambda w: {},
     "POST libraries/{pk}/invitations": lambda w: {"email": "new@example.org"},
     "POST photos": _upload,
     "PATCH people/{pk}": lambda w: {"name": "Grace"},
@@ -136,6 +138,9 @@ ALLOWED = {
     "POST people/{pk}/forget": 202,
     "POST shares": 201,
     "DELETE shares/{pk}": 204,
+    # no source is open here
+    "POST imports": 400,
+    "POST imports/{pk}/rescan": 400,
     "DELETE photos/{pk}": 204,
     "POST libraries/{library_id}/members": 201,
     "DELETE libraries/{library_id}/members/{user_id}": 204,
@@ -215,7 +220,7 @@ def address(call: Call, world: World) -> str:
     subjects = {
         "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
-        "shares": place.share, "erasures": place.receipt, "auth": place.linked,
+        "shares": place.share, "imports": place.imported, "erasures": place.receipt, "auth": place.linked,
     }  # fmt: skip
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(
