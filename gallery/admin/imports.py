@@ -64,8 +64,8 @@ class ImportAdmin(ReadOnlyAdmin):
     list_filter_submit = True
     search_fields = ("source", "path")
     fieldsets = (
-        (None, {"fields": ("place", "library", "mode", "is_dry_run", "verify", "requested_by")}),
-        (_("How far it is"), {"fields": ("state_shown", "trouble", "phase", "progress", "pace", "left")}),
+        (None, {"fields": ("place", "library", "way", "requested_by")}),
+        (_("How far it is"), {"fields": ("state_in_words", "trouble", "phase", "progress", "pace", "left")}),
         (_("What came of it"), {"fields": ("counted", "refused_by", "files_shown")}),
         (_("Times"), {"fields": ("created_at", "finished_at", "work")}),
     )  # fmt: skip
@@ -165,13 +165,25 @@ class ImportAdmin(ReadOnlyAdmin):
     @display(description=_("place"))
     def place(self, one: Import) -> SafeString:
         """The source, and the path below it in small print."""
-        path = one.path or _("all of it")
-        return format_html('{}<span class="dr-sub dr-mono">{}</span>', one.source, path)
+        if not one.path:
+            return format_html('{}<span class="dr-sub nowrap">{}</span>', one.source, _("all of it"))
+        return format_html('{}<span class="dr-sub dr-mono">{}</span>', one.source, one.path)
+
+    @display(description=_("originals"))
+    def way(self, one: Import) -> str:
+        """What becomes of the originals, and what is special about this import."""
+        special = {_("counts alone"): one.is_dry_run, _("reads unchanged files too"): one.verify}
+        return " · ".join(map(str, [one.get_mode_display(), *(said for said, is_so in special.items() if is_so)]))
 
     @display(description=_("state"), label=STATE_LABELS)
     def state_shown(self, one: Import) -> tuple[str, str]:
         """The state, in its colour."""
-        return one.shown_state, str(ImportState(one.shown_state).label)
+        return one.shown_state, self.state_in_words(one)
+
+    @display(description=_("state"))
+    def state_in_words(self, one: Import) -> str:
+        """The state."""
+        return str(ImportState(one.shown_state).label)
 
     @display(description=_("trouble"))
     def trouble(self, one: Import) -> SafeString | None:
@@ -181,11 +193,11 @@ class ImportAdmin(ReadOnlyAdmin):
         return format_html('<span class="dr-error">{}</span> {}', code, detail) if code else None
 
     @display(description=_("progress"))
-    def progress(self, one: Import) -> SafeString:
+    def progress(self, one: Import) -> SafeString | None:
         """How many files of how many, and how many bytes."""
         counts = complete(one.counts)
         if one.total_files is None:
-            return format_html("{}", _("counting"))
+            return format_html("{}", _("counting")) if one.shown_state == ImportState.RUNNING else None
         if one.is_dry_run:
             return _told(f"{one.total_files:,}", filesizeformat(one.total_bytes))
         done = f"{counts[FILES]:,} / {one.total_files:,}"
@@ -228,11 +240,8 @@ class ImportAdmin(ReadOnlyAdmin):
     def files_shown(self, one: Import) -> SafeString | None:
         """The newest files that were refused, have changed or are missing."""
         files = one.files.filter(state__in=TOLD_STATES).order_by("-pk")[:SHOWN_FILES]
-        rows = [(file.get_state_display(), file.path, file.code, file.detail) for file in files]
-        if not rows:
-            return None
-        line = '<tr><td>{}</td><td><span class="dr-mono">{}</span></td><td>{} {}</td></tr>'
-        return format_html('<table class="dr-table">{}</table>', format_html_join("", line, rows))
+        rows = [(file.path, " ".join([str(file.get_state_display()), file.code, file.detail])) for file in files]
+        return format_html_join("", '<div class="dr-mono">{}</div><span class="dr-sub">{}</span>', rows) or None
 
 
 def _told(first: str, second: str) -> SafeString:

@@ -147,7 +147,7 @@ class Import(models.Model):
         indexes = [models.Index(fields=["library", "-id"], name="import_library_newest")]
 
     def __str__(self) -> str:
-        return f"{self.source}:{self.path}"
+        return f"{self.source}/{self.path}" if self.path else self.source
 
     @property
     def files_per_second(self) -> float | None:
