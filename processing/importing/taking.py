@@ -35,8 +35,8 @@ class Taker:
         self._row = progress.row
         self._over_quota = 0
         self._new: list[UUID] = []
-        # what `flush` writes
-        self._position = progress.cursor
+        # what `flush` writes; no position: nothing waits
+        self._position: str | None = None
         self._as_they_were: list[ImportedFile] = []
         self._more: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
@@ -64,7 +64,7 @@ class Taker:
 
     def flush(self) -> None:
         """Write down what waits: files that are as they were, and how far the import has come."""
-        if self._position == self._progress.cursor:
+        if self._position is None:
             return
         rows = ImportedFile.objects.filter(pk__in=[row.pk for row in self._as_they_were])
         seen = {"scan": self._row, "seen_at": Now()}
@@ -73,7 +73,7 @@ class Taker:
             rows.exclude(state=FileState.REFUSED).update(state=FileState.UNCHANGED, **seen)
             counts = self._progress.save(cursor=self._position, more=self._more, refused=self._refused)
         self._progress.saved(counts, self._position)
-        self._as_they_were, self._more, self._refused = [], Counter(), Counter()
+        self._position, self._as_they_were, self._more, self._refused = None, [], Counter(), Counter()
 
     def ring(self) -> None:
         """Ring for the photos that are new."""
@@ -133,11 +133,9 @@ class Taker:
             note.committed()
         else:
             note.write_for(taken.photo.pk, FileState.DUPLICATE)
-        self._position = found.cursor
 
     def _refuse(self, found: FoundFile, known: ImportedFile | None, error: RefusedFileError) -> None:
         _Note(self._progress, found, known).refuse(error)
-        self._position = found.cursor
 
 
 class _Note:
