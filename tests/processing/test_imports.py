@@ -233,7 +233,7 @@ def test_a_place_is_imported_once_at_a_time(root: Path, library: Library) -> Non
 
 
 def test_a_library_that_is_being_erased_is_not_filled_and_takes_all_of_it_along(
-    root: Path, library: Library, small_steps: None, monkeypatch: pytest.MonkeyPatch
+    root: Path, library: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(root, 6)
     held = Held(monkeypatch, path="003.jpg")
