@@ -84,6 +84,12 @@ def edit(self: Task, **_hint: object) -> int:
     return library_work.work(kind="edit", task_id=self.request.id, worker=self.request.hostname)
 
 
+@library_task(name="import", queue="maintenance")
+def import_files(self: Task, **_hint: object) -> int:
+    """Take the files of sources into libraries."""
+    return library_work.work(kind="import", task_id=self.request.id, worker=self.request.hostname)
+
+
 @maintenance_task(name="sweep_objects")
 def sweep_objects(_self: Task, **_hint: object) -> None:
     """Delete stored objects that no row names."""

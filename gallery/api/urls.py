@@ -11,6 +11,7 @@ from gallery.api.edits import EditViewSet
 from gallery.api.erasures import ErasureViewSet
 from gallery.api.events import EventStreamView, EventTicketView
 from gallery.api.faces import FaceViewSet
+from gallery.api.imports import ImportViewSet
 from gallery.api.libraries import LibrarySwitchViewSet
 from gallery.api.people import PersonViewSet
 from gallery.api.photo_files import PhotoFileViewSet
@@ -29,6 +30,7 @@ router.register("faces", FaceViewSet, basename="face")
 router.register("people", PersonViewSet, basename="person")
 router.register("shares", ShareViewSet, basename="share")
 router.register("erasures", ErasureViewSet, basename="erasure")
+router.register("imports", ImportViewSet, basename="import")
 router.register("libraries", LibrarySwitchViewSet, basename="library-switch")
 router.register("processing", ProcessingViewSet, basename="processing")
 router.register("admin/dlq", DeadLetterViewSet, basename="admin-dlq")

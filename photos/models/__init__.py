@@ -12,6 +12,7 @@ from photos.models.person import Person, libraries_showing_people
 from photos.models.photo import Photo
 from photos.models.place import PhotoPlace
 from photos.models.rendition import Rendition
+from photos.models.sidecar import Sidecar
 from photos.models.tag import PhotoTag, Tag, TagAlias
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "PhotoViews",
     "Rendition",
     "Revision",
+    "Sidecar",
     "Tag",
     "TagAlias",
     "is_kept",

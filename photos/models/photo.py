@@ -158,7 +158,8 @@ class Photo(models.Model):
     width = models.PositiveIntegerField(_("width, upright, in pixels"), editable=False)
     height = models.PositiveIntegerField(_("height, upright, in pixels"), editable=False)
     storage_alias = models.CharField(max_length=32, editable=False)
-    storage_key = models.CharField(max_length=255, editable=False)
+    # in a source it is a path, with the photo's id before it
+    storage_key = models.CharField(max_length=1100, editable=False)
     thumbhash = models.BinaryField(null=True, editable=False)
     perceptual_hash = models.BigIntegerField(null=True, editable=False)
     uploaded_at = models.DateTimeField(_("uploaded"), default=timezone.now, editable=False)

@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from photos.models import Metadata, Photo, PhotoPlace, Rendition
-from photos.services import shown, tags
+from photos.services import said, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,7 @@ def replace_metadata(*, photo_id: UUID, library_id: UUID, version: str, values: 
         metadata.save(force_insert=True)
     else:
         metadata.save(force_update=True)
-    tags.set_keywords(photo_id=photo_id, library_id=library_id, keywords=metadata.keywords)
-    shown.refresh(photo_ids=[photo_id])
+    said.bring_up(photo_id=photo_id, library_id=library_id)
 
 
 def replace_place(*, photo_id: UUID, version: str, found: tuple[tuple[float, float], NamedPlace] | None) -> None:

@@ -1,7 +1,7 @@
 """What is shown of a photo and what it is found by: reckoned from what people, the file, place, tags and faces say.
 
 Whoever changes one of these sources calls `refresh` in the same transaction, after it: the columns of a photo follow,
-also where two sources change at once. What people said goes before what the file says.
+also where two sources change at once. What people said goes before what a sidecar says, and that before what the file says.
 """
 
 from collections.abc import Collection
@@ -13,15 +13,22 @@ from django.db import connection, transaction
 # a file may say more; as much as this is shown and searched, and all of it stays in its metadata
 TITLE_LENGTH, CAPTION_LENGTH = 1000, 10_000
 
-# what people may correct, and what the file says of it
+# a time that a sidecar says
+_BESIDE_AT = "(beside.values ->> 'taken_at')"
+# what people may correct, and what a file beside the photo or else its own file says of it
 _SAID = {
-    "title": f"left(coalesce(said.title, ''), {TITLE_LENGTH})",
-    "caption": f"left(coalesce(said.description, ''), {CAPTION_LENGTH})",
-    "rating": "said.rating",
-    "taken_at": "said.taken_at",
-    "taken_at_offset": "said.taken_at_offset",
-    "latitude": "said.latitude",
-    "longitude": "said.longitude",
+    "title": f"left(coalesce(nullif(beside.values ->> 'title', ''), said.title, ''), {TITLE_LENGTH})",
+    "caption": f"left(coalesce(nullif(beside.values ->> 'caption', ''), said.description, ''), {CAPTION_LENGTH})",
+    "rating": "coalesce((beside.values ->> 'rating')::smallint, said.rating)",
+    "taken_at": f"coalesce({_BESIDE_AT}::timestamptz, said.taken_at)",
+    # one of zero is that of a file which knows no zone, as Takeout's
+    "taken_at_offset": f"coalesce(nullif((extract(epoch FROM left({_BESIDE_AT}, 19)::timestamp) - "
+    f"extract(epoch FROM {_BESIDE_AT}::timestamptz))::integer / 60, 0), said.taken_at_offset, "
+    f"CASE WHEN {_BESIDE_AT} IS NOT NULL THEN 0 END)",
+    "latitude": "coalesce((beside.values ->> 'latitude')::double precision, said.latitude)",
+    # half of one position is not put to half of another
+    "longitude": "CASE WHEN beside.values ->> 'latitude' IS NULL THEN said.longitude"
+    " ELSE (beside.values ->> 'longitude')::double precision END",
 }
 _CORRECTED = {
     "title": "coalesce(corrections ->> 'title', '')",
@@ -67,6 +74,7 @@ RECKONED = f"""
     FROM (
         SELECT photo.id, {", ".join(f"{expression} AS {name}" for name, expression in _COLUMNS.items())}
         FROM photos_photo AS photo LEFT JOIN photos_metadata AS said ON said.photo_id = photo.id
+            LEFT JOIN photos_sidecar AS beside ON beside.photo_id = photo.id
         WHERE photo.id = ANY(%(ids)s)
     ) AS base
     LEFT JOIN photos_photoplace AS place

@@ -105,6 +105,8 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "POST libraries/{pk}/forget": lambda w: {"what": "faces"},
     "POST shares": lambda w: {"photos": [str(w.place.photo.pk)]},
     "PATCH shares/{pk}": lambda w: {"title": "Summer"},
+    "POST imports": lambda w: {"library": str(w.place.library.pk), "source": "camera"},
+    "POST imports/{pk}/rescan": lambda w: {},
     "POST libraries/{pk}/invitations": lambda w: {"email": "new@example.org"},
     "POST photos": _upload,
     "POST albums": lambda w: {"library": str(w.place.library.pk), "title": "Summer"},
@@ -152,6 +154,9 @@ ALLOWED = {
     "POST people/{pk}/forget": 202,
     "POST shares": 201,
     "DELETE shares/{pk}": 204,
+    # no source is open here
+    "POST imports": 400,
+    "POST imports/{pk}/rescan": 400,
     "DELETE photos/{pk}": 204,
     "POST albums": 201,
     "DELETE albums/{pk}": 204,
@@ -250,7 +255,7 @@ def address(call: Call, world: World) -> str:
         "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
         "shares": place.share, "erasures": place.receipt, "edits": place.edit, "albums": place.album,
-        "tags": place.tag, "auth": place.linked,
+        "tags": place.tag, "imports": place.imported, "auth": place.linked,
     }  # fmt: skip
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(

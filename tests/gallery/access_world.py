@@ -18,7 +18,8 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import albums, shares
-from processing.models import RunState, WorkerPresence
+from processing.importing.counts import complete
+from processing.models import Import, ImportedFile, RunState, WorkerPresence
 from processing.services import photo_edits
 
 EVERYTHING = frozenset(Permission.values)
@@ -61,6 +62,13 @@ class Place:
         self.receipt = ErasureReceipt.objects.create(
             kind=ErasureKind.PERSON, subject_id=self.library.pk, library_id=self.library.pk
         )
+        self.imported = Import.objects.create(
+            library=self.library, source="camera", path=f"card-{number}", counts=complete({}), requested_by=self.admin
+        )
+        self.file = ImportedFile.objects.create(
+            library=self.library, source="camera", path=f"card-{number}/1.jpg", state="added", scan=self.imported,
+            photo=self.photo, seen_at=timezone.now(),
+        )  # fmt: skip
         audit.record(action=AuditAction.ERASED, library_id=self.library.pk, subject=self.photo)
         self.event = AuditEvent.objects.get(library_id=self.library.pk, action=AuditAction.ERASED)
 
@@ -99,12 +107,12 @@ class Place:
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
             self.key, self.invitation, self.event, self.share, self.receipt, self.tag, self.edit,
-            self.album,
+            self.album, self.imported, self.file,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,
             self.key.prefix, self.invitation.email, self.linked.provider, self.linked.uid,
-            self.tag.name, self.album.title,
+            self.tag.name, self.album.title, self.imported.path,
         )  # fmt: skip
         return {*(str(row.pk) for row in rows), *said, self.photo.metadata.camera_make, self.fingerprint}
 
