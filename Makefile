@@ -71,6 +71,10 @@ soak: $(VENV)/.test ## Watch the memory of every process under uploads and mild 
 	PYTHONPATH=tests $(PYTHON) -m faults --soak $(or $(MINUTES),30) --seed $(or $(SEED),1) \
 		$(if $(PHOTOS),--photos "$(PHOTOS)")
 
+.PHONY: search-times
+search-times: $(VENV)/.test ## Time every search among a million photos; COUNT=1000000 REPORT=<file>
+	PYTHONPATH=tests:. $(PYTHON) -m search_times --photos $(or $(COUNT),1000000) $(if $(REPORT),--report "$(REPORT)")
+
 .PHONY: fuzz
 fuzz: $(VENV)/.test ## Try broken files on the engines; PHOTOS=<folder> CORPUS=<folder> SEED=1 COUNT=5000
 	PYTHONPATH=.:tests DJANGO_SETTINGS_MODULE=config.settings.local PHOTOS="$(PHOTOS)" CORPUS="$(CORPUS)" SEED="$(SEED)" \

@@ -91,7 +91,7 @@ BY_FIELD: dict[str, Any] = {
     "year": 2026,
     "month": 8,
     "coordinates": [8.5417, 47.3769],
-    # imports
+    # folders and buckets that are read
     "source": "camera",
     "path": "2026/summer",
     "pause_code": "",

@@ -1,7 +1,8 @@
 """What is shown of a photo and what it is found by: reckoned from what people, the file, place, tags and faces say.
 
 Whoever changes one of these sources calls `refresh` in the same transaction, after it: the columns of a photo follow,
-also where two sources change at once. What people said goes before what a sidecar says, and that before what the file says.
+also where two sources change at once. What people said goes before what a sidecar says, and that before what the file
+says.
 """
 
 from collections.abc import Collection

@@ -17,6 +17,7 @@ from processing.engines.sidecars import (
 )
 from processing.engines.sidecars.pairing import XMP
 from processing.importing.reading import filename_of, is_of_one_file
+from processing.pipeline.positions import follow_positions
 
 TOO_LARGE, UNREADABLE = "sidecar_too_large", "unreadable"
 
@@ -37,9 +38,12 @@ class ReadSidecar:
         if self.code:
             return False
         path = f"{source}:{self.path}"
-        return sidecars.replace_sidecar(
+        is_written = sidecars.replace_sidecar(
             photo_id=photo_id, kind=self.kind, path=path, sha256=self.sha256, values=self.values, is_first=is_first
         )
+        if is_written:
+            follow_positions([photo_id])
+        return is_written
 
 
 def sidecar_of(source: Source, photo: FoundFile, *, known: str) -> ReadSidecar | None:

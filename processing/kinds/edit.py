@@ -3,13 +3,12 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from photos.models import Edit, Photo
+from photos.models import Edit
 from photos.services import edits
 from processing.kinds.stepped import SteppedKind
-from processing.models import LibraryRun, RunState, StageRun
+from processing.models import LibraryRun
 from processing.models.ledger import Lane
-from processing.pipeline.advancing import advance
-from processing.stages.place import NO_POSITION
+from processing.pipeline.positions import follow_positions
 
 DONE = "done"
 # each locked for as long as a step takes
@@ -47,14 +46,6 @@ def apply_part(edit: Edit, photo_ids: Collection[UUID]) -> list[UUID]:
     if "position" in edit.changes:
         follow_positions(changed)
     return changed
-
-
-def follow_positions(photo_ids: Collection[UUID]) -> None:
-    """Have the places of photos named anew whose position was corrected, where the file has been read."""
-    read = StageRun.objects.filter(photo__in=photo_ids, stage="exif", state=RunState.DONE)
-    rows = Photo.objects.filter(pk__in=read.values("photo")).order_by("pk").values_list("pk", "latitude")
-    for photo_id, latitude in list(rows):
-        advance(photo_id=photo_id, stage="exif", skip_children=NO_POSITION if latitude is None else "")
 
 
 EDIT = EditKind()

@@ -5,12 +5,13 @@ from uuid import UUID
 
 from django.db import transaction
 
+from photos.services import events
 from processing import ledger
 from processing.importing.progress import ImportStoppedError
 from processing.importing.scan import Scan, opened
 from processing.kinds.base import Ended, Held
 from processing.kinds.stepped import SECONDS, RequestedKind
-from processing.models import Import, ImportState
+from processing.models import Import, ImportState, LibraryRun
 from processing.models.imports import KIND
 from processing.models.ledger import Lane
 
@@ -51,6 +52,7 @@ class ImportKind(RequestedKind):
             run.report, run.progress[SECONDS] = scan.report(), run.progress.get(SECONDS, 0) + seconds
             scan.progress.add_seconds(seconds)
             lease = ledger.note_progress(held.lease, run)
+            _tell(run, is_finished=False)
         held.lease = lease
         return is_more
 
@@ -60,6 +62,7 @@ class ImportKind(RequestedKind):
             scan.progress.finish()
             seconds = run.progress.get(SECONDS, 0)
             ledger.mark_done(held.lease, work_seconds=seconds, report=run.report, progress={})
+            _tell(run, is_finished=True)
 
     def _stop(self, held: Held) -> Ended:
         """End the run of an import that was stopped; of one that goes on by now it is not the end."""
@@ -72,6 +75,12 @@ class ImportKind(RequestedKind):
             seconds = run.progress.get(SECONDS, 0)
             ledger.mark_skipped(held.lease, reason=state or ImportState.CANCELLED, work_seconds=seconds)
         return Ended.SKIPPED
+
+
+def _tell(run: LibraryRun, *, is_finished: bool) -> None:
+    counts = {name: count for name, count in run.report.items() if isinstance(count, int)}
+    import_id = UUID(run.subject)
+    events.record_import(library_id=run.library_id, import_id=import_id, counts=counts, is_finished=is_finished)
 
 
 IMPORTING = ImportKind()

@@ -12,7 +12,8 @@ from accounts.models import User
 from accounts.roles import Permission
 from photos.models import Edit
 from photos.services import edits
-from processing.kinds.edit import EDIT, apply_part, follow_positions
+from processing.kinds.edit import EDIT, apply_part
+from processing.pipeline.positions import follow_positions
 
 # as many are edited while somebody waits
 AT_ONCE = 500

@@ -1,7 +1,8 @@
-"""What is asked: each filter and the usual combinations, each with values from the data, and the indexes that serve it."""
+"""What is asked: each filter and the usual combinations, each with values from the data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import numpy as np
 from django.db import connection
@@ -48,6 +49,8 @@ class Values:
 
 
 _ROWS = "FROM photos_photo TABLESAMPLE SYSTEM (2) REPEATABLE (7) WHERE trashed_at IS NULL"
+_FACES = "FROM photos_face AS one TABLESAMPLE SYSTEM (1) REPEATABLE (7)"
+_ISO = """'YYYY-MM-DD"T"HH24:MI:SS"Z"'"""
 _SAMPLES = {
     "ids": f"SELECT id {_ROWS} LIMIT 20000",
     "library": f"SELECT library_id::text {_ROWS} LIMIT 2000",
@@ -57,70 +60,90 @@ _SAMPLES = {
     "position": f"SELECT latitude, longitude {_ROWS} AND latitude IS NOT NULL LIMIT 2000",
     "city": f"SELECT city {_ROWS} AND city <> '' LIMIT 2000",
     "country": f"SELECT country {_ROWS} AND city <> '' LIMIT 2000",
-    "taken": f'SELECT to_char(taken_at, \'YYYY-MM-DD"T"HH24:MI:SS"Z"\') {_ROWS} AND taken_at IS NOT NULL LIMIT 2000',
-    "uploaded": f'SELECT to_char(uploaded_at, \'YYYY-MM-DD"T"HH24:MI:SS"Z"\') {_ROWS} LIMIT 2000',
-    "person": "SELECT person_id::text FROM photos_face TABLESAMPLE SYSTEM (1) REPEATABLE (7) WHERE person_id IS NOT NULL "
-    "LIMIT 2000",
-    "pair": "SELECT one.person_id::text, two.person_id::text FROM photos_face AS one TABLESAMPLE SYSTEM (1) REPEATABLE (7)"
+    "taken": f"SELECT to_char(taken_at, {_ISO}) {_ROWS} AND taken_at IS NOT NULL LIMIT 2000",
+    "uploaded": f"SELECT to_char(uploaded_at, {_ISO}) {_ROWS} LIMIT 2000",
+    "person": f"SELECT person_id::text {_FACES} WHERE person_id IS NOT NULL LIMIT 2000",
+    "pair": f"SELECT one.person_id::text, two.person_id::text {_FACES}"
     " JOIN photos_face AS two USING (photo_id) WHERE one.person_id < two.person_id LIMIT 500",
     "tag": "SELECT tag.name FROM photos_phototag AS worn TABLESAMPLE SYSTEM (1) REPEATABLE (7)"
     " JOIN photos_tag AS tag ON tag.id = worn.tag_id LIMIT 2000",
     "word": f"SELECT split_part(caption, ' ', 1) {_ROWS} AND caption <> '' LIMIT 2000",
-    "words": f"SELECT split_part(caption, ' ', 1) || ' ' || split_part(caption, ' ', 3) {_ROWS} AND caption <> '' LIMIT 2000",
+    "words": f"SELECT split_part(caption, ' ', 1) || ' ' || split_part(caption, ' ', 3) {_ROWS} AND caption <> ''"
+    " LIMIT 2000",
     "name": "SELECT split_part(name, ' ', 2) FROM photos_person WHERE name <> '' LIMIT 2000",
     "file": f"SELECT original_filename {_ROWS} LIMIT 2000",
 }
 
 
-def cases(values: Values) -> list[Case]:
-    """Give every case."""
-    from urllib.parse import urlencode
+class Draws:
+    """Makes queries, each time with other values."""
 
-    def given(*names: str, **fixed: object) -> Draw:
-        return lambda random: urlencode([*((name, values.draw(random, name)) for name in names), *fixed.items()])
+    def __init__(self, values: Values) -> None:
+        self.values = values
 
-    def either(name: str, *choices: object, **fixed: object) -> Draw:
-        return lambda random: urlencode({name: choices[int(random.integers(len(choices)))], **fixed})
+    def given(self, *names: str, **fixed: object) -> Draw:
+        """Values of parameters that are called as their samples are."""
+        return lambda random: urlencode([*((name, self.values.draw(random, name)) for name in names), *fixed.items()])
 
-    def camera(random: np.random.Generator) -> str:
-        make, model = values.draw(random, "camera")
+    def called(self, sample: str, parameter: str) -> Draw:
+        """Values of a sample."""
+        return lambda random: urlencode({parameter: self.values.draw(random, sample)})
+
+    def camera(self, random: np.random.Generator) -> str:
+        """A make with one of its models."""
+        make, model = self.values.draw(random, "camera")
         return urlencode({"camera_make": make, "camera_model": model})
 
-    def box(size: float, **fixed: object) -> Draw:
+    def pair(self, random: np.random.Generator) -> str:
+        """Two people who are on one photo."""
+        return urlencode([("person", one) for one in self.values.draw(random, "pair")])
+
+    def box(self, size: float, **fixed: object) -> Draw:
+        """A box around a photo, twice `size` degrees wide."""
+
         def draw(random: np.random.Generator) -> str:
-            latitude, longitude = values.draw(random, "position")
-            edges = (
-                max(-180, longitude - size), max(-90, latitude - size),
-                min(180, longitude + size), min(90, latitude + size),
-            )  # fmt: skip
-            return urlencode({"bbox": ",".join(f"{edge:.4f}" for edge in edges), **fixed})
+            latitude, longitude = self.values.draw(random, "position")
+            west, east = max(-180, longitude - size), min(180, longitude + size)
+            south, north = max(-90, latitude - size), min(90, latitude + size)
+            return urlencode({"bbox": f"{west:.4f},{south:.4f},{east:.4f},{north:.4f}", **fixed})
 
         return draw
 
-    def near(km: float, **fixed: object) -> Draw:
+    def near(self, km: float, **fixed: object) -> Draw:
+        """A circle around a photo."""
+
         def draw(random: np.random.Generator) -> str:
-            latitude, longitude = values.draw(random, "position")
+            latitude, longitude = self.values.draw(random, "position")
             return urlencode({"near": f"{latitude:.4f},{longitude:.4f},{km}", **fixed})
 
         return draw
 
-    def pair(random: np.random.Generator) -> str:
-        return urlencode([("person", one) for one in values.draw(random, "pair")])
+    def month(self, name: str) -> Draw:
+        """From the beginning of a photo's month to the photo."""
 
-    def month(name: str, column: str) -> Draw:
         def draw(random: np.random.Generator) -> str:
-            moment = str(values.draw(random, column))
+            moment = str(self.values.draw(random, name))
             return urlencode({f"{name}_after": f"{moment[:7]}-01T00:00:00Z", f"{name}_before": moment})
 
         return draw
 
-    def both(*draws: Draw) -> Draw:
-        return lambda random: "&".join(draw(random) for draw in draws)
 
-    def called(name: str, parameter: str) -> Draw:
-        return lambda random: urlencode({parameter: values.draw(random, name)})
+def either(name: str, *choices: object, **fixed: object) -> Draw:
+    """One of the choices."""
+    return lambda random: urlencode({name: choices[int(random.integers(len(choices)))], **fixed})
 
+
+def both(*draws: Draw) -> Draw:
+    """Several parts of a query."""
+    return lambda random: "&".join(draw(random) for draw in draws)
+
+
+def cases(values: Values) -> list[Case]:
+    """Give every case."""
+    draws = Draws(values)
+    given, called, box, near, month = draws.given, draws.called, draws.box, draws.near, draws.month
     word, words, name_of = called("word", "q"), called("words", "q"), called("name", "q")
+    newest_first = either("order", "-taken")
     return [
         Case("nothing", lambda random: ""),
         *(
@@ -135,15 +158,15 @@ def cases(values: Values) -> list[Case]:
         Case("q, order=-uploaded", both(word, either("order", "-uploaded"))),
         Case("library", given("library")),
         Case("camera_make", given("camera_make")),
-        Case("camera_make, camera_model", camera),
+        Case("camera_make, camera_model", draws.camera),
         Case("lens", given("lens")),
         Case("aperture_min, aperture_max", either("aperture_min", 1, 2.8, 16, aperture_max=16)),
         Case("iso_min", either("iso_min", 100, 1600, 12800)),
         Case("iso_min: none", either("iso_min", 20000)),
         Case("focal_length_min", either("focal_length_min", 24, 85, 200)),
         Case("exposure_max", either("exposure_max", "1/4000", "1/250", "1/30")),
-        Case("taken_after, taken_before", month("taken", "taken")),
-        Case("uploaded_after, uploaded_before", month("uploaded", "uploaded")),
+        Case("taken_after, taken_before", month("taken")),
+        Case("uploaded_after, uploaded_before", month("uploaded")),
         Case("bbox: a town", box(0.05)),
         Case("bbox: a country", box(4)),
         Case("bbox: half the world", lambda random: "bbox=-20,-60,180,80"),
@@ -153,7 +176,7 @@ def cases(values: Values) -> list[Case]:
         Case("place: a city", called("city", "place")),
         Case("place: a country", called("country", "place")),
         Case("person", given("person")),
-        Case("person, person", pair),
+        Case("person, person", draws.pair),
         Case("faces_min", either("faces_min", 1, 3, 8)),
         Case("faces_max", either("faces_max", 0, 2)),
         Case("tag", given("tag")),
@@ -164,25 +187,25 @@ def cases(values: Values) -> list[Case]:
         Case("media_type", either("media_type", "image/jpeg", "image/heic", "image/gif")),
         Case("orientation", either("orientation", "portrait", "square")),
         Case("hidden", either("hidden", "true", "false")),
-        Case("person, order=-taken", both(given("person"), either("order", "-taken"))),
-        Case("tag, order=-taken", both(given("tag"), either("order", "-taken"))),
-        Case("camera_make, order=-taken", both(given("camera_make"), either("order", "-taken"))),
+        Case("person, order=-taken", both(given("person"), newest_first)),
+        Case("tag, order=-taken", both(given("tag"), newest_first)),
+        Case("camera_make, order=-taken", both(given("camera_make"), newest_first)),
         Case(
             "place, taken, order=-taken",
-            both(called("city", "place"), month("taken", "taken"), either("order", "-taken")),
+            both(called("city", "place"), month("taken"), newest_first),
         ),
         Case("q, camera_make", both(word, given("camera_make"))),
-        Case("person, taken", both(given("person"), month("taken", "taken"))),
+        Case("person, taken", both(given("person"), month("taken"))),
         Case("person, tag", both(given("person"), given("tag"))),
         Case("library, tag, rating_min", both(given("library", "tag"), either("rating_min", 4))),
-        Case("library, order=-taken", both(given("library"), either("order", "-taken"))),
+        Case("library, order=-taken", both(given("library"), newest_first)),
         Case("facets", lambda random: "", FACETS),
         Case("facets: camera_make", given("camera_make"), FACETS),
         Case("facets: person", given("person"), FACETS),
         Case("facets: tag", given("tag"), FACETS),
         Case("facets: q", word, FACETS),
         Case("facets: place", called("country", "place"), FACETS),
-        Case("facets: taken", month("taken", "taken"), FACETS),
+        Case("facets: taken", month("taken"), FACETS),
         Case("timeline", lambda random: "", TIMELINE),
         Case("timeline: person", given("person"), TIMELINE),
         Case("timeline: tag", given("tag"), TIMELINE),

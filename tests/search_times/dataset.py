@@ -119,7 +119,7 @@ class Maker:
         share = np.array([0.6, *(0.4 * zipf(len(libraries) - 1))])
         names, people, tags = {}, [], []
         tag_names = [self.words[one] for one in range(3000)]
-        for place, library in enumerate(libraries):
+        for place in range(len(libraries)):
             many = max(20, int(6000 * share[place]))
             of_library = [key_at(self.random, FIRST_UPLOAD) for _ in range(many)]
             people.append(of_library)

@@ -70,7 +70,8 @@ def make(options: argparse.Namespace) -> None:
 
 def row(one: Measured) -> str:
     """Give a line of the table."""
-    return f"| {one.case.path} | {one.case.name} | {one.p50:.0f} | {one.p95:.0f} | {LIMITS[one.case.path]} | {', '.join(one.indexes)} |"
+    cells = (one.case.path, one.case.name, f"{one.p50:.0f}", f"{one.p95:.0f}", LIMITS[one.case.path])
+    return f"| {' | '.join(map(str, cells))} | {', '.join(one.indexes)} |"
 
 
 def table(measured: list[Measured]) -> str:
