@@ -68,7 +68,7 @@ class AlbumViewSet(ConditionalMixin, ListModelMixin, GenericViewSet):
     )
     def create(self, request: Request) -> Response:
         """Make it."""
-        given = self._read(AlbumCreationSerializer)
+        given = self._given(AlbumCreationSerializer)
         library = get_object_or_404(Library.objects.visible_to(request.user), pk=given.pop("library"))
         album = albums.create_album(library=library, by=request.user, values=given)
         location = reverse("album-detail", [album.pk], request=request)
@@ -94,7 +94,7 @@ class AlbumViewSet(ConditionalMixin, ListModelMixin, GenericViewSet):
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Change it."""
         album = self.get_object()
-        albums.change_album(album=album, by=request.user, values=self._read(AlbumChangesSerializer))
+        albums.change_album(album=album, by=request.user, values=self._given(AlbumChangesSerializer))
         return Response(self._shown(pk))
 
     @extend_schema(
@@ -119,7 +119,7 @@ class AlbumViewSet(ConditionalMixin, ListModelMixin, GenericViewSet):
     def add(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - as above
         """Put them in."""
         album = self.get_object()
-        given = self._read(AlbumPhotosSerializer)
+        given = self._given(AlbumPhotosSerializer)
         changed = albums.add_photos(album=album, by=request.user, photo_ids=given["photos"])
         return Response(AlbumChangedSerializer({"changed": changed}).data)
 
@@ -133,7 +133,7 @@ class AlbumViewSet(ConditionalMixin, ListModelMixin, GenericViewSet):
     def remove(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - as above
         """Take them out."""
         album = self.get_object()
-        given = self._read(AlbumPhotosSerializer)
+        given = self._given(AlbumPhotosSerializer)
         changed = albums.remove_photos(album=album, by=request.user, photo_ids=given["photos"])
         return Response(AlbumChangedSerializer({"changed": changed}).data)
 
@@ -147,11 +147,11 @@ class AlbumViewSet(ConditionalMixin, ListModelMixin, GenericViewSet):
     def move(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - as above
         """Move them."""
         album = self.get_object()
-        given = self._read(AlbumMoveSerializer)
+        given = self._given(AlbumMoveSerializer)
         albums.move_photos(album=album, by=request.user, photo_ids=given["photos"], before=given["before"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def _read(self, serializer: type) -> dict[str, object]:
+    def _given(self, serializer: type) -> dict[str, object]:
         given = serializer(data=self.request.data, context=self.get_serializer_context())
         given.is_valid(raise_exception=True)
         return dict(given.validated_data)
