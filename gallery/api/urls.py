@@ -10,6 +10,7 @@ from gallery.api.faces import FaceViewSet
 from gallery.api.libraries import LibrarySwitchViewSet
 from gallery.api.people import PersonViewSet
 from gallery.api.photo_files import PhotoFileViewSet
+from gallery.api.photo_similar import SimilarPhotoViewSet
 from gallery.api.photos import PhotoViewSet
 from gallery.api.processing import ProcessingViewSet
 from gallery.api.shares import ShareViewSet
@@ -17,6 +18,7 @@ from gallery.api.shares import ShareViewSet
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("photos", PhotoViewSet, basename="photo")
 router.register("photos", PhotoFileViewSet, basename="photo-file")
+router.register("photos", SimilarPhotoViewSet, basename="photo-similar")
 router.register("faces", FaceViewSet, basename="face")
 router.register("people", PersonViewSet, basename="person")
 router.register("shares", ShareViewSet, basename="share")

@@ -3,6 +3,8 @@
 from photos.models.embedding import FaceEmbedding, GroupLoss
 from photos.models.face import Face, is_kept
 from photos.models.face_suppression import FaceSuppression
+from photos.models.fingerprint import PhotoFingerprint
+from photos.models.image_embedding import ImageEmbedding
 from photos.models.metadata import Metadata
 from photos.models.object_sweep import ObjectSweep
 from photos.models.person import Person
@@ -14,10 +16,12 @@ __all__ = [
     "FaceEmbedding",
     "FaceSuppression",
     "GroupLoss",
+    "ImageEmbedding",
     "Metadata",
     "ObjectSweep",
     "Person",
     "Photo",
+    "PhotoFingerprint",
     "Rendition",
     "is_kept",
 ]

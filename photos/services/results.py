@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from uuid import UUID
 
 from photos.models import Metadata, Photo, Rendition
+from photos.services import fingerprints
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +62,5 @@ def replace_renditions(
     Photo.objects.filter(pk=photo_id).update(
         width=width, height=height, thumbhash=thumbhash, perceptual_hash=perceptual_hash
     )
+    fingerprints.note(photo_id=photo_id, perceptual_hash=perceptual_hash)
     return orphans

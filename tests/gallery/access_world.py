@@ -17,6 +17,7 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import shares
+from photos.services import fingerprints
 from processing.models import RunState
 
 EVERYTHING = frozenset(Permission.values)
@@ -32,6 +33,7 @@ class Place:
         self.library: Library = factories.make_library(name=f"Archive {number}")
         self.photo = factories.make_photo(self.library, data=b"original", original_filename=f"holiday-{number}.jpg")
         factories.make_rendition(self.photo, "preview", data=b"picture")
+        fingerprints.note(photo_id=self.photo.pk, perceptual_hash=number)
         factories.make_metadata(self.photo, camera_make=f"Camera maker {number}")
         self.trashed = factories.make_photo(self.library, data=b"trashed", trashed_at=timezone.now())
         factories.make_rendition(self.trashed, "preview", data=b"picture")

@@ -70,6 +70,7 @@ DECLARED = {
         "GET photos",
         "GET photos/{pk}",
         "GET photos/{pk}/renditions/{kind}",
+        "GET photos/{pk}/similar",
     },
     "Seeing(people.view)": {
         "GET faces/{pk}/chip",

@@ -1,0 +1,1 @@
+"""Ranked reads: what is nearest to something, bounded and with its distance."""
