@@ -4,14 +4,20 @@ from dataclasses import dataclass
 
 from accounts.problems import ConflictError
 from processing.engines import catalogue
+from processing.engines.errors import ModelNotInstalledError
 from processing.models import ModelSelection
-from processing.overview import MODEL_NOT_INSTALLED
 
 
 class ModelNotInUseError(ConflictError):
     """What was asked for takes a model, and none that this release knows is in use for the task."""
 
-    code = MODEL_NOT_INSTALLED
+    code = ModelNotInstalledError.code
+
+    def __init__(self, task: str) -> None:
+        super().__init__(
+            f"No model is in use for {task}: whoever runs the installation installs one and says "
+            "`manage.py models use NAME`."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,5 @@ def require_model(task: str) -> ModelInUse:
     """Give the model in use for a task. Raises ModelNotInUseError."""
     found = model_in_use(task)
     if found is None:
-        raise ModelNotInUseError(
-            f"No model is in use for {task}: whoever runs the installation installs one and says "
-            "`manage.py models use NAME`."
-        )
+        raise ModelNotInUseError(task)
     return found

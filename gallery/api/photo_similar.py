@@ -13,24 +13,18 @@ from rest_framework.viewsets import GenericViewSet
 
 from accounts.api.access import Seeing
 from accounts.api.problems import problems
-from accounts.problems import ConflictError
 from accounts.roles import Permission
 from gallery.api.photos import listed
 from gallery.api.ranking import in_order, limit_parameter, read_limit
 from gallery.api.serializers.ranking import SimilarPhotosSerializer
 from photos.models import Photo
+from photos.problems import NotAnalysedYetError
 from photos.search.similar import Ranked, by_embedding, by_hash
 from processing.models_in_use import model_in_use, require_model
 
 MOST = 200
 IMAGE_EMBEDDING = "image_embedding"
 HASH, EMBEDDING = "hash", "embedding"
-
-
-class NotAnalysedYetError(ConflictError):
-    """The photo has not got as far in its processing as what was asked for needs."""
-
-    code = "not_analysed_yet"
 
 
 class SimilarPhotoViewSet(GenericViewSet):

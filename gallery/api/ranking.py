@@ -10,8 +10,6 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from photos.models import Photo
-
 DEFAULT_LIMIT = 50
 LIMIT = "limit"
 
@@ -32,12 +30,10 @@ def read_limit(request: Request, *, most: int) -> int:
     return int(given)
 
 
-def in_order(photos: QuerySet[Photo], ranked: Sequence[tuple[UUID, float]]) -> list[Photo]:
-    """Give these photos as they are ranked, each with its `distance`; one that went meanwhile is left out."""
-    found: dict[UUID, Any] = photos.in_bulk([photo_id for photo_id, _ in ranked])
-    rows = []
-    for photo_id, distance in ranked:
-        if photo_id in found:
-            found[photo_id].distance = distance
-            rows.append(found[photo_id])
-    return rows
+def in_order(rows: QuerySet, ranked: Sequence[tuple[UUID, float]]) -> list[Any]:
+    """Give rows as they are ranked by their keys, each with its `distance`; one that went meanwhile is left out."""
+    found: dict[UUID, Any] = rows.in_bulk([key for key, _ in ranked])
+    for key, distance in ranked:
+        if key in found:
+            found[key].distance = distance
+    return [found[key] for key, _ in ranked if key in found]

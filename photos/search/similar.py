@@ -34,7 +34,7 @@ def by_embedding(photo: Photo, among: QuerySet[Photo], *, model: str, limit: int
     if own is None:
         return None
     rows = ImageEmbedding.objects.filter(model=model, library=photo.library_id, photo__in=among).exclude(photo=photo)
-    return by_vector(rows, vector=own.to_list() if hasattr(own, "to_list") else own, limit=limit)
+    return by_vector(rows, vector=own, limit=limit)
 
 
 def by_vector(rows: QuerySet[ImageEmbedding], *, vector: list[float], limit: int) -> Ranked:

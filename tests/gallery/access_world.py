@@ -17,11 +17,13 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import shares
+from photos.models import FaceEmbedding
 from photos.services import fingerprints
-from processing.models import RunState
+from processing.models import ModelSelection, RunState
 
 EVERYTHING = frozenset(Permission.values)
 APPS = ("accounts", "photos", "processing", "gallery", "auth", "admin", "token_blacklist", "socialaccount")
+FACE_MODEL = "dlib-resnet-v1"
 _numbers = count(1)
 
 
@@ -42,6 +44,14 @@ class Place:
         self.library_run = dead_library_run(self.library)
         self.person = factories.make_person(self.library, name=f"Ada {number}")
         self.face = factories.make_face(self.photo, person=self.person, chip=b"chip")
+        FaceEmbedding.objects.create(
+            face=self.face,
+            library=self.library,
+            model=FACE_MODEL,
+            version="1",
+            dimensions=128,
+            vector=[number, *[0] * 127],
+        )
         self.admin: User = factories.make_member(self.library, "admin")
         self.member: User = factories.make_member(self.library, "visitor")
         self.key = api_keys.create(owner=self.admin, name="camera", scopes=["photos.view"]).key
@@ -89,6 +99,8 @@ class World:
 
     def __init__(self) -> None:
         self.place, self.elsewhere = Place(), Place()
+        in_use = {"weights_hash": "ab" * 32, "in_use": True}
+        ModelSelection.objects.get_or_create(task="face_embedding", model=FACE_MODEL, defaults=in_use)
         self.newcomer = factories.make_user()
 
     def actors(self, rule: Access, also: tuple[str, ...] = ()) -> list[Actor]:

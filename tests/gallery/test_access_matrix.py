@@ -74,6 +74,7 @@ DECLARED = {
     },
     "Seeing(people.view)": {
         "GET faces/{pk}/chip",
+        "GET faces/{pk}/similar",
         "GET people",
         "GET people/{pk}",
         "GET people/{pk}/photos",

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from gallery.api.serializers.faces import FaceSerializer
 from gallery.api.serializers.photos import PhotoSerializer
 
 
@@ -25,3 +26,32 @@ class SimilarPhotosSerializer(serializers.Serializer):
     by = serializers.ChoiceField(choices=["hash", "embedding"], help_text="What was compared.")
     model = serializers.CharField(allow_null=True, help_text="The model whose vectors were compared; null by hash.")
     results = RankedPhotoSerializer(many=True)
+
+
+class RankedFaceSerializer(FaceSerializer):
+    """Output: a face in a ranked list, and the photo that it is on."""
+
+    photo = serializers.UUIDField(source="photo_id", help_text="The photo's key.")
+    distance = serializers.FloatField(help_text="How far it is from the face asked for: 0 is the same.")
+
+    class Meta(FaceSerializer.Meta):
+        fields = (*FaceSerializer.Meta.fields, "photo", "distance")
+        read_only_fields = fields
+
+
+class RankedPersonSerializer(serializers.Serializer):
+    """Output: somebody whose faces are in a ranked list."""
+
+    id = serializers.UUIDField(source="person.pk")
+    name = serializers.CharField(source="person.name", help_text="Empty until somebody gave one.")
+    distance = serializers.FloatField(help_text="That of the nearest of their faces.")
+    faces = serializers.IntegerField(help_text="How many of the faces in `faces` are theirs.")
+
+
+class SimilarFacesSerializer(serializers.Serializer):
+    """Output: the faces nearest to one, and who they are, nearest first."""
+
+    model = serializers.CharField(help_text="The model whose vectors were compared.")
+    threshold = serializers.FloatField(help_text="Within this distance two faces are taken for one person.")
+    faces = RankedFaceSerializer(many=True)
+    people = RankedPersonSerializer(many=True)
