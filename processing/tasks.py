@@ -42,6 +42,12 @@ def face_embedding(self: Task, **_hint: object) -> int:
     return working.work(stage_name="face_embedding", task_id=self.request.id, worker=self.request.hostname)
 
 
+@stage_task(name="image_embedding", queue="embeddings")
+def image_embedding(self: Task, **_hint: object) -> int:
+    """Embed pending previews."""
+    return working.work(stage_name="image_embedding", task_id=self.request.id, worker=self.request.hostname)
+
+
 @library_task(name="people")
 def people(self: Task, **_hint: object) -> int:
     """Group the faces of libraries that have new ones."""
