@@ -34,6 +34,10 @@ STATUS_BY_CODE = {
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "unsupported_format": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "no_face_found": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "no_such_face": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "text_search_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "face_search_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "login_locked": HTTPStatus.TOO_MANY_REQUESTS,
     "second_factor_locked": HTTPStatus.TOO_MANY_REQUESTS,
     # a key of the server's is wrong: to log in anew would not help

@@ -15,3 +15,9 @@ class NotAnalysedYetError(ConflictError):
     """A photo has not got as far in its processing as what was asked for needs."""
 
     code = "not_analysed_yet"
+
+
+class FaceAnalysisOffError(ConflictError):
+    """What was asked for takes face analysis, which is off."""
+
+    code = "face_analysis_off"

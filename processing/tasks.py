@@ -8,7 +8,7 @@ from celery import Task
 from django.conf import settings
 
 from accounts.services import audit, logins
-from processing import sweeps
+from processing import answering, sweeps
 from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
 from processing.reconciler import tend as tend_once
@@ -58,6 +58,12 @@ def people(self: Task, **_hint: object) -> int:
 def canary(self: Task, *, queue: str, **_hint: object) -> None:
     """Show that the workers of a queue take messages."""
     canaries.move(queue=queue, worker=self.request.hostname)
+
+
+@any_queue_task(name="answer")
+def answer(_self: Task, *, queue: str, **_hint: object) -> int:
+    """Answer what web processes ask of the workers of a queue."""
+    return answering.answer_pending(queue=queue)
 
 
 @library_task(name="erase_faces")

@@ -18,7 +18,10 @@ _DESCRIPTIONS = {
     "left of a quota (`quota_exceeded`).",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The file is not an image of a known format (`unsupported_format`), "
     "or the body is not of the type that is asked for (`unsupported_media_type`).",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`).",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`), or not the "
+    "face that is searched for (`no_face_found`, `no_such_face`).",
+    HTTPStatus.SERVICE_UNAVAILABLE: "A worker that this takes did not answer in time (`text_search_unavailable`, "
+    "`face_search_unavailable`); `Retry-After` says in how many seconds to try again.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests (`throttled`), or, while logging in, too many wrong passwords "
     "(`login_locked`); `Retry-After` says in how many seconds another may be made.",
 }

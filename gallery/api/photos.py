@@ -22,6 +22,7 @@ from accounts.models import Library, User
 from accounts.problems import ConflictError
 from accounts.roles import Permission
 from gallery.api.filters import PhotoFilter, wants_trash
+from gallery.api.photo_ranking import TEXT_PARAMETERS, TextSearchMixin
 from gallery.api.photo_trash import TrashMixin
 from gallery.api.serializers.photos import (
     PhotoDetailSerializer,
@@ -31,6 +32,7 @@ from gallery.api.serializers.photos import (
     TrashedPhotoSerializer,
     UploadSerializer,
 )
+from gallery.api.serializers.ranking import RankedPhotoSerializer
 from gallery.api.upload import StreamedUploadMixin, require_length
 from gallery.stage_reports import stage_reports
 from photos.models import Face, Photo, Rendition
@@ -45,7 +47,10 @@ TAKEN_IN = PolymorphicProxySerializer(
 )
 
 LISTED = PolymorphicProxySerializer(
-    "ListedPhoto", serializers=[PhotoSerializer, TrashedPhotoSerializer], resource_type_field_name=None, many=True
+    "ListedPhoto",
+    serializers=[PhotoSerializer, TrashedPhotoSerializer, RankedPhotoSerializer],
+    resource_type_field_name=None,
+    many=True,
 )
 
 
@@ -78,12 +83,15 @@ def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
         summary="List photos, newest upload first",
         description="With `trashed=true` those in the trash that you may bring back, each with `trashed_at` and "
         "`purged_after`. They have no `renditions`: images and original of a photo in the trash are 404 until it is "
-        "restored. Until then there is its `thumbhash` to draw.",
+        "restored. Until then there is its `thumbhash` to draw.\n\nWith `text` a ranked list of those that show what "
+        "it says, by the image model in use: no pages, each with its `distance`. Codes: `model_not_installed` (409: no "
+        "image model is in use), `text_search_unavailable` (503: no worker has read the words in time).",
         tags=TAGS,
-        responses={200: LISTED, **problems(400)},
+        parameters=TEXT_PARAMETERS,
+        responses={200: LISTED, **problems(400, 409, 503)},
     ),
 )
-class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewSet):
+class PhotoViewSet(StreamedUploadMixin, TrashMixin, TextSearchMixin, ListModelMixin, GenericViewSet):
     """Photos that the caller may see."""
 
     access = {

@@ -6,7 +6,7 @@ from gallery.api.administration.dead_letters import DeadLetterViewSet
 from gallery.api.administration.stages import StageViewSet
 from gallery.api.administration.workers import WorkerViewSet
 from gallery.api.erasures import ErasureViewSet
-from gallery.api.face_search import SimilarFaceViewSet
+from gallery.api.face_search import FaceSearchViewSet, SimilarFaceViewSet
 from gallery.api.faces import FaceViewSet
 from gallery.api.libraries import LibrarySwitchViewSet
 from gallery.api.people import PersonViewSet
@@ -22,6 +22,7 @@ router.register("photos", PhotoFileViewSet, basename="photo-file")
 router.register("photos", SimilarPhotoViewSet, basename="photo-similar")
 router.register("faces", FaceViewSet, basename="face")
 router.register("faces", SimilarFaceViewSet, basename="face-similar")
+router.register("search", FaceSearchViewSet, basename="search")
 router.register("people", PersonViewSet, basename="person")
 router.register("shares", ShareViewSet, basename="share")
 router.register("erasures", ErasureViewSet, basename="erasure")

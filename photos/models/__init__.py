@@ -10,6 +10,7 @@ from photos.models.object_sweep import ObjectSweep
 from photos.models.person import Person
 from photos.models.photo import Photo
 from photos.models.rendition import Rendition
+from photos.models.text_embedding import TextEmbedding
 
 __all__ = [
     "Face",
@@ -23,5 +24,6 @@ __all__ = [
     "Photo",
     "PhotoFingerprint",
     "Rendition",
+    "TextEmbedding",
     "is_kept",
 ]

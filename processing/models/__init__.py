@@ -2,7 +2,18 @@
 
 from processing.models.control import Canary, StagePause, Sweep
 from processing.models.ledger import LibraryRun, RunState, StageRun
+from processing.models.question import Question
 from processing.models.selection import ModelSelection
 from processing.models.worker import WorkerPresence
 
-__all__ = ["Canary", "LibraryRun", "ModelSelection", "RunState", "StagePause", "StageRun", "Sweep", "WorkerPresence"]
+__all__ = [
+    "Canary",
+    "LibraryRun",
+    "ModelSelection",
+    "Question",
+    "RunState",
+    "StagePause",
+    "StageRun",
+    "Sweep",
+    "WorkerPresence",
+]

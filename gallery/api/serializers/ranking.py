@@ -55,3 +55,31 @@ class SimilarFacesSerializer(serializers.Serializer):
     threshold = serializers.FloatField(help_text="Within this distance two faces are taken for one person.")
     faces = RankedFaceSerializer(many=True)
     people = RankedPersonSerializer(many=True)
+
+
+class FaceSearchSerializer(serializers.Serializer):
+    """Input: a picture with a face, and where to look for it."""
+
+    # that an empty file is refused, and with which code, is the service's to say
+    file = serializers.FileField(allow_empty_file=True)
+    library = serializers.UUIDField(required=False, help_text="This library alone; else all that you may search.")
+    face = serializers.IntegerField(
+        default=0, min_value=0, max_value=999, help_text="Which face, by its place among them: the largest is 0."
+    )
+    limit = serializers.IntegerField(default=50, min_value=1, max_value=100, help_text="How many faces at most.")
+
+
+class PictureBoxSerializer(serializers.Serializer):
+    """Output: a face's box on a picture that was sent, in fractions (0 to 1) of its upright width and height."""
+
+    left = serializers.FloatField()
+    top = serializers.FloatField()
+    right = serializers.FloatField()
+    bottom = serializers.FloatField()
+
+
+class FoundFacesSerializer(SimilarFacesSerializer):
+    """Output: the faces nearest to one on a picture."""
+
+    boxes = PictureBoxSerializer(many=True, help_text="All faces that were found on the picture, the largest first.")
+    used = serializers.IntegerField(help_text="Which of them was searched for.")
