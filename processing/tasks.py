@@ -66,6 +66,12 @@ def answer(_self: Task, *, queue: str, **_hint: object) -> int:
     return answering.answer_pending(queue=queue)
 
 
+@library_task(name="duplicates")
+def duplicates(self: Task, **_hint: object) -> int:
+    """Look for near-duplicates in libraries that have photos with new hashes."""
+    return library_work.work(kind="duplicates", task_id=self.request.id, worker=self.request.hostname)
+
+
 @library_task(name="erase_faces")
 def erase_faces(self: Task, **_hint: object) -> int:
     """Erase the faces of libraries where face analysis was switched off."""

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 from gallery.api.administration.dead_letters import DeadLetterViewSet
 from gallery.api.administration.stages import StageViewSet
 from gallery.api.administration.workers import WorkerViewSet
+from gallery.api.duplicates import DuplicateDecisionViewSet, DuplicateViewSet
 from gallery.api.erasures import ErasureViewSet
 from gallery.api.face_search import FaceSearchViewSet, SimilarFaceViewSet
 from gallery.api.faces import FaceViewSet
@@ -20,6 +21,8 @@ router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("photos", PhotoViewSet, basename="photo")
 router.register("photos", PhotoFileViewSet, basename="photo-file")
 router.register("photos", SimilarPhotoViewSet, basename="photo-similar")
+router.register("photos/duplicates", DuplicateViewSet, basename="duplicate")
+router.register("photos/duplicates/decisions", DuplicateDecisionViewSet, basename="duplicate-decision")
 router.register("faces", FaceViewSet, basename="face")
 router.register("faces", SimilarFaceViewSet, basename="face-similar")
 router.register("search", FaceSearchViewSet, basename="search")

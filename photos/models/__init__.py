@@ -1,5 +1,6 @@
 """What is true of a photo. No Celery and no HTTP here."""
 
+from photos.models.duplicates import DecidedPhoto, DuplicateDecision, DuplicateGroup, DuplicateMember
 from photos.models.embedding import FaceEmbedding, GroupLoss
 from photos.models.face import Face, is_kept
 from photos.models.face_suppression import FaceSuppression
@@ -13,6 +14,10 @@ from photos.models.rendition import Rendition
 from photos.models.text_embedding import TextEmbedding
 
 __all__ = [
+    "DecidedPhoto",
+    "DuplicateDecision",
+    "DuplicateGroup",
+    "DuplicateMember",
     "Face",
     "FaceEmbedding",
     "FaceSuppression",
