@@ -17,8 +17,8 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import shares
-from photos.models import FaceEmbedding
-from photos.services import fingerprints
+from photos.models import DuplicateDecision, DuplicateGroup, FaceEmbedding
+from photos.services import duplicates, fingerprints
 from processing.models import ModelSelection, RunState
 
 EVERYTHING = frozenset(Permission.values)
@@ -37,6 +37,12 @@ class Place:
         factories.make_rendition(self.photo, "preview", data=b"picture")
         fingerprints.note(photo_id=self.photo.pk, perceptual_hash=number)
         factories.make_metadata(self.photo, camera_make=f"Camera maker {number}")
+        # nearly the same, so the two are a group, and were said to be none
+        self.copy = factories.make_photo(self.library, original_filename=f"copy-{number}.jpg")
+        fingerprints.note(photo_id=self.copy.pk, perceptual_hash=number)
+        while duplicates.group_next(library_id=self.library.pk, model=None, limit=10):
+            pass
+        self.group = DuplicateGroup.objects.get(library=self.library)
         self.trashed = factories.make_photo(self.library, data=b"trashed", trashed_at=timezone.now())
         factories.make_rendition(self.trashed, "preview", data=b"picture")
         self.fingerprint = f"{number:016x}"
@@ -65,6 +71,7 @@ class Place:
         self.receipt = ErasureReceipt.objects.create(
             kind=ErasureKind.PERSON, subject_id=self.library.pk, library_id=self.library.pk
         )
+        self.decision = DuplicateDecision.objects.create(library=self.library, decided_by=self.admin)
         audit.record(action=AuditAction.ERASED, library_id=self.library.pk, subject=self.photo)
         self.event = AuditEvent.objects.get(library_id=self.library.pk, action=AuditAction.ERASED)
 
@@ -72,7 +79,7 @@ class Place:
         """Give what nobody may read who does not see the library."""
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
-            self.key, self.invitation, self.event, self.share, self.receipt,
+            self.key, self.invitation, self.event, self.share, self.receipt, self.copy, self.group, self.decision,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,
@@ -100,7 +107,8 @@ class World:
     def __init__(self) -> None:
         self.place, self.elsewhere = Place(), Place()
         in_use = {"weights_hash": "ab" * 32, "in_use": True}
-        ModelSelection.objects.get_or_create(task="face_embedding", model=FACE_MODEL, defaults=in_use)
+        for task, model in (("face_detection", "mtcnn"), ("face_embedding", FACE_MODEL)):
+            ModelSelection.objects.get_or_create(task=task, model=model, defaults=in_use)
         self.newcomer = factories.make_user()
 
     def actors(self, rule: Access, also: tuple[str, ...] = ()) -> list[Actor]:
