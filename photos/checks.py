@@ -12,8 +12,8 @@ from django.db import OperationalError, connections
 from photos.storage import ORIGINALS, RENDITIONS, SourceFolder, source_alias, source_names
 from photos.storage_probe import probe_folder
 
-# halfvec came with it
-VECTOR_MINIMUM = (0, 7)
+# iterative scans came with it: without them a filter empties a list of nearest vectors
+VECTOR_MINIMUM = (0, 8)
 
 
 @register()
@@ -77,7 +77,7 @@ def _error_of(name: str, folder: Path) -> Error | None:
 
 
 def _vector_errors(alias: str) -> list[CheckMessage]:
-    hint = "Install pgvector 0.7 or newer beside this PostgreSQL; the first migration then creates the extension."
+    hint = "Install pgvector 0.8 or newer beside this PostgreSQL; the first migration then creates the extension."
     try:
         with connections[alias].cursor() as cursor:
             cursor.execute(
@@ -96,5 +96,7 @@ def _vector_errors(alias: str) -> list[CheckMessage]:
         return [Error("The database has no extension `vector`.", hint=hint, id="photos.E003")]
     version: str = row[0]
     if tuple(int(part) for part in version.split(".")[:2]) < VECTOR_MINIMUM:
-        return [Error(f"The extension `vector` is {version}, which has no halfvec.", hint=hint, id="photos.E004")]
+        return [
+            Error(f"The extension `vector` is {version}, which has no iterative scans.", hint=hint, id="photos.E004")
+        ]
     return []

@@ -8,7 +8,7 @@ from celery import Task
 from django.conf import settings
 
 from accounts.services import audit, logins
-from processing import sweeps
+from processing import answering, sweeps
 from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
 from processing.reconciler import tend as tend_once
@@ -48,6 +48,12 @@ def face_embedding(self: Task, **_hint: object) -> int:
     return working.work(stage_name="face_embedding", task_id=self.request.id, worker=self.request.hostname)
 
 
+@stage_task(name="image_embedding", queue="embeddings")
+def image_embedding(self: Task, **_hint: object) -> int:
+    """Embed pending previews."""
+    return working.work(stage_name="image_embedding", task_id=self.request.id, worker=self.request.hostname)
+
+
 @library_task(name="people")
 def people(self: Task, **_hint: object) -> int:
     """Group the faces of libraries that have new ones."""
@@ -58,6 +64,18 @@ def people(self: Task, **_hint: object) -> int:
 def canary(self: Task, *, queue: str, **_hint: object) -> None:
     """Show that the workers of a queue take messages."""
     canaries.move(queue=queue, worker=self.request.hostname)
+
+
+@any_queue_task(name="answer")
+def answer(_self: Task, *, queue: str, **_hint: object) -> int:
+    """Answer what web processes ask of the workers of a queue."""
+    return answering.answer_pending(queue=queue)
+
+
+@library_task(name="duplicates")
+def duplicates(self: Task, **_hint: object) -> int:
+    """Look for near-duplicates in libraries that have photos with new hashes."""
+    return library_work.work(kind="duplicates", task_id=self.request.id, worker=self.request.hostname)
 
 
 @library_task(name="erase_faces")

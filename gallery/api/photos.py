@@ -26,6 +26,7 @@ from gallery.api.photo_edits import PhotoEditsMixin
 from gallery.api.photo_filter import PhotoFilter, wants_trash
 from gallery.api.photo_order import PhotoPages
 from gallery.api.photo_overviews import OverviewsMixin
+from gallery.api.photo_ranking import TEXT_PARAMETERS, TextSearchMixin
 from gallery.api.photo_trash import TrashMixin
 from gallery.api.serializers.photos import (
     PhotoDetailSerializer,
@@ -35,6 +36,7 @@ from gallery.api.serializers.photos import (
     TrashedPhotoSerializer,
     UploadSerializer,
 )
+from gallery.api.serializers.ranking import RankedPhotoSerializer
 from gallery.api.upload import StreamedUploadMixin, require_length
 from gallery.stage_reports import stage_reports
 from photos.models import Face, Favourite, Photo, Rendition, Tag
@@ -49,7 +51,10 @@ TAKEN_IN = PolymorphicProxySerializer(
 )
 
 LISTED = PolymorphicProxySerializer(
-    "ListedPhoto", serializers=[PhotoSerializer, TrashedPhotoSerializer], resource_type_field_name=None, many=True
+    "ListedPhoto",
+    serializers=[PhotoSerializer, TrashedPhotoSerializer, RankedPhotoSerializer],
+    resource_type_field_name=None,
+    many=True,
 )
 
 
@@ -83,9 +88,13 @@ def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
         summary="List and search photos, newest upload first",
         description="Filters combine. With `trashed=true` those in the trash that you may bring back, each with "
         "`trashed_at` and `purged_after`. They have no `renditions`: images and original of a photo in the trash are "
-        "404 until it is restored. Until then there is its `thumbhash` to draw.",
+        "404 until it is restored. Until then there is its `thumbhash` to draw.\n\nWith `text` a ranked list of those "
+        "that show what it says, by the image model in use: no pages, each with its `distance`. Codes: "
+        "`model_not_installed` (409: no image model is in use), `text_search_unavailable` (503: no worker has read the "
+        "words in time).",
         tags=TAGS,
-        responses={200: LISTED, **problems(400)},
+        parameters=TEXT_PARAMETERS,
+        responses={200: LISTED, **problems(400, 409, 503)},
     ),
 )
 class PhotoViewSet(
@@ -94,6 +103,7 @@ class PhotoViewSet(
     OverviewsMixin,
     TrashMixin,
     ConditionalMixin,
+    TextSearchMixin,
     ListModelMixin,
     GenericViewSet,
 ):
@@ -139,12 +149,15 @@ class PhotoViewSet(
 
         What is said is read of the photos of the page alone: the search for them carries ids and keys.
         """
-        is_bare = self._is_of_trash or not self.computes("renditions")
-        add = described if is_bare else listed
         ids = [photo.pk for photo in super().paginate_queryset(queryset)]
-        said = add(Photo.objects.all(), user=self.request.user).in_bulk(ids)
+        said = self.said_of_page(Photo.objects.all()).in_bulk(ids)
         # not one that was deleted for good in between
         return [said[pk] for pk in ids if pk in said]
+
+    def said_of_page(self, photos: QuerySet[Photo]) -> QuerySet[Photo]:
+        """Add to photos what a list says of each, as far as it was asked for."""
+        is_bare = self._is_of_trash or not self.computes("renditions")
+        return (described if is_bare else listed)(photos, user=self.request.user)
 
     def get_serializer_class(self) -> type[PhotoSerializer]:
         """Say of the trash what is said of it."""

@@ -7,14 +7,17 @@ from gallery.api.administration.dead_letters import DeadLetterViewSet
 from gallery.api.administration.stages import StageViewSet
 from gallery.api.administration.workers import WorkerViewSet
 from gallery.api.albums import AlbumViewSet
+from gallery.api.duplicates import DuplicateDecisionViewSet, DuplicateViewSet
 from gallery.api.edits import EditViewSet
 from gallery.api.erasures import ErasureViewSet
 from gallery.api.events import EventStreamView, EventTicketView
+from gallery.api.face_search import FaceSearchViewSet, SimilarFaceViewSet
 from gallery.api.faces import FaceViewSet
 from gallery.api.imports import ImportViewSet
 from gallery.api.libraries import LibrarySwitchViewSet
 from gallery.api.people import PersonViewSet
 from gallery.api.photo_files import PhotoFileViewSet
+from gallery.api.photo_similar import SimilarPhotoViewSet
 from gallery.api.photos import PhotoViewSet
 from gallery.api.processing import ProcessingViewSet
 from gallery.api.shares import ShareViewSet
@@ -26,7 +29,12 @@ router.register("photos", PhotoFileViewSet, basename="photo-file")
 router.register("albums", AlbumViewSet, basename="album")
 router.register("tags", TagViewSet, basename="tag")
 router.register("edits", EditViewSet, basename="edit")
+router.register("photos", SimilarPhotoViewSet, basename="photo-similar")
+router.register("photos/duplicates", DuplicateViewSet, basename="duplicate")
+router.register("photos/duplicates/decisions", DuplicateDecisionViewSet, basename="duplicate-decision")
 router.register("faces", FaceViewSet, basename="face")
+router.register("faces", SimilarFaceViewSet, basename="face-similar")
+router.register("search", FaceSearchViewSet, basename="search")
 router.register("people", PersonViewSet, basename="person")
 router.register("shares", ShareViewSet, basename="share")
 router.register("erasures", ErasureViewSet, basename="erasure")

@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from photos.models import Metadata, Photo, PhotoPlace, Rendition
-from photos.services import said, shown
+from photos.services import fingerprints, said, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,4 +93,5 @@ def replace_renditions(
     Photo.objects.filter(pk=photo_id).update(
         width=width, height=height, thumbhash=thumbhash, perceptual_hash=perceptual_hash
     )
+    fingerprints.note(photo_id=photo_id, perceptual_hash=perceptual_hash)
     return orphans

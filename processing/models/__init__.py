@@ -3,6 +3,7 @@
 from processing.models.control import Canary, StagePause, Sweep
 from processing.models.imports import FileState, Import, ImportedFile, ImportMode, ImportPhase, ImportState
 from processing.models.ledger import LibraryRun, RunState, StageRun
+from processing.models.question import Question
 from processing.models.selection import ModelSelection
 from processing.models.worker import WorkerPresence
 
@@ -16,6 +17,7 @@ __all__ = [
     "ImportedFile",
     "LibraryRun",
     "ModelSelection",
+    "Question",
     "RunState",
     "StagePause",
     "StageRun",

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
 
 from photos.models import ObjectSweep, Photo
-from processing import circuit, ledger, telling
+from processing import answering, circuit, ledger, telling
 from processing.consent import libraries_wanting_faces
 from processing.engines import imaging
 from processing.ledger import Holder, Lease, LeaseLostError
@@ -74,6 +74,8 @@ def _work(stage: Stage, *, task_id: str, worker: str) -> int:
     deadline = time.monotonic() + _claiming_seconds(stage)
     taken = 0
     while taken < settings.LEDGER_TASK_RUNS and time.monotonic() < deadline:
+        # somebody waits for these, and nobody for a batch
+        answering.answer_pending(queue=stage.queue)
         leases = ledger.claim(
             stage=stage.name, versions=versions, limit=stage.claim_size, task_id=task_id, worker=worker
         )

@@ -14,6 +14,7 @@ from processing.consent import is_somebody_being_forgotten, libraries_wanting_fa
 from processing.engines import catalogue
 from processing.models import LibraryRun, ModelSelection, RunState
 from processing.models.ledger import DISCARDED, Lane
+from processing.models_in_use import ModelNotInUseError
 from processing.publish import ring_on_commit
 from processing.stages.base import FACE_ANALYSIS_OFF
 
@@ -99,6 +100,14 @@ def rule_in_use() -> Rule | None:
         confidence=settings.FACE_MIN_CONFIDENCE,
         quality=settings.FACE_MIN_QUALITY,
     )
+
+
+def require_rule() -> Rule:
+    """Give the rule in use. Raises ModelNotInUseError."""
+    rule = rule_in_use()
+    if rule is None:
+        raise ModelNotInUseError("face_embedding")
+    return rule
 
 
 def is_for_another_release() -> bool:

@@ -81,6 +81,11 @@ def _upload(world: World) -> dict[str, Any]:
     return {"library": world.place.library.pk, "file": BytesIO(factories.image_bytes())}
 
 
+def _picture(_world: World) -> dict[str, Any]:
+    # refused by its header, by whoever may search: nobody is asked to decode it
+    return {"file": BytesIO(b"no picture")}
+
+
 REASON = {"reason": "why"}
 ALIKE = {"fingerprint": "0" * 16}
 # what an operation takes
@@ -121,6 +126,8 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "POST edits": lambda w: {"photos": [str(w.place.photo.pk)], "changes": {"title": "Summer"}},
     "POST edits/favourites": lambda w: {"filter": {"library": str(w.place.library.pk)}, "is_favourite": True},
     "PATCH people/{pk}": lambda w: {"name": "Grace"},
+    "POST photos/duplicates/decisions": lambda w: {"photos": [str(w.place.photo.pk), str(w.place.copy.pk)]},
+    "POST search/face": _picture,
     "POST libraries/{pk}/face-analysis": lambda w: {"enabled": False},
     "POST libraries/{library_id}/members": lambda w: {"email": w.newcomer.email},
     "PATCH libraries/{library_id}/members/{user_id}": lambda w: {"role": "visitor"},
@@ -132,6 +139,9 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
 # who may do it gets 200, but for these
 ALLOWED = {
     "POST photos": 201,
+    "POST photos/duplicates/decisions": 201,
+    "DELETE photos/duplicates/decisions/{pk}": 204,
+    "POST search/face": 415,
     "POST auth/token/revoke": 204,
     "POST auth/second-factor/confirm": 400,
     "POST auth/second-factor/disable": 409,
@@ -186,7 +196,7 @@ def calls() -> list[Call]:
             allowed=ALLOWED.get(one.name, 200),
             is_list="{" not in one.name,
             is_counts=one.name in {"GET photos/timeline", "POST edits/favourites"},
-            is_form=one.name == "POST photos",
+            is_form=one.name in {"POST photos", "POST search/face"},
             also=ALSO.get(one.name, ()),
             reads_credentials=bool(one.view.authentication_classes),
         )
@@ -217,6 +227,8 @@ def within() -> list[Call]:
                 "photos?near=1.5,2.5,10": see_photos,
                 "photos/facets?library={library_id}": see_photos,
                 "photos/map?zoom=3&library={library_id}": see_photos,
+                "photos/duplicates?library={library_id}": see_photos,
+                "photos/duplicates/decisions?library={library_id}": see_photos,
                 "people?library={library_id}": see_people,
                 "people?is_named=true&library={library_id}": see_people,
             }.items()
@@ -257,6 +269,8 @@ def address(call: Call, world: World) -> str:
         "shares": place.share, "erasures": place.receipt, "edits": place.edit, "albums": place.album,
         "tags": place.tag, "imports": place.imported, "auth": place.linked,
     }  # fmt: skip
+    if call.address.startswith("photos/duplicates/decisions"):
+        subjects["photos"] = place.decision
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(
         pk=subject.pk,

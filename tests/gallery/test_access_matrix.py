@@ -89,7 +89,10 @@ DECLARED = {
         "PUT photos/{pk}/favourite",
         "DELETE photos/{pk}/favourite",
         "POST edits/favourites",
+        "GET photos/duplicates",
+        "GET photos/duplicates/decisions",
         "GET photos/{pk}/renditions/{kind}",
+        "GET photos/{pk}/similar",
     },
     "Seeing(photos.edit)": {"GET edits", "GET edits/{pk}"},
     "Doing(photos.edit, photos.view)": {
@@ -109,6 +112,7 @@ DECLARED = {
     "Doing(photos.edit, photos.edit)": {"POST edits/{pk}/undo"},
     "Seeing(people.view)": {
         "GET faces/{pk}/chip",
+        "GET faces/{pk}/similar",
         "GET people",
         "GET people/{pk}",
         "GET people/{pk}/photos",
@@ -116,6 +120,11 @@ DECLARED = {
     "Doing(people.edit, people.view)": {"PATCH people/{pk}"},
     "Doing(photos.upload, photos.view)": {"POST photos"},
     "Doing(photos.trash, photos.view)": {"DELETE photos/{pk}", "POST photos/{pk}/restore"},
+    "Doing(photos.edit, photos.view)": {
+        "POST photos/duplicates/decisions",
+        "DELETE photos/duplicates/decisions/{pk}",
+    },
+    "Somewhere(people.view)": {"POST search/face"},
     "Doing(originals.download, photos.view)": {"GET photos/{pk}/original"},
     "Doing(processing.retry, photos.view)": {"POST photos/{pk}/retry"},
     "Doing(face_analysis.switch, photos.view)": {"POST libraries/{pk}/face-analysis", "POST libraries/{pk}/forget"},
