@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -44,12 +45,16 @@ def take_in(
     lane: Lane = Lane.UPLOAD,
     digest: tuple[str, int] | None = None,
     announce: bool = True,
+    place: Callable[[str], None] | None = None,
+    note: Callable[[Photo], None] | None = None,
 ) -> Ingested:
     """Take a file into a library. Reads headers only, decodes nothing, and never holds the file in memory.
 
     `file` is binary and seekable; `digest` is its (SHA-256 in hex, size in bytes) where somebody hashed it on the way
     already. The photo and its runs are one transaction, and the bytes are stored before it commits. With `announce`
-    off the caller rings for the workers, for many photos at once.
+    off the caller rings for the workers, for many photos at once. Where the bytes are in the store already, `place`
+    puts them under the key of an original. `note` is called in the transaction that saves a new photo; what it raises
+    undoes that.
 
     Raises RefusedFileError (`empty_file`, `too_large`, `unsupported_format`, `damaged`, `too_many_pixels`,
     `quota_exceeded`); then nothing was stored. Raises NotFoundError where the library is being erased. Raises
@@ -60,10 +65,10 @@ def take_in(
     """
     started = time.monotonic()
     # before it is read: a file may be endless
-    _check_size(digest[1] if digest else file.seek(0, os.SEEK_END))
+    require_size(digest[1] if digest else file.seek(0, os.SEEK_END))
     sha256, byte_size = digest or originals.hash_file(file)
     # a file that grows while it is read
-    _check_size(byte_size)
+    require_size(byte_size)
     facts = None
     for _ in range(ATTEMPTS):
         existing = _existing(library, sha256, lane=lane, announce=announce)
@@ -74,8 +79,8 @@ def take_in(
             return _ingested(existing, is_new=False, started=started)
         facts = facts or _read_facts(file, sha256=sha256, byte_size=byte_size)
         quotas.require_room(library_id=library.pk, uploader_id=uploader and uploader.pk, byte_size=byte_size)
-        photo = originals.store(library=library, file=file, facts=facts)
-        if _save(photo, uploader=uploader, filename=filename, lane=lane, announce=announce):
+        photo = originals.store(library=library, file=file, facts=facts, place=place)
+        if _save(photo, uploader=uploader, filename=filename, lane=lane, announce=announce, note=note):
             return _ingested(photo, is_new=True, started=started)
     raise originals.UploadSweptError("The same bytes are being uploaded and deleted all the time. Try again.")
 
@@ -95,7 +100,15 @@ def _existing(library: Library, sha256: str, *, lane: int, announce: bool) -> Ph
     return Photo.objects.present().filter(pk=photo.pk).first()
 
 
-def _save(photo: Photo, *, uploader: User | None, filename: str, lane: int, announce: bool) -> bool:
+def _save(
+    photo: Photo,
+    *,
+    uploader: User | None,
+    filename: str,
+    lane: int,
+    announce: bool,
+    note: Callable[[Photo], None] | None,
+) -> bool:
     """Save a stored photo with its runs; False, and nothing of it is left, where it has to be stored anew or is there.
 
     Any other error leaves the bytes: the commit may have happened although its answer was lost.
@@ -107,6 +120,8 @@ def _save(photo: Photo, *, uploader: User | None, filename: str, lane: int, anno
             is_new = originals.save_once(photo=photo, uploader=uploader, filename=filename)
             if is_new:
                 plan([photo.pk], lane=lane, announce=announce)
+            if is_new and note is not None:
+                note(photo)
     except originals.UploadSweptError:
         logger.warning("the bytes of %s were given up while they were stored", photo.storage_key)
         is_new = False
@@ -119,7 +134,8 @@ def _save(photo: Photo, *, uploader: User | None, filename: str, lane: int, anno
     return is_new
 
 
-def _check_size(byte_size: int) -> None:
+def require_size(byte_size: int) -> None:
+    """Raise RefusedFileError (`empty_file`, `too_large`) for a file of so many bytes."""
     if byte_size == 0:
         raise RefusedFileError("empty_file", "The file is empty.")
     if byte_size > settings.UPLOAD_MAX_BYTES:

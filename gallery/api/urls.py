@@ -13,10 +13,12 @@ from gallery.api.photo_files import PhotoFileViewSet
 from gallery.api.photos import PhotoViewSet
 from gallery.api.processing import ProcessingViewSet
 from gallery.api.shares import ShareViewSet
+from gallery.api.uploads.views import UploadViewSet
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("photos", PhotoViewSet, basename="photo")
 router.register("photos", PhotoFileViewSet, basename="photo-file")
+router.register("uploads", UploadViewSet, basename="upload")
 router.register("faces", FaceViewSet, basename="face")
 router.register("people", PersonViewSet, basename="person")
 router.register("shares", ShareViewSet, basename="share")
