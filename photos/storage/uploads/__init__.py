@@ -13,11 +13,12 @@ from django.core.files.storage import storages
 
 from photos.storage.keys import ORIGINALS
 from photos.storage.uploads.base import COMMIT_BYTES, Part, Parts, PartsLostError
-from photos.storage.uploads.bucket import BucketParts, PresignedPost
+from photos.storage.uploads.bucket import POSTED_BY_CLIENT, BucketParts, PresignedPost
 from photos.storage.uploads.disk import DiskParts
 
 __all__ = [
     "COMMIT_BYTES",
+    "POSTED_BY_CLIENT",
     "BucketParts",
     "DiskParts",
     "Part",

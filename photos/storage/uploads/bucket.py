@@ -28,6 +28,8 @@ PARTS_AT_MOST = 5000
 # bytes that are copied by one request: the store's answer comes within the time that is waited for one
 COPY = TransferConfig(multipart_threshold=64 * 1024 * 1024, multipart_chunksize=64 * 1024 * 1024, max_concurrency=4)
 WHOLE, POSTED = "whole", "posted"
+# the state of an upload whose bytes a client sends by itself, before anything is known of them
+POSTED_BY_CLIENT = {"posted": True}
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchUpload"})
 
 
@@ -44,7 +46,8 @@ class BucketParts:
     """The parts of an upload.
 
     `state`: `multipart` (the id at S3), `parts` ([number, ETag, bytes] each), `next` (the first number that nobody was
-    given), `tail` and `tail_bytes`; `whole`, the name of the object that was made of them. All may be missing.
+    given), `tail` and `tail_bytes`; `whole`, the name of the object that was made of them; `posted`, where a client
+    sends all of it by itself. All may be missing.
     """
 
     def __init__(self, *, upload_id: UUID, length: int, state: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from accounts.models import Library, User
 from accounts.problems import NotFoundError
 from photos import storage
 from photos.services import originals, quotas
-from photos.storage.uploads import BucketParts, PresignedPost
+from photos.storage.uploads import POSTED_BY_CLIENT, BucketParts, PresignedPost
 from processing import ingest
 from processing.models import Upload, UploadWay
 from processing.problems import DirectUploadNotPossibleError, TooManyUploadsError
@@ -45,6 +45,8 @@ def begin(
             filename=originals.clean_filename(filename),
             metadata=metadata,
             length=length,
+            # bytes may be there from the moment at which the client is told where to send them
+            stored=POSTED_BY_CLIENT if way == UploadWay.DIRECT else {},
             expires_at=Now() + timedelta(seconds=settings.UPLOAD_EXPIRES_SECONDS),
         )
         upload.full_clean(exclude=["expires_at", "created_at"], validate_constraints=False)
