@@ -5,12 +5,15 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 
 import factories
 import pytest
 import requests
 import tus_requests as tus
+from concurrency import in_a_thread
 from django.db.models.functions import Now
 from faults.proxy import PASS, Mode, Proxy
 from PIL import Image
@@ -160,10 +163,11 @@ def test_a_client_of_the_protocol_resumes(
     picture = tmp_path / "picture.tiff"
     write_tiff(picture, width=2000, height=2000, seed=5)
     chance = random.Random(11)
-    with serving(environment, tmp_path / "web.log") as server:
+    with serving(environment, tmp_path / "web.log") as server, ExitStack() as opened:
         proxy = proxied(server)
         client = TusClient(f"{proxy.url}{tus.UPLOADS}", headers=headers)
-        uploader = client.uploader(str(picture), metadata={"library": str(library.pk), "filename": "a.tiff"})
+        source = opened.enter_context(picture.open("rb"))
+        uploader = client.uploader(file_stream=source, metadata={"library": str(library.pk), "filename": "a.tiff"})
         uploader.set_url(uploader.create_url())
         for _ in range(6):
             left = picture.stat().st_size - uploader.offset
@@ -199,16 +203,15 @@ def test_a_server_that_is_killed_loses_little(
     write_tiff(picture, width=3000, height=3000, seed=6)
     with serving(on_disk, tmp_path / "web.log") as server:
         address = begin(server, library, headers, picture.stat().st_size)
-        import threading
-
-        sending = threading.Thread(target=_send_slowly, args=(address, picture, headers), daemon=True)
-        sending.start()
+        size = picture.stat().st_size
+        sending = in_a_thread(send_and_break_off, address, picture, headers=headers, offset=0, until=size, pause=0.005)
         deadline = time.monotonic() + 60
         while Upload.objects.get().offset < 16 * MIB:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         server.kill()
-        sending.join(30)
+        with pytest.raises(ConnectionError):
+            sending.result(30)
     before = Upload.objects.get()
     assert before.lease_token is not None  # whoever had it never let go
     assert before.offset >= 16 * MIB
@@ -227,30 +230,16 @@ def test_a_server_that_is_killed_loses_little(
         assert hashlib.file_digest(original, "sha256").hexdigest() == photo.sha256
 
 
-def _send_slowly(address: str, picture: Path, headers: dict[str, str]) -> None:
-    def pieces() -> Iterator[bytes]:
-        with picture.open("rb") as source:
-            while data := source.read(MIB):
-                yield data
-                time.sleep(0.02)
-
-    given = {**tus.VERSION, **headers, "Upload-Offset": "0", "Content-Type": tus.OCTETS}
-    given["Content-Length"] = str(picture.stat().st_size)
-    with pytest.raises(requests.exceptions.ConnectionError):
-        requests.patch(address, headers=given, data=pieces(), timeout=60)
-
-
 def test_a_client_that_is_refused_is_told_in_the_protocol(
     tmp_path: Path, on_disk: dict[str, str], library: Library, headers: dict[str, str]
 ) -> None:
-    wrong = tmp_path / "wrong.txt"
-    wrong.write_bytes(b"no picture at all")
+    wrong = BytesIO(b"no picture at all")
     with serving(on_disk, tmp_path / "web.log") as server:
         client = TusClient(f"{server.url}{tus.UPLOADS}", headers=headers)
-        uploader = client.uploader(str(wrong), metadata={"library": str(library.pk)}, upload_checksum=True)
+        uploader = client.uploader(file_stream=wrong, metadata={"library": str(library.pk)}, upload_checksum=True)
         with pytest.raises(TusUploadFailed) as refused:
             uploader.upload()
         assert refused.value.status_code == 415
         with pytest.raises(TusCommunicationError):
-            client.uploader(str(wrong), metadata={"library": "unknown"}).upload()
+            client.uploader(file_stream=wrong, metadata={"library": "unknown"}).upload()
     assert Photo.objects.count() == 0

@@ -80,11 +80,18 @@ def write_tiff(path: Path, *, width: int, height: int, seed: int) -> None:
 
 
 def send_and_break_off(
-    address: str, file: Path, *, headers: dict[str, str], offset: int, until: int, reset: bool
+    address: str,
+    file: Path,
+    *,
+    headers: dict[str, str],
+    offset: int,
+    until: int,
+    reset: bool = False,
+    pause: float = 0,
 ) -> None:
     """Announce the rest of a file, send it up to a byte, and be gone: with a reset, or an end in good order.
 
-    A server that hangs up before is no error: it is what came in that counts.
+    `pause` is waited after each 256 KiB, in seconds.
     """
     parts, left = urlsplit(address), file.stat().st_size - offset
     lines = [
@@ -103,6 +110,7 @@ def send_and_break_off(
             while offset < until and (data := source.read(min(SEND_BYTES, until - offset))):
                 connection.sendall(data)
                 offset += len(data)
+                time.sleep(pause)
         if reset:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
