@@ -129,12 +129,14 @@ class BucketParts:
                 raise PartsLostError(f"nothing of {self._prefix} is there")
             self.state["whole"] = self.state["tail"]
             return
-        try:
-            with storage_operation(alias=ORIGINALS, operation="join"):
-                self._complete()
-        except ClientError as error:
-            if _code(error) not in _MISSING or self._size_of(WHOLE) != self._length:
-                raise _as_lost(error) from error
+        if self._size_of(WHOLE) != self._length:
+            try:
+                with storage_operation(alias=ORIGINALS, operation="join"):
+                    self._complete()
+            except ClientError as error:
+                # somebody else may have been at the same
+                if _code(error) not in _MISSING or self._size_of(WHOLE) != self._length:
+                    raise _as_lost(error) from error
         self.state["whole"] = WHOLE
 
     def open(self) -> BinaryIO:

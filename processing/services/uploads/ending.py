@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models.functions import Now
 
 from accounts.models import User
 from photos.storage import uploads as stored_uploads
@@ -15,7 +16,14 @@ from processing.services.uploads import leases
 
 logger = logging.getLogger(__name__)
 
-_OVER = {"state": UploadState.ENDED, "photo": None, "error_code": "", "lease_token": None, "lease_until": None}
+_OVER = {
+    "state": UploadState.ENDED,
+    "photo": None,
+    "error_code": "",
+    "lease_token": None,
+    "lease_until": None,
+    "expires_at": Now(),
+}
 
 
 def existing(upload_id: UUID) -> Upload:

@@ -56,12 +56,13 @@ def finish(*, upload_id: UUID) -> Upload:
             if not is_over(upload):
                 raise
         else:
-            upload = _finish(upload, lease)
+            return finish_held(upload, lease)
     raise_refusal(upload)
     return upload
 
 
-def _finish(upload: Upload, lease: Lease) -> Upload:
+def finish_held(upload: Upload, lease: Lease) -> Upload:
+    """Take the file of an upload in that the caller holds, and let go of it; raises as `finish` does."""
     parts = stored_uploads.parts_of(upload_id=upload.pk, length=upload.length, state=upload.stored)
     try:
         if upload.way == UploadWay.DIRECT:
@@ -69,7 +70,7 @@ def _finish(upload: Upload, lease: Lease) -> Upload:
         if not upload.has_all_bytes:
             raise UploadIncompleteError("Bytes of the file are missing.", offset=upload.offset)
         parts.join()
-        leases.commit(lease, stored=parts.state)
+        leases.keep(lease, stored=parts.state)
         _take_in(upload, lease, parts)
     except RefusedFileError as error:
         refused = {"error_code": error.code, "error_detail": error.detail, "error_extra": error.extra}
@@ -83,7 +84,9 @@ def _finish(upload: Upload, lease: Lease) -> Upload:
     finally:
         leases.release(lease)
     ending.clear_bytes(upload_id=upload.pk)
-    return ending.existing(upload.pk)
+    upload = ending.existing(upload.pk)
+    raise_refusal(upload)
+    return upload
 
 
 def _seal(upload: Upload, lease: Lease, parts: Parts) -> None:
@@ -96,7 +99,7 @@ def _seal(upload: Upload, lease: Lease, parts: Parts) -> None:
     ingest.require_size(size)
     parts.seal()
     upload.length = upload.offset = parts.sealed_bytes()
-    leases.commit(lease, length=upload.length, offset=upload.length, stored=parts.state)
+    leases.keep(lease, length=upload.length, offset=upload.length, stored=parts.state)
 
 
 def _take_in(upload: Upload, lease: Lease, parts: Parts) -> None:

@@ -4,7 +4,7 @@ A lease ends by itself, so that a server that died locks nothing for ever; and i
 that one that lost it without knowing commits nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -42,8 +42,9 @@ def take(*, upload_id: UUID, duration: timedelta = WRITING) -> tuple[Lease, Uplo
     Raises UploadLockedError where somebody has it, UploadEndedError where it is over. One that is complete or refused
     is nobody's to take: UploadLockedError too, after which it is looked at again.
     """
-    upload = Upload.objects.select_for_update().filter(pk=upload_id).annotate(now=Now()).first()
-    if upload is None or upload.state == UploadState.ENDED or upload.library_id is None or upload.owner_id is None:
+    locked = Upload.objects.select_for_update(of=("self",)).filter(pk=upload_id)
+    upload = locked.select_related("library").annotate(now=Now()).first()
+    if upload is None or upload.state == UploadState.ENDED or _is_orphaned(upload):
         raise UploadEndedError(ENDED)
     if upload.state != UploadState.OPEN or (upload.lease_until is not None and upload.lease_until > upload.now):
         raise UploadLockedError("Another request is at work on this upload. Try again in a moment.")
@@ -56,18 +57,23 @@ def take(*, upload_id: UUID, duration: timedelta = WRITING) -> tuple[Lease, Uplo
 
 
 def commit(lease: Lease, **values: Any) -> None:
-    """Write into the row under the lease, which begins anew with it; so does the time until the upload expires.
+    """Write into the row that bytes have come in: the lease begins anew, and so does the time until the upload expires.
 
-    Raises UploadEndedError or UploadLockedError where it is lost: nothing is written then.
+    Raises UploadEndedError or UploadLockedError where the lease is lost: nothing is written then.
     """
-    expires_at = Now() + timedelta(seconds=settings.UPLOAD_EXPIRES_SECONDS)
-    moved = {"lease_until": Now() + lease.duration, "expires_at": expires_at}
-    _write(lease, **{**moved, **values})
+    keep(lease, expires_at=Now() + timedelta(seconds=settings.UPLOAD_EXPIRES_SECONDS), **values)
 
 
-def keep(lease: Lease) -> None:
-    """Begin a lease anew; raises as `commit` does."""
-    _write(lease, lease_until=Now() + lease.duration)
+def keep(lease: Lease, **values: Any) -> None:
+    """Begin a lease anew, and write into the row what is no progress; raises as `commit` does."""
+    _write(lease, lease_until=Now() + lease.duration, **values)
+
+
+def prolong(lease: Lease) -> Lease:
+    """Make a lease for writing one for taking in; raises as `commit` does."""
+    longer = replace(lease, duration=FINISHING)
+    keep(longer)
+    return longer
 
 
 def finish(lease: Lease, **values: Any) -> None:
@@ -81,12 +87,18 @@ def release(lease: Lease) -> None:
     held.update(lease_token=None, lease_until=None)
 
 
+def _is_orphaned(upload: Upload) -> bool:
+    is_leaving = upload.library is None or upload.library.erasure_requested_at is not None
+    return is_leaving or upload.owner_id is None
+
+
 def _write(lease: Lease, **values: Any) -> None:
     held = Upload.objects.filter(
         pk=lease.upload_id, lease_token=lease.token, state=UploadState.OPEN, library__isnull=False, owner__isnull=False
     )
     if held.update(**values):
         return
-    if Upload.objects.filter(pk=lease.upload_id, state=UploadState.OPEN).exists():
+    there = Upload.objects.filter(pk=lease.upload_id, library__isnull=False, owner__isnull=False)
+    if there.exclude(state=UploadState.ENDED).exists():
         raise UploadLockedError("Another request has taken this upload over. Ask where it goes on.")
     raise UploadEndedError(ENDED)

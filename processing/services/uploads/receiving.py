@@ -50,10 +50,11 @@ def receive(*, upload_id: UUID, offset: int, body: Iterable[bytes], checksum: Ch
             raise _wrong_offset(upload)
         if not upload.has_all_bytes:
             _write(upload, lease, body, checksum)
+        upload = ending.existing(upload_id)
+        # without letting go in between: nobody else need take in what this client waits for
+        return finishing.finish_held(upload, leases.prolong(lease)) if upload.has_all_bytes else upload
     finally:
         leases.release(lease)
-    upload = ending.existing(upload_id)
-    return finishing.finish(upload_id=upload_id) if upload.has_all_bytes else upload
 
 
 def _repeated(upload: Upload, offset: int) -> Upload:
@@ -68,7 +69,7 @@ def _write(upload: Upload, lease: Lease, body: Iterable[bytes], checksum: Checks
     parts = stored_uploads.parts_of(upload_id=upload.pk, length=upload.length, state=upload.stored)
 
     def remember() -> None:
-        leases.commit(lease, stored=parts.state)
+        leases.keep(lease, stored=parts.state)
 
     try:
         with closing(parts):

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from itertools import islice
 
 from django.db.models import QuerySet
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 100
 PARTS_AT_ONCE = 1000
-# a client that is still there asks for itself, and is told at once
-PATIENCE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +58,14 @@ def sweep(*, seconds: float = 60) -> Swept:
     return Swept(finished=finished, ended=ended, forgotten=forgotten)
 
 
-def sweep_unnamed() -> int:
+def sweep_unnamed(*, written_before: datetime | None = None) -> int:
     """Delete what lies there of no upload, or of none that knows of it any more; gives how much."""
     parts, count = stored_uploads.list_parts(), 0
     while some := list(islice(parts, PARTS_AT_ONCE)):
         for part in unnamed(some):
-            stored_uploads.delete_part(part)
-            count += 1
+            if written_before is None or part.modified_at < written_before:
+                stored_uploads.delete_part(part)
+                count += 1
     return count
 
 
@@ -83,7 +82,7 @@ def unnamed(parts: Sequence[Part]) -> list[Part]:
     return [one for one in parts if one.upload_id and _is_unnamed(one, rows.get(one.upload_id), old=old)]
 
 
-def _is_unnamed(part: Part, upload: Upload | None, *, old: object) -> bool:
+def _is_unnamed(part: Part, upload: Upload | None, *, old: datetime) -> bool:
     if upload is None:
         return True
     parts = stored_uploads.parts_of(upload_id=upload.pk, length=upload.length, state=upload.stored)
