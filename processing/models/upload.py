@@ -39,11 +39,12 @@ class UploadQuerySet(models.QuerySet["Upload"]):
             return self.none()
         return self.filter(owner=user.pk, library__in=Library.objects.permitting(user, Permission.UPLOAD_PHOTOS))
 
-    def in_libraries_of(self, user: User | AnonymousUser) -> Self:
-        """Those of everybody, in libraries where `user` may upload; whoever runs the installation sees all."""
+    def in_libraries_of(self, user: User | AnonymousUser, permission: str) -> Self:
+        """Those of everybody, in libraries where `user` holds a permission; all for whoever runs the installation."""
         if user.is_authenticated and user.runs_installation:
             return self.all()
-        return self.filter(library__in=Library.objects.permitting(user, Permission.UPLOAD_PHOTOS))
+        libraries = Library.objects.permitting(user, permission) & Library.objects.visible_to(user)
+        return self.filter(library__in=libraries)
 
     def taking_bytes(self) -> Self:
         """Those that are open and have time left."""

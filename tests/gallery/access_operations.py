@@ -7,6 +7,7 @@ from re import sub
 from typing import Any
 
 import factories
+import tus_requests as tus
 from access_world import Place, World
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
@@ -44,6 +45,7 @@ class Call:
     is_list: bool = False
     is_form: bool = False
     reads_credentials: bool = True
+    headers: Callable[[World], dict[str, str]] | None = None
     # permissions that it takes beside that of the rule
     also: tuple[str, ...] = ()
 
@@ -79,6 +81,12 @@ def _upload(world: World) -> dict[str, Any]:
     return {"library": world.place.library.pk, "file": BytesIO(factories.image_bytes())}
 
 
+def _tus(world: World) -> dict[str, str]:
+    """Give the headers of an upload by the tus protocol."""
+    metadata = tus.metadata(library=world.place.library.pk)
+    return {**tus.VERSION, "Upload-Length": "1000", "Upload-Metadata": metadata, "Upload-Offset": "0"}
+
+
 REASON = {"reason": "why"}
 ALIKE = {"fingerprint": "0" * 16}
 # what an operation takes
@@ -105,6 +113,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "PATCH shares/{pk}": lambda w: {"title": "Summer"},
     "POST libraries/{pk}/invitations": lambda w: {"email": "new@example.org"},
     "POST photos": _upload,
+    "POST uploads/direct": lambda w: {"library": str(w.place.library.pk), "length": 1000},
     "PATCH people/{pk}": lambda w: {"name": "Grace"},
     "POST libraries/{pk}/face-analysis": lambda w: {"enabled": False},
     "POST libraries/{library_id}/members": lambda w: {"email": w.newcomer.email},
@@ -117,6 +126,14 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
 # who may do it gets 200, but for these
 ALLOWED = {
     "POST photos": 201,
+    "POST uploads": 201,
+    # the originals lie on a disk here
+    "POST uploads/direct": 409,
+    # somebody else's
+    "GET uploads/{pk}": 404,
+    "PATCH uploads/{pk}": 404,
+    "DELETE uploads/{pk}": 404,
+    "POST uploads/{pk}/complete": 404,
     "POST auth/token/revoke": 204,
     "POST auth/second-factor/confirm": 400,
     "POST auth/second-factor/disable": 409,
@@ -158,6 +175,7 @@ def calls() -> list[Call]:
             is_form=one.name == "POST photos",
             also=ALSO.get(one.name, ()),
             reads_credentials=bool(one.view.authentication_classes),
+            headers=_tus if "uploads" in one.name else None,
         )
         for one in operations()
     ]
@@ -215,7 +233,7 @@ def address(call: Call, world: World) -> str:
     subjects = {
         "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
-        "shares": place.share, "erasures": place.receipt, "auth": place.linked,
+        "shares": place.share, "erasures": place.receipt, "auth": place.linked, "uploads": place.upload,
     }  # fmt: skip
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(

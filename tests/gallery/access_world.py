@@ -1,6 +1,7 @@
 """Two libraries with one of everything, and everybody who may knock at the first of them."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 
 import factories
@@ -17,7 +18,7 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import shares
-from processing.models import RunState
+from processing.models import RunState, Upload, UploadWay
 
 EVERYTHING = frozenset(Permission.values)
 APPS = ("accounts", "photos", "processing", "gallery", "auth", "admin", "token_blacklist", "socialaccount")
@@ -50,6 +51,14 @@ class Place:
         self.share, _ = shares.create_share(
             by=self.admin, photo_ids=[self.photo.pk], options={"title": f"Title {number}"}
         )
+        self.upload = Upload.objects.create(
+            library=self.library,
+            owner=self.admin,
+            way=UploadWay.TUS,
+            filename=f"unfinished-{number}.jpg",
+            length=1000,
+            expires_at=timezone.now() + timedelta(hours=1),
+        )
         self.receipt = ErasureReceipt.objects.create(
             kind=ErasureKind.PERSON, subject_id=self.library.pk, library_id=self.library.pk
         )
@@ -60,11 +69,11 @@ class Place:
         """Give what nobody may read who does not see the library."""
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
-            self.key, self.invitation, self.event, self.share, self.receipt,
+            self.key, self.invitation, self.event, self.share, self.receipt, self.upload,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,
-            self.key.prefix, self.invitation.email, self.linked.provider, self.linked.uid,
+            self.key.prefix, self.invitation.email, self.linked.provider, self.linked.uid, self.upload.filename,
         )  # fmt: skip
         return {*(str(row.pk) for row in rows), *said, self.photo.metadata.camera_make, self.fingerprint}
 

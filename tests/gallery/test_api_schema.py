@@ -12,7 +12,10 @@ from django.test import Client
 from accounts.api.problems import MEDIA_TYPE
 
 # what is made names other things in its body
-NAMING_OTHERS = {"post /api/v1/photos", "post /api/v1/keys", "post /api/v1/shares"}
+NAMING_OTHERS = {
+    "post /api/v1/photos", "post /api/v1/keys", "post /api/v1/shares", "post /api/v1/uploads",
+    "post /api/v1/uploads/direct",
+}  # fmt: skip
 
 
 def test_the_schema_is_valid_and_without_warnings(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,7 +39,7 @@ def test_every_operation_says_what_it_is_and_how_it_fails(schema: dict) -> None:
         if "health" not in path
     }
 
-    assert len(operations) == 71
+    assert len(operations) == 77
     for name, operation in operations.items():
         assert operation["summary"], name
         assert len(operation["tags"]) == 1, name
@@ -74,6 +77,24 @@ def test_an_upload_is_described_as_a_form(schema: dict) -> None:
     upload = schema["components"]["schemas"]["UploadRequest"]
     assert upload["properties"]["file"] == {"type": "string", "format": "binary"}
     assert sorted(upload["required"]) == ["file", "library"]
+
+
+def test_a_resumable_upload_is_described_by_its_headers(schema: dict) -> None:
+    paths = schema["paths"]
+    asked = {
+        name: {one["name"]: one.get("required", False) for one in paths[address][name]["parameters"] if one["in"] == "header"}
+        for name, address in (("post", "/api/v1/uploads"), ("patch", "/api/v1/uploads/{id}"))
+    }
+    assert asked == {
+        "post": {"Tus-Resumable": True, "Upload-Length": True, "Upload-Metadata": True, "Upload-Checksum": False},
+        "patch": {"Tus-Resumable": True, "Upload-Offset": True, "Upload-Checksum": False},
+    }
+    for name, address, status in (("post", "/api/v1/uploads", "201"), ("patch", "/api/v1/uploads/{id}", "204")):
+        assert list(paths[address][name]["requestBody"]["content"]) == ["application/offset+octet-stream"]
+        said = set(paths[address][name]["responses"][status]["headers"])
+        assert {"Tus-Resumable", "Upload-Offset", "Upload-Expires", "Darkroom-Photo", "Content-Location"} <= said
+        assert "460" in paths[address][name]["responses"]
+    assert "Location" in paths["/api/v1/uploads"]["post"]["responses"]["201"]["headers"]
 
 
 def test_the_page_loads_nothing_from_strangers(client: Client) -> None:

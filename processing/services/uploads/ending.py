@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from accounts.models import User
+from accounts.roles import Permission
 from photos.storage import uploads as stored_uploads
 from processing.failures import classify
 from processing.models import Upload, UploadState
@@ -46,9 +47,12 @@ def end(*, upload_id: UUID) -> None:
 
 @transaction.atomic
 def end_chosen(*, upload_ids: Iterable[UUID], by: User) -> int:
-    """End open uploads of others, in libraries where `by` may upload; gives how many. Their bytes go with a sweep."""
-    visible = Upload.objects.in_libraries_of(by).filter(pk__in=list(upload_ids), state=UploadState.OPEN)
-    return visible.update(**_OVER)
+    """End open uploads, whoever made them, where `by` may have dead runs given up, too; gives how many.
+
+    Their bytes go with the next sweep.
+    """
+    theirs = Upload.objects.in_libraries_of(by, Permission.RETRY_PROCESSING)
+    return theirs.filter(pk__in=list(upload_ids), state=UploadState.OPEN).update(**_OVER)
 
 
 def end_in_library(*, library_id: UUID) -> int:
