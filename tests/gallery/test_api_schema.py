@@ -82,7 +82,11 @@ def test_an_upload_is_described_as_a_form(schema: dict) -> None:
 def test_a_resumable_upload_is_described_by_its_headers(schema: dict) -> None:
     paths = schema["paths"]
     asked = {
-        name: {one["name"]: one.get("required", False) for one in paths[address][name]["parameters"] if one["in"] == "header"}
+        name: {
+            one["name"]: one.get("required", False)
+            for one in paths[address][name]["parameters"]
+            if one["in"] == "header"
+        }
         for name, address in (("post", "/api/v1/uploads"), ("patch", "/api/v1/uploads/{id}"))
     }
     assert asked == {

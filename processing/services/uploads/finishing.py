@@ -63,6 +63,22 @@ def finish(*, upload_id: UUID) -> Upload:
 
 def finish_held(upload: Upload, lease: Lease) -> Upload:
     """Take the file of an upload in that the caller holds, and let go of it; raises as `finish` does."""
+    try:
+        _finish(upload, lease)
+    except UploadLockedError:
+        # somebody thought that this one had died, and may have done it
+        upload = ending.existing(upload.pk)
+        if not is_over(upload):
+            raise
+    finally:
+        leases.release(lease)
+    ending.clear_bytes(upload_id=upload.pk)
+    upload = ending.existing(upload.pk)
+    raise_refusal(upload)
+    return upload
+
+
+def _finish(upload: Upload, lease: Lease) -> None:
     parts = stored_uploads.parts_of(upload_id=upload.pk, length=upload.length, state=upload.stored)
     try:
         if upload.way == UploadWay.DIRECT:
@@ -76,17 +92,10 @@ def finish_held(upload: Upload, lease: Lease) -> Upload:
         refused = {"error_code": error.code, "error_detail": error.detail, "error_extra": error.extra}
         leases.finish(lease, state=UploadState.REFUSED, **refused)
     except PartsLostError as error:
-        ending.give_up(upload_id=upload.pk)
-        raise UploadEndedError("Bytes of the upload are lost. Begin another one.") from error
+        raise leases.lose(lease) from error
     except NotFoundError as error:
         # its library is being erased: the upload goes with it
         raise UploadEndedError(leases.ENDED) from error
-    finally:
-        leases.release(lease)
-    ending.clear_bytes(upload_id=upload.pk)
-    upload = ending.existing(upload.pk)
-    raise_refusal(upload)
-    return upload
 
 
 def _seal(upload: Upload, lease: Lease, parts: Parts) -> None:

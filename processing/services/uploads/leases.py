@@ -4,6 +4,7 @@ A lease ends by itself, so that a server that died locks nothing for ever; and i
 that one that lost it without knowing commits nothing.
 """
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -15,6 +16,8 @@ from django.db.models.functions import Now
 
 from processing.models import Upload, UploadState
 from processing.problems import UploadEndedError, UploadLockedError
+
+logger = logging.getLogger(__name__)
 
 # of silence: a client whose connection hangs comes again before its patience ends, and finds the upload free. Longer
 # than two attempts at one of the store's answers would do no harm, and keep everybody else waiting
@@ -79,6 +82,13 @@ def prolong(lease: Lease) -> Lease:
 def finish(lease: Lease, **values: Any) -> None:
     """Write the last word into the row, and let go; raises as `commit` does."""
     _write(lease, lease_token=None, lease_until=None, **values)
+
+
+def lose(lease: Lease) -> UploadEndedError:
+    """End an upload whose bytes are not there any more, and give the error that says so; raises as `commit` does."""
+    logger.error("bytes of upload %s are lost", lease.upload_id)
+    finish(lease, state=UploadState.ENDED, expires_at=Now())
+    return UploadEndedError("Bytes of the upload are lost. Begin another one.")
 
 
 def release(lease: Lease) -> None:

@@ -76,8 +76,7 @@ def _write(upload: Upload, lease: Lease, body: Iterable[bytes], checksum: Checks
             parts.begin(offset=upload.offset, was_abandoned=lease.was_abandoned, remember=remember)
             _pour(parts, lease, body, checksum)
     except PartsLostError as error:
-        ending.give_up(upload_id=upload.pk)
-        raise UploadEndedError("Bytes of the upload are lost. Begin another one.") from error
+        raise leases.lose(lease) from error
     except UploadEndedError:
         # what was just written nobody names any more
         parts.clear()
