@@ -79,12 +79,12 @@ class UploadAdmin(ReadOnlyAdmin):
     def progress(self, upload: Upload) -> str:
         """How much of the file is there."""
         percent = 100 * upload.offset // upload.length
-        return f"{percent} % · {filesizeformat(upload.offset)} / {filesizeformat(upload.length)}"
+        return f"{percent}\xa0% of\xa0{filesizeformat(upload.length)}"
 
     @display(description=_("age"))
     def age(self, upload: Upload) -> str:
         """How long ago it was begun."""
-        return duration((upload.now - upload.created_at).total_seconds())
+        return (duration(upload.now - upload.created_at) or "").replace(" ", "\xa0")
 
     @display(description=_("being written"), boolean=True)
     def being_written(self, upload: Upload) -> bool:
