@@ -530,3 +530,15 @@ def test_a_script_of_another_origin_may_read_what_it_needs(client: Client, libra
         "Cross-Origin-Opener-Policy", "X-Frame-Options", "Content-Security-Policy",
     }  # fmt: skip
     assert said - simple == set(protocol.EXPOSED_HEADERS)
+
+
+def test_a_disk_that_is_not_mounted_loses_no_upload(client: Client, library: Library, photo_store: Path) -> None:
+    data = factories.image_bytes()
+    address = tus.create(client, library, len(data), data=data[:50])["Location"]
+    (photo_store / "originals").rename(photo_store / "elsewhere")
+    response = tus.patch(client, address, 50, data[50:])
+    assert_problem(response, 503, "storage_unavailable")
+    assert response["Retry-After"] == "10"
+    (photo_store / "elsewhere").rename(photo_store / "originals")
+    assert "Darkroom-Photo" in tus.patch(client, address, 50, data[50:])
+    assert originals(photo_store) == [data]
