@@ -124,6 +124,10 @@ BY_FIELD: dict[str, Any] = {
     "shift_taken_at": 3600,
     "matched": 12,
     "changed": 12,
+    # what is nearest
+    "distance": 0.31,
+    "threshold": 0.52,
+    "reason_text": "It has the most pixels.",
     # faces and people
     "left": 0.38,
     "top": 0.27,
@@ -227,6 +231,9 @@ BY_COMPONENT_AND_FIELD: dict[str, Any] = {
     "PatchedPhotoChangesRequest.tags": ["lake", "evening"],
     "Album.kind": "manual",
     "Undone.left": 0,
+    **dict.fromkeys(("FaceSearchRequest.face", "FoundFaces.used"), 0),
+    "FaceSearchRequest.limit": 50,
+    "RankedPerson.faces": 12,
     "Role.name": "editor",
     "Provider.id": "google",
     "Provider.name": "Google",

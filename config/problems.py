@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 from rest_framework_simplejwt.exceptions import TokenError
 
-from accounts.api.problems import MEDIA_TYPE
+from accounts.api.problems import CHECKSUM_MISMATCH, MEDIA_TYPE, phrase
 from accounts.problems import (
     ConflictError,
     DomainError,
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 API_PREFIX = "/api/"
 
-STATUS_BY_CODE = {
+STATUS_BY_CODE: dict[str, int] = {
     "length_required": HTTPStatus.LENGTH_REQUIRED,
     "quota_exceeded": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -46,6 +46,11 @@ STATUS_BY_CODE = {
     "no_such_face": HTTPStatus.UNPROCESSABLE_ENTITY,
     "text_search_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "face_search_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "beyond_length": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "upload_locked": HTTPStatus.LOCKED,
+    "upload_ended": HTTPStatus.GONE,
+    "tus_version": HTTPStatus.PRECONDITION_FAILED,
+    "wrong_checksum": CHECKSUM_MISMATCH,
     "login_locked": HTTPStatus.TOO_MANY_REQUESTS,
     "second_factor_locked": HTTPStatus.TOO_MANY_REQUESTS,
     "too_many_listeners": HTTPStatus.TOO_MANY_REQUESTS,
@@ -85,7 +90,7 @@ def problem(status: int, *, code: str, detail: str, **extra: object) -> dict[str
     """Build a problem. `type` says nothing, since `code` does; `extra` are further members."""
     return {
         "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
+        "title": phrase(status),
         "status": int(status),
         "detail": detail,
         "code": code,

@@ -18,6 +18,9 @@ POSITIVE = (
     "FACES_WORKERS",
     "PEOPLE_WORKERS",
     "UPLOAD_MAX_BYTES",
+    "UPLOAD_EXPIRES_SECONDS",
+    "UPLOAD_MAX_OPEN",
+    "UPLOAD_DIRECT_SECONDS",
     "IMAGE_MAX_PIXELS",
     "DECODE_MEMORY_BYTES",
     "DECODE_CPU_SECONDS",
@@ -184,6 +187,15 @@ def _errors_of_limits() -> list[CheckMessage]:
                 f"DECODE_FILE_BYTES is {settings.DECODE_FILE_BYTES} and UPLOAD_MAX_BYTES {settings.UPLOAD_MAX_BYTES}.",
                 hint="A process that decodes writes an original that it fetched to disk: allow it the largest one.",
                 id="processing.E011",
+            )
+        )
+    if settings.UPLOAD_DIRECT_SECONDS > settings.UPLOAD_EXPIRES_SECONDS:
+        errors.append(
+            Error(
+                f"UPLOAD_DIRECT_SECONDS is {settings.UPLOAD_DIRECT_SECONDS} and UPLOAD_EXPIRES_SECONDS "
+                f"{settings.UPLOAD_EXPIRES_SECONDS}.",
+                hint="An address is good for no longer than the upload lives: what came later would be nobody's.",
+                id="processing.E013",
             )
         )
     if SOFT_SHARE * limit < settings.DECODE_WALL_SECONDS:

@@ -55,6 +55,7 @@ def take_in(
     digest: tuple[str, int] | None = None,
     announce: bool = True,
     referenced: Referenced | None = None,
+    place: Callable[[str], None] | None = None,
     note: Callable[[Photo], None] | None = None,
 ) -> Ingested:
     """Take a file into a library. Reads headers only, decodes nothing, and never holds the file in memory.
@@ -62,8 +63,8 @@ def take_in(
     `file` is binary and seekable; `digest` is its (SHA-256 in hex, size in bytes) where somebody hashed it on the way
     already. The photo and its runs are one transaction, and the bytes are stored before it commits. With `announce`
     off the caller rings for the workers, for many photos at once. With `referenced` the bytes stay where they are and
-    are not stored. `note` writes what else is to be there with a new photo, in its transaction; a DomainError of it
-    takes the photo with it.
+    are not stored; where they are in the store already, `place` puts them under the key of an original. `note` writes
+    what else is to be there with a new photo, in its transaction; what it raises takes the photo with it.
 
     Raises RefusedFileError (`empty_file`, `too_large`, `unsupported_format`, `damaged`, `too_many_pixels`,
     `quota_exceeded`); then nothing was stored. Raises NotFoundError where the library is being erased. Raises
@@ -89,7 +90,7 @@ def take_in(
         facts = facts or _read_facts(file, sha256=sha256, byte_size=byte_size)
         quotas.require_room(library_id=library.pk, uploader_id=uploader and uploader.pk, byte_size=byte_size)
         if referenced is None:
-            photo = originals.store(library=library, file=file, facts=facts)
+            photo = originals.store(library=library, file=file, facts=facts, place=place)
         else:
             photo = originals.refer(library=library, facts=facts, source=referenced.source, path=referenced.path)
         if _save(photo, uploader=uploader, filename=filename, lane=lane, announce=announce, note=note):

@@ -13,6 +13,7 @@ from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
 from processing.reconciler import tend as tend_once
 from processing.services import canaries, object_sweeps, trash
+from processing.services.uploads import sweeping
 from processing.task_policy import any_queue_task, library_task, maintenance_task, stage_task
 
 HOUR_SECONDS = 3600
@@ -119,6 +120,14 @@ def sweep_incoming(_self: Task, **_hint: object) -> None:
     """Delete what writers that were killed have left in the stores."""
     if sweeps.begin("sweep_incoming", every=HOUR_SECONDS):
         object_sweeps.sweep_incoming()
+        sweeping.sweep_unnamed()
+
+
+@maintenance_task(name="sweep_uploads")
+def sweep_uploads(_self: Task, **_hint: object) -> None:
+    """Finish uploads that were left half-way, and give up what is over."""
+    if sweeps.begin("sweep_uploads", every=settings.LEDGER_SWEEP_SECONDS):
+        sweeping.sweep()
 
 
 @maintenance_task(name="empty_trash")

@@ -6,8 +6,10 @@ from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 MEDIA_TYPE = "application/problem+json"
+# of the tus protocol: the registry of HTTP's has no such status
+CHECKSUM_MISMATCH = 460
 
-DESCRIPTIONS = {
+DESCRIPTIONS: dict[int, str] = {
     HTTPStatus.BAD_REQUEST: "The request is not valid; `errors` names each wrong value, and each parameter that there "
     "is none.",
     HTTPStatus.UNAUTHORIZED: "No valid credentials were given, or the account has been deactivated.",
@@ -16,8 +18,11 @@ DESCRIPTIONS = {
     HTTPStatus.CONFLICT: "The thing is in a state in which this cannot be done; or the first request with this "
     "`Idempotency-Key` is still being worked on (`idempotency_key_in_use`), or has told a secret "
     "(`idempotency_result_not_kept`).",
-    HTTPStatus.PRECONDITION_FAILED: "It has another ETag than `If-Match` names (`precondition_failed`); nothing has "
-    "changed.",
+    HTTPStatus.GONE: "The upload was ended or has expired (`upload_ended`): begin another one.",
+    HTTPStatus.PRECONDITION_FAILED: "It has another ETag than `If-Match` names (`precondition_failed`), or the request "
+    "is not of a version of the tus protocol that is spoken here (`tus_version`); nothing has changed.",
+    HTTPStatus.LOCKED: "Another request is at work on the upload (`upload_locked`): try again in a moment.",
+    CHECKSUM_MISMATCH: "The bytes are not those that `Upload-Checksum` is of (`wrong_checksum`); none was kept.",
     HTTPStatus.LENGTH_REQUIRED: "The body came without a Content-Length (`length_required`).",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The file has more bytes than are allowed (`too_large`), or than are "
     "left of a quota (`quota_exceeded`).",
@@ -33,6 +38,11 @@ DESCRIPTIONS = {
 }
 # a parameter that there is none, no credentials, too many requests: that may be said of any operation
 _ALWAYS = (400, 401, 429)
+
+
+def phrase(status: int) -> str:
+    """Give a status in words."""
+    return "Checksum Mismatch" if status == CHECKSUM_MISMATCH else HTTPStatus(status).phrase
 
 
 class FieldErrorSerializer(serializers.Serializer):
@@ -57,6 +67,6 @@ class ProblemSerializer(serializers.Serializer):
 def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     """Document the ways in which an operation may fail; 400, 401 and 429 are always among them."""
     return {
-        (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, DESCRIPTIONS[HTTPStatus(status)])
+        (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, DESCRIPTIONS[status])
         for status in sorted({*statuses, *_ALWAYS})
     }

@@ -122,8 +122,9 @@ def extent_of_user(user: User) -> dict[str, int]:
     return {
         "memberships": Membership.objects.filter(user=user).count(),
         "api_keys": ApiKey.objects.filter(owner=user).count(),
-        # by what the user is called there: who shares is of a layer above
+        # by what the user is called there: who shares or uploads is of a layer above
         "shares": user.shares.count(),
+        "uploads": user.uploads.count(),
     }
 
 

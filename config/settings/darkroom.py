@@ -25,6 +25,12 @@ PEOPLE_WORKERS = env.int("PEOPLE_WORKERS", default=2)
 # what may be uploaded:
 
 UPLOAD_MAX_BYTES = env.int("UPLOAD_MAX_BYTES", default=200 * MIB)
+# an upload that comes in by several requests is given up so long after the last byte of it
+UPLOAD_EXPIRES_SECONDS = env.int("UPLOAD_EXPIRES_SECONDS", default=86_400)
+# how many such uploads an account may have at once
+UPLOAD_MAX_OPEN = env.int("UPLOAD_MAX_OPEN", default=100)
+# an address to which a client sends a file straight into the bucket: within the time that the upload lives
+UPLOAD_DIRECT_SECONDS = env.int("UPLOAD_DIRECT_SECONDS", default=3600)
 # quotas that new libraries and accounts begin with, in bytes of originals; 0: none. Each is changed in the admin
 LIBRARY_QUOTA_BYTES = env.int("LIBRARY_QUOTA_BYTES", default=0) or None
 USER_QUOTA_BYTES = env.int("USER_QUOTA_BYTES", default=0) or None

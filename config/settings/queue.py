@@ -85,6 +85,7 @@ _MAINTENANCE = {"queue": "maintenance"}
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "reconcile", "schedule": LEDGER_SWEEP_SECONDS, "options": _MAINTENANCE},
     "tend": {"task": "tend", "schedule": LEDGER_TEND_SECONDS, "options": _MAINTENANCE},
+    "sweep_uploads": {"task": "sweep_uploads", "schedule": LEDGER_SWEEP_SECONDS, "options": _MAINTENANCE},
     "seal_audit": {"task": "seal_audit", "schedule": AUDIT_SEAL_SECONDS, "options": _MAINTENANCE},
     "empty_trash": {"task": "empty_trash", "schedule": crontab(minute="17"), "options": _MAINTENANCE},
     "flush_logins": {"task": "flush_logins", "schedule": crontab(minute="37"), "options": _MAINTENANCE},

@@ -2,7 +2,20 @@
 
 from django.contrib import admin
 
-from gallery.admin import api_keys, audit, erasures, imports, libraries, pages, people, photos, runs, shares, workers
+from gallery.admin import (
+    api_keys,
+    audit,
+    erasures,
+    imports,
+    libraries,
+    pages,
+    people,
+    photos,
+    runs,
+    shares,
+    uploads,
+    workers,
+)
 
 __all__ = [
     "api_keys",
@@ -15,6 +28,7 @@ __all__ = [
     "photos",
     "runs",
     "shares",
+    "uploads",
     "workers",
 ]
 

@@ -37,6 +37,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _dead_letters(request),
             _list(request, _("Stage runs"), "timeline", "processing.stagerun"),
             _list(request, _("Library runs"), "account_tree", "processing.libraryrun"),
+            _list(request, _("Uploads"), "upload", "processing.upload"),
             _list(request, _("Models"), "neurology", "processing.modelselection"),
             _list(request, _("Workers"), "dns", "processing.workerpresence"),
         ),

@@ -22,6 +22,7 @@ from gallery.api.photos import PhotoViewSet
 from gallery.api.processing import ProcessingViewSet
 from gallery.api.shares import ShareViewSet
 from gallery.api.tags import TagViewSet
+from gallery.api.uploads.views import UploadViewSet
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("photos", PhotoViewSet, basename="photo")
@@ -32,6 +33,7 @@ router.register("edits", EditViewSet, basename="edit")
 router.register("photos", SimilarPhotoViewSet, basename="photo-similar")
 router.register("photos/duplicates", DuplicateViewSet, basename="duplicate")
 router.register("photos/duplicates/decisions", DuplicateDecisionViewSet, basename="duplicate-decision")
+router.register("uploads", UploadViewSet, basename="upload")
 router.register("faces", FaceViewSet, basename="face")
 router.register("faces", SimilarFaceViewSet, basename="face-similar")
 router.register("search", FaceSearchViewSet, basename="search")

@@ -1,6 +1,7 @@
 """Originals: stored once, under a key never used twice, with the row that owns them."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import BinaryIO
@@ -61,8 +62,11 @@ class UploadSweptError(TimeoutError):
     """Storing the bytes took so long that they were given up and deleted; storing them again is right."""
 
 
-def store(*, library: Library, file: BinaryIO, facts: OriginalFacts) -> Photo:
-    """Put the bytes under a fresh key and give an unsaved photo that names them.
+def store(
+    *, library: Library, file: BinaryIO, facts: OriginalFacts, place: Callable[[str], None] | None = None
+) -> Photo:
+    """Put the bytes under a fresh key and give an unsaved photo that names them. They are written from `file`, or
+    `place` puts them there, given the key.
 
     The object is there before the row, and the date of its sweep is committed before the object: a crash in between
     leaves bytes that go by themselves after UPLOAD_SWEEP_SECONDS, never a row without bytes. Call it outside of any
@@ -72,6 +76,9 @@ def store(*, library: Library, file: BinaryIO, facts: OriginalFacts) -> Photo:
     photo.storage_alias = storage.ORIGINALS
     photo.storage_key = storage.original_key(library_id=library.pk, photo_id=photo.pk)
     _date_sweep(photo.storage_key)
+    if place is not None:
+        place(photo.storage_key)
+        return photo
     file.seek(0)
     storage.write_object(alias=photo.storage_alias, key=photo.storage_key, file=File(file))
     return photo

@@ -4,7 +4,7 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from botocore.exceptions import ClientError
 
@@ -55,13 +55,27 @@ class RangedObject(io.RawIOBase):
         return len(data)
 
 
+def open_ranged(*, alias: str, storage: Any, name: str) -> BinaryIO:
+    """Open an object by the name that it has in the bucket; raises as `existing_object` does."""
+    with _existing(storage, name) as s3_object:
+        size = s3_object.content_length
+    ranged = RangedObject(alias=alias, s3_object=s3_object, size=size)
+    return cast("BinaryIO", io.BufferedReader(ranged, S3_READ_AHEAD_BYTES))
+
+
 @contextlib.contextmanager
 def existing_object(storage: Any, key: str) -> Iterator[Any]:
     """Give an S3 object; one that is missing is FileNotFoundError, unless its bucket is missing with it."""
+    with _existing(storage, storage._normalize_name(key)) as found:  # noqa: SLF001 - no public way to the object
+        yield found
+
+
+@contextlib.contextmanager
+def _existing(storage: Any, name: str) -> Iterator[Any]:
     try:
-        yield storage.bucket.Object(storage._normalize_name(key))  # noqa: SLF001 - no public way to the object
+        yield storage.bucket.Object(name)
     except ClientError as error:
         if error.response["Error"]["Code"] not in {"404", "NoSuchKey"}:
             raise
         storage.bucket.meta.client.head_bucket(Bucket=storage.bucket_name)
-        raise FileNotFoundError(f"{key} is not in the bucket {storage.bucket_name}") from error
+        raise FileNotFoundError(f"{name} is not in the bucket {storage.bucket_name}") from error

@@ -5,6 +5,7 @@ import errno
 import os
 import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, storages
@@ -14,6 +15,10 @@ from photos.storage.sources import SourceFolder
 from photos.storage.stores import store
 
 INCOMING = ".incoming"
+# uploads that are under way, in a folder each: on the disk of the originals, so that the last step copies nothing
+UPLOADS = ".uploads"
+# neither holds objects
+HIDDEN = frozenset({INCOMING, UPLOADS})
 # a target's folder may be removed as empty between making it and the rename: again and again only by a miracle
 FOLDER_ATTEMPTS = 20
 
@@ -32,8 +37,7 @@ class DurableFileSystemStorage(FileSystemStorage):
 
     def _save(self, name: str, content: File) -> str:
         target = Path(self.path(name))
-        incoming = Path(self.path(INCOMING))
-        self._make_directory(incoming)
+        incoming = self._incoming()
         descriptor, path = tempfile.mkstemp(dir=incoming)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -47,13 +51,33 @@ class DurableFileSystemStorage(FileSystemStorage):
             raise
         # no folder: whoever deleted the object meanwhile has removed it
         with contextlib.suppress(FileNotFoundError):
-            _sync_directory(target.parent)
+            sync_directory(target.parent)
         return name
+
+    def adopt(self, name: str, source: Path) -> None:
+        """Make a synced file of this file system an object too, without copying it; nobody may write to it any more.
+
+        Whoever has it removes their own name of it when they like. Raises OSError where there are no hard links.
+        """
+        target, waiting = Path(self.path(name)), self._incoming() / uuid4().hex
+        os.link(source, waiting)
+        try:
+            self._rename(waiting, target)
+        except BaseException:
+            waiting.unlink(missing_ok=True)
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            sync_directory(target.parent)
+
+    def _incoming(self) -> Path:
+        folder = Path(self.path(INCOMING))
+        self.make_directory(folder)
+        return folder
 
     def _rename(self, incoming: Path, target: Path) -> None:
         for attempts_left in reversed(range(FOLDER_ATTEMPTS)):
             try:
-                self._make_directory(target.parent)
+                self.make_directory(target.parent)
                 incoming.replace(target)
             except FileNotFoundError:
                 if not attempts_left:
@@ -69,15 +93,15 @@ class DurableFileSystemStorage(FileSystemStorage):
         if len(folder.relative_to(self.location).parts) > 1 and _remove_if_empty(folder):
             folder = folder.parent
         with contextlib.suppress(FileNotFoundError):
-            _sync_directory(folder)
+            sync_directory(folder)
 
-    def _make_directory(self, directory: Path) -> None:
+    def make_directory(self, directory: Path) -> None:
         """Make a directory and those above it, each synced into the one that holds it."""
         if directory.is_dir():
             return
-        self._make_directory(directory.parent)
+        self.make_directory(directory.parent)
         directory.mkdir(mode=self.directory_permissions_mode or 0o777, exist_ok=True)
-        _sync_directory(directory.parent)
+        sync_directory(directory.parent)
 
 
 def is_store_gone(path: str) -> bool:
@@ -97,7 +121,7 @@ def is_store_empty(*, alias: str) -> bool:
     if not isinstance(storage, FileSystemStorage):
         return False
     folder = Path(storage.location)
-    return not folder.is_dir() or all(path.name == INCOMING for path in folder.iterdir())
+    return not folder.is_dir() or all(path.name in HIDDEN for path in folder.iterdir())
 
 
 def _remove_if_empty(folder: Path) -> bool:
@@ -110,7 +134,7 @@ def _remove_if_empty(folder: Path) -> bool:
     return True
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make a rename durable: it is the directory's data, not the file's."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -13,7 +13,7 @@ from django.core.files.storage import storages
 
 from photos.metrics import storage_operation
 from photos.storage.buckets import existing_object
-from photos.storage.disk import INCOMING
+from photos.storage.disk import HIDDEN, INCOMING
 from photos.storage.keys import ORIGINALS, RENDITIONS
 from photos.storage.sources import SourceFolder
 from photos.storage.stores import store
@@ -89,7 +89,7 @@ def _below(folder: Path | str, *, key: str, beginning: str = "") -> Iterator[Sto
         return  # removed meanwhile, or never there
     with entries:
         for entry in entries:
-            if not entry.name.startswith(beginning) or (not key and entry.name == INCOMING):
+            if not entry.name.startswith(beginning) or (not key and entry.name in HIDDEN):
                 continue
             if entry.is_dir():
                 yield from _below(entry.path, key=f"{key}{entry.name}/")

@@ -1,7 +1,6 @@
 """Opening, reading, writing and deleting objects, by alias and key, on a disk or in a bucket."""
 
 import contextlib
-import io
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 
 from photos.metrics import STORAGE_BYTES, storage_operation
-from photos.storage.buckets import S3_READ_AHEAD_BYTES, RangedObject, existing_object
+from photos.storage.buckets import existing_object, open_ranged
 from photos.storage.sources import SourceFolder
 from photos.storage.stores import store
 
@@ -30,10 +29,7 @@ def open_object(*, alias: str, key: str) -> BinaryIO:
             return storage.open_key(key)
         if not hasattr(storage, "bucket"):
             return cast("BinaryIO", Path(storage.path(key)).open("rb"))
-        with existing_object(storage, key) as s3_object:
-            size = s3_object.content_length
-    ranged = RangedObject(alias=alias, s3_object=s3_object, size=size)
-    return cast("BinaryIO", io.BufferedReader(ranged, S3_READ_AHEAD_BYTES))
+        return open_ranged(alias=alias, storage=storage, name=storage._normalize_name(key))  # noqa: SLF001
 
 
 def open_whole_object(*, alias: str, key: str) -> BinaryIO:

@@ -15,11 +15,12 @@ from photos.services import erasure, events, purge, sidecars
 from processing import ledger
 from processing.consent import FORGET
 from processing.kinds.base import Ended, Held
-from processing.kinds.erasing import ErasingKind, erase_people
-from processing.models import ImportedFile, LibraryRun, RunState, StageRun
+from processing.kinds.erasing import SWEEP_SECONDS, ErasingKind, erase_people
+from processing.models import ImportedFile, LibraryRun, RunState, StageRun, Upload
 from processing.pipeline.advancing import advance, hold_runs, reopen
 from processing.publish import ring_on_commit
 from processing.services import face_runs, grouping
+from processing.services.uploads import ending, sweeping
 from processing.stages.face_detection import NO_FACES, FaceDetectionStage
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ FILES_PER_STEP = 2000
 PERSON_RECEIPT = ("photos", "faces", "embeddings", "people")
 LIBRARY_RECEIPT = (
     "photos", "bytes", "renditions", "faces", "embeddings", "stage_runs", "people", "members", "api_keys", "shares",
-    "imported_files", "library_runs", "libraries",
+    "uploads", "imported_files", "library_runs", "libraries",
 )  # fmt: skip
 
 
@@ -72,6 +73,11 @@ class ForgetKind(ErasingKind):
     def erase(self, run: LibraryRun) -> dict[str, int] | None:
         """Erase the next photos' part; after the last, people."""
         return _forget_person(run) if run.subject else _empty_library(run)
+
+    def settle(self, library_id: UUID) -> bool:
+        """Help the sweepers, that of uploads too."""
+        sweeping.sweep(seconds=SWEEP_SECONDS)
+        return super().settle(library_id)
 
     def end(self, run: LibraryRun) -> None:
         """Have the groups looked at that have lost members: groupings were put off."""
@@ -139,10 +145,13 @@ def _begin_face_work_anew(photo_ids: Sequence[UUID]) -> None:
 
 
 def _empty_library(run: LibraryRun) -> dict[str, int] | None:
-    """Delete some photos, or else what is remembered of files, or people; gives how many of what, None if none is left.
+    """End uploads, or delete some photos, or else what is remembered of files, or people; gives how many of what.
 
-    A library may remember millions of files, whose paths tell of people too.
+    None if none is left. A library may remember millions of files, whose paths tell of people too.
     """
+    # first: none of them becomes a photo any more
+    if uploads := ending.end_in_library(library_id=run.library_id):
+        return {"uploads": uploads}
     photos = Photo.objects.filter(library_id=run.library_id).order_by("pk")
     ids = list(photos.values_list("pk", flat=True)[:PHOTOS_PER_STEP])
     if not ids:
@@ -179,7 +188,7 @@ def _delete_library(library_id: UUID) -> dict[str, int]:
     runs = LibraryRun.objects.filter(library_id=library_id).order_by("pk")
     count = len(runs.select_for_update(of=("self",)).values_list("pk"))
     library = Library.objects.select_for_update().get(pk=library_id)
-    if Photo.objects.filter(library=library).exists() or Person.objects.filter(library=library).exists():
+    if any(model.objects.filter(library=library).exists() for model in (Photo, Person, Upload)):
         raise _MoreCameError
     counts = {
         "library_runs": count,

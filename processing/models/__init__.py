@@ -1,10 +1,11 @@
-"""The ledger's rows, what controls it, imports, the models in use, and the workers that are there."""
+"""The ledger's rows, what controls it, imports and uploads, the models in use, and the workers that are there."""
 
 from processing.models.control import Canary, StagePause, Sweep
 from processing.models.imports import FileState, Import, ImportedFile, ImportMode, ImportPhase, ImportState
 from processing.models.ledger import LibraryRun, RunState, StageRun
 from processing.models.question import Question
 from processing.models.selection import ModelSelection
+from processing.models.upload import Upload, UploadState, UploadWay
 from processing.models.worker import WorkerPresence
 
 __all__ = [
@@ -22,5 +23,8 @@ __all__ = [
     "StagePause",
     "StageRun",
     "Sweep",
+    "Upload",
+    "UploadState",
+    "UploadWay",
     "WorkerPresence",
 ]

@@ -1,20 +1,26 @@
-"""What interrupted writes have left in the stores, and vectors whose face is gone (both leaked)."""
+"""What interrupted writes and uploads have left in the stores, and vectors whose face is gone (all leaked)."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Exists, OuterRef
 
+from accounts.wording import counted
 from photos import storage
 from photos.models import Face, FaceEmbedding
+from photos.storage import uploads as stored_uploads
+from photos.storage.uploads import Part
+from processing.models import Upload
 from processing.prove.findings import Finding
 from processing.prove.listing import ALIASES, OBJECTS_AT_ONCE, ListedObject
 from processing.prove.objects import facts_of
 from processing.prove.situation import Situation, patience
 from processing.prove.tally import Tally
 from processing.services.object_sweeps import INCOMING_AGE
+from processing.services.uploads import sweeping
 
 VECTORS_AT_ONCE = 5000
 # as beat has it swept
@@ -46,6 +52,47 @@ class IncomingCheck:
         """Look again at all that there are, and give those asked for."""
         found = [finding for some in self.batches() for finding in self.examine(some, situation, Tally())]
         return [one for one in found if one.subject in set(subjects)]
+
+
+class UploadCheck:
+    """Bytes of uploads that are over, or of none; and uploads that nobody takes in although all their bytes are there.
+
+    The sweeps see to both: to what no row names within an hour, to rows within moments.
+    """
+
+    name = "uploads"
+
+    def total(self) -> None:
+        """Nobody knows before they are listed."""
+        return
+
+    def batches(self) -> Iterator[list[Part]]:
+        """Give what lies there, some at a time; at least once nothing, with which the rows are looked at."""
+        yield []
+        parts = stored_uploads.list_parts()
+        while some := list(islice(parts, OBJECTS_AT_ONCE)):
+            yield some
+
+    def examine(self, parts: Sequence[Part], situation: Situation, _tally: Tally) -> list[Finding]:
+        """Find what the sweeps have had time to see to."""
+        if not parts:
+            return self._rows(situation)
+        latest = situation.now - SWEPT_EVERY - patience()
+        return [_left_of_upload(one) for one in sweeping.unnamed(parts) if one.modified_at < latest]
+
+    def again(self, subjects: Sequence[str], situation: Situation) -> list[Finding]:
+        """Look again at all that there is, and give those asked for."""
+        found = [finding for some in self.batches() for finding in self.examine(some, situation, Tally())]
+        return [one for one in found if one.subject in set(subjects)]
+
+    def _rows(self, situation: Situation) -> list[Finding]:
+        latest = situation.now - patience()
+        over = Upload.objects.abandoned().filter(expires_at__lt=latest).order_by("pk")
+        # each byte that comes in moves the time at which an upload expires
+        life = timedelta(seconds=settings.UPLOAD_EXPIRES_SECONDS)
+        stranded = Upload.objects.stranded().filter(expires_at__lt=latest + life).order_by("pk")
+        found = [_finding(one, "upload_left", "its bytes and its row") for one in over[:OBJECTS_AT_ONCE]]
+        return found + [_finding(one, "upload_stranded", "no photo yet") for one in stranded[:OBJECTS_AT_ONCE]]
 
 
 class VectorCheck:
@@ -86,6 +133,17 @@ class VectorCheck:
         """Look again at vectors, given by their ids."""
         found = (self.examine([UUID(one)] * 2, situation, Tally()) for one in subjects)
         return [finding for findings in found for finding in findings]
+
+
+def _left_of_upload(one: Part) -> Finding:
+    where = f"uploads/{one.key}"
+    facts = f"{counted(one.size, 'byte')}, written {one.modified_at:%Y-%m-%d %H:%M:%S} UTC"
+    return Finding("uploads", where, "upload_left", facts, item=where, modified_at=one.modified_at)
+
+
+def _finding(upload: Upload, code: str, what: str) -> Finding:
+    facts = f"{counted(upload.offset, 'byte')} of {upload.length:,} are there; {what}"
+    return Finding("uploads", str(upload.pk), code, facts, item=str(upload.pk), modified_at=upload.expires_at)
 
 
 def _left_behind(one: ListedObject) -> Finding:

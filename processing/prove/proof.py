@@ -18,7 +18,7 @@ from processing.prove.acknowledged import AcknowledgedCheck
 from processing.prove.contents import StoreUnavailableError
 from processing.prove.counters import CounterCheck
 from processing.prove.findings import Finding, Findings
-from processing.prove.leftovers import IncomingCheck, VectorCheck
+from processing.prove.leftovers import IncomingCheck, UploadCheck, VectorCheck
 from processing.prove.library_work import LibraryCheck
 from processing.prove.listing import ALIASES, Listing, scratch
 from processing.prove.objects import ObjectCheck
@@ -118,7 +118,7 @@ def prove(scope: Scope, *, watcher: Watcher) -> Iterator[Proof]:
             checks.insert(0, AcknowledgedCheck(scope.acknowledged, database, library_id=scope.library_id))
             checks[0].total()
         if scope.library_id is None:
-            checks += [VectorCheck(), IncomingCheck()]
+            checks += [VectorCheck(), IncomingCheck(), UploadCheck()]
         if scope.settle_seconds:
             watcher.begin("settle", None)
             proof.is_settled = settling.wait(scope.settle_seconds, watch=lambda _: watcher.advance(1))

@@ -17,6 +17,7 @@ from processing.prove.findings import Finding, Findings
 from processing.prove.sorts import SORTS, Remedy
 from processing.services import object_sweeps
 from processing.services.object_sweeps import INCOMING_AGE
+from processing.services.uploads import sweeping
 from processing.stages import registry
 
 PHOTOS_AT_ONCE = 500
@@ -44,6 +45,7 @@ class RepairPlan:
     derived: int = 0
     originals: int = 0
     unfinished: int = 0
+    uploads: int = 0
     young: int = 0
     left: dict[str, int] = field(default_factory=dict)
 
@@ -51,7 +53,7 @@ class RepairPlan:
     def is_empty(self) -> bool:
         """Whether there is nothing that it could do."""
         counts = (self.planned, self.doubles, self.released, self.grouped, self.erased, self.recounted)
-        return not (self.again or any(counts) or self.derived or self.originals or self.unfinished)
+        return not (self.again or any(counts) or self.derived or self.originals or self.unfinished or self.uploads)
 
     def lines(self, grace: timedelta) -> list[str]:
         """Say it."""
@@ -70,6 +72,7 @@ class RepairPlan:
             (self.derived, f"delete {{}} older than {hours} that no row names", "derived object"),
             (self.originals, f"DELETE {{}} older than {hours} that no row names", "ORIGINAL"),
             (self.unfinished, f"delete what {{}} older than {incoming} left behind", "interrupted write"),
+            (self.uploads, f"delete {{}} of uploads, older than {hours}", "remainder"),
         ]
         said = [text.format(counted(count, noun)) for count, text, noun in wanted if count]
         if self.originals:
@@ -96,6 +99,7 @@ class Repaired:
     objects_deleted: int = 0
     objects_left: int = 0
     writes_cleared: int = 0
+    uploads_cleared: int = 0
 
     def lines(self) -> list[str]:
         """Say it."""
@@ -112,6 +116,7 @@ class Repaired:
             (self.objects_deleted, "{} deleted", "object"),
             (self.objects_left, "{} left to the sweep: in hand at the moment", "object"),
             (self.writes_cleared, "{} cleared away", "interrupted write"),
+            (self.uploads_cleared, "{} of uploads cleared away", "remainder"),
         ]
         return [text.format(counted(count, noun)) for count, text, noun in said if count] or ["nothing was done"]
 
@@ -195,6 +200,8 @@ def _delete_objects(findings: Findings, done: Repaired, *, plan: RepairPlan, adv
         done.objects_left += left
         done.objects_deleted += len(old) - left
         advance(len(some))
+    if plan.uploads:
+        done.uploads_cleared = sweeping.sweep().ended + sweeping.sweep_unnamed(written_before=plan.objects_before)
     if plan.unfinished:
         done.writes_cleared = storage.sweep_incoming(older_than=situation.database_now() - plan.incoming_before)
 
@@ -220,6 +227,8 @@ def _count_object(made: RepairPlan, finding: Finding) -> None:
     is_incoming = finding.code == "upload_unfinished"
     if finding.modified_at > (made.incoming_before if is_incoming else made.objects_before):
         made.young += 1
+    elif finding.code == "upload_left":
+        made.uploads += 1
     elif is_incoming:
         made.unfinished += 1
     elif finding.item.startswith(f"{storage.ORIGINALS}/"):

@@ -148,6 +148,11 @@ SORTS: dict[str, Sort] = {
     "grouping_forgotten": Sort(
         Kind.STUCK, "A library's faces wait for a grouping that nobody asked for.", "--repair asks.", Remedy.GROUP
     ),
+    "upload_stranded": Sort(
+        Kind.STUCK,
+        "All bytes of an upload are there, and nobody takes the file in.",
+        "Is beat running, and a worker of the queue maintenance? Its log says what fails; so does HEAD on the upload.",
+    ),
     # leaked
     "object_unnamed": Sort(
         Kind.LEAKED,
@@ -167,6 +172,12 @@ SORTS: dict[str, Sort] = {
         Kind.LEAKED,
         "What an interrupted write left behind.",
         "--repair deletes it when it is older than --grace.",
+        Remedy.DELETE_OBJECT,
+    ),
+    "upload_left": Sort(
+        Kind.LEAKED,
+        "Bytes of an upload that is over, or of none.",
+        "Is beat running, and a worker of the queue maintenance? --repair deletes what is older than --grace.",
         Remedy.DELETE_OBJECT,
     ),
     "faces_without_consent": Sort(

@@ -119,6 +119,7 @@ def extent_of_library(library: Library) -> dict[str, int]:
         "api_keys": library.api_keys.count(),
         # by what the library is called there: who shares is of a layer above
         "shares": library.shares.count(),
+        "uploads": library.uploads.count(),
     }
 
 

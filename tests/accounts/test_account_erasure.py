@@ -50,7 +50,8 @@ def test_all_of_an_account_goes_and_photos_stay() -> None:
     receipt = erasure.forget_user(user=user, by=other)
 
     assert receipt.counts == {
-        "users": 1, "memberships": 1, "api_keys": 1, "shares": 1, "tokens": 2, "sessions": 1, "invitations": 0,
+        "users": 1, "memberships": 1, "api_keys": 1, "shares": 1, "uploads": 0, "tokens": 2, "sessions": 1,
+        "invitations": 0,
     }  # fmt: skip
     assert [share.created_by for share in Share.objects.all()] == [other]
     assert (receipt.kind, receipt.subject_id, receipt.requested_by) == ("user", user_id, other.pk)

@@ -7,6 +7,7 @@ from re import sub
 from typing import Any
 
 import factories
+import tus_requests as tus
 from access_world import Place, World
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
@@ -46,6 +47,7 @@ class Call:
     is_counts: bool = False
     is_form: bool = False
     reads_credentials: bool = True
+    headers: Callable[[World], dict[str, str]] | None = None
     # permissions that it takes beside that of the rule
     also: tuple[str, ...] = ()
 
@@ -84,6 +86,12 @@ def _upload(world: World) -> dict[str, Any]:
 def _picture(_world: World) -> dict[str, Any]:
     # refused by its header, by whoever may search: nobody is asked to decode it
     return {"file": BytesIO(b"no picture")}
+
+
+def _tus(world: World) -> dict[str, str]:
+    """Give the headers of an upload by the tus protocol."""
+    metadata = tus.metadata(library=world.place.library.pk)
+    return {**tus.VERSION, "Upload-Length": "1000", "Upload-Metadata": metadata, "Upload-Offset": "0"}
 
 
 REASON = {"reason": "why"}
@@ -125,6 +133,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "PATCH photos/{pk}": lambda w: {"title": "Summer"},
     "POST edits": lambda w: {"photos": [str(w.place.photo.pk)], "changes": {"title": "Summer"}},
     "POST edits/favourites": lambda w: {"filter": {"library": str(w.place.library.pk)}, "is_favourite": True},
+    "POST uploads/direct": lambda w: {"library": str(w.place.library.pk), "length": 1000},
     "PATCH people/{pk}": lambda w: {"name": "Grace"},
     "POST photos/duplicates/decisions": lambda w: {"photos": [str(w.place.photo.pk), str(w.place.copy.pk)]},
     "POST search/face": _picture,
@@ -142,6 +151,14 @@ ALLOWED = {
     "POST photos/duplicates/decisions": 201,
     "DELETE photos/duplicates/decisions/{pk}": 204,
     "POST search/face": 415,
+    "POST uploads": 201,
+    # the originals lie on a disk here
+    "POST uploads/direct": 409,
+    # somebody else's
+    "GET uploads/{pk}": 404,
+    "PATCH uploads/{pk}": 404,
+    "DELETE uploads/{pk}": 404,
+    "POST uploads/{pk}/complete": 404,
     "POST auth/token/revoke": 204,
     "POST auth/second-factor/confirm": 400,
     "POST auth/second-factor/disable": 409,
@@ -199,6 +216,7 @@ def calls() -> list[Call]:
             is_form=one.name in {"POST photos", "POST search/face"},
             also=ALSO.get(one.name, ()),
             reads_credentials=bool(one.view.authentication_classes),
+            headers=_tus if "uploads" in one.name else None,
         )
         for one in operations()
     ]
@@ -267,7 +285,7 @@ def address(call: Call, world: World) -> str:
         "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
         "shares": place.share, "erasures": place.receipt, "edits": place.edit, "albums": place.album,
-        "tags": place.tag, "imports": place.imported, "auth": place.linked,
+        "tags": place.tag, "imports": place.imported, "auth": place.linked, "uploads": place.upload,
     }  # fmt: skip
     if call.address.startswith("photos/duplicates/decisions"):
         subjects["photos"] = place.decision

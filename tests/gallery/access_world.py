@@ -21,7 +21,15 @@ from gallery.services import albums, shares
 from photos.models import DuplicateDecision, DuplicateGroup, FaceEmbedding
 from photos.services import duplicates, fingerprints
 from processing.importing.counts import complete
-from processing.models import Import, ImportedFile, ModelSelection, RunState, WorkerPresence
+from processing.models import (
+    Import,
+    ImportedFile,
+    ModelSelection,
+    RunState,
+    Upload,
+    UploadWay,
+    WorkerPresence,
+)
 from processing.services import photo_edits
 
 EVERYTHING = frozenset(Permission.values)
@@ -77,6 +85,14 @@ class Place:
         self.share, _ = shares.create_share(
             by=self.admin, photo_ids=[self.photo.pk], options={"title": f"Title {number}"}
         )
+        self.upload = Upload.objects.create(
+            library=self.library,
+            owner=self.admin,
+            way=UploadWay.TUS,
+            filename=f"unfinished-{number}.jpg",
+            length=1000,
+            expires_at=timezone.now() + timedelta(hours=1),
+        )
         self.receipt = ErasureReceipt.objects.create(
             kind=ErasureKind.PERSON, subject_id=self.library.pk, library_id=self.library.pk
         )
@@ -126,12 +142,12 @@ class Place:
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
             self.key, self.invitation, self.event, self.share, self.receipt, self.tag, self.edit,
-            self.album, self.imported, self.file, self.copy, self.group, self.decision,
+            self.album, self.imported, self.file, self.copy, self.group, self.decision, self.upload,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,
             self.key.prefix, self.invitation.email, self.linked.provider, self.linked.uid,
-            self.tag.name, self.album.title, self.imported.path,
+            self.tag.name, self.album.title, self.imported.path, self.upload.filename,
         )  # fmt: skip
         return {*(str(row.pk) for row in rows), *said, self.photo.metadata.camera_make, self.fingerprint}
 

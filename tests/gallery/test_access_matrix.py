@@ -96,6 +96,8 @@ DECLARED = {
     },
     "Seeing(photos.edit)": {"GET edits", "GET edits/{pk}"},
     "Doing(photos.edit, photos.view)": {
+        "POST photos/duplicates/decisions",
+        "DELETE photos/duplicates/decisions/{pk}",
         "POST albums",
         "PATCH albums/{pk}",
         "DELETE albums/{pk}",
@@ -118,12 +120,14 @@ DECLARED = {
         "GET people/{pk}/photos",
     },
     "Doing(people.edit, people.view)": {"PATCH people/{pk}"},
-    "Doing(photos.upload, photos.view)": {"POST photos"},
-    "Doing(photos.trash, photos.view)": {"DELETE photos/{pk}", "POST photos/{pk}/restore"},
-    "Doing(photos.edit, photos.view)": {
-        "POST photos/duplicates/decisions",
-        "DELETE photos/duplicates/decisions/{pk}",
+    "Doing(photos.upload, photos.view)": {"POST photos", "POST uploads", "POST uploads/direct"},
+    "Seeing(photos.upload)": {
+        "GET uploads/{pk}",
+        "PATCH uploads/{pk}",
+        "DELETE uploads/{pk}",
+        "POST uploads/{pk}/complete",
     },
+    "Doing(photos.trash, photos.view)": {"DELETE photos/{pk}", "POST photos/{pk}/restore"},
     "Somewhere(people.view)": {"POST search/face"},
     "Doing(originals.download, photos.view)": {"GET photos/{pk}/original"},
     "Doing(processing.retry, photos.view)": {"POST photos/{pk}/retry"},
@@ -216,7 +220,8 @@ def cell(call: Call, actor: Actor, world: World, before: dict[str, str]) -> Cell
 def respond(call: Call, actor: Actor, world: World) -> tuple[HttpResponse, str]:
     method = getattr(actor.client, call.name.split()[0].lower())
     body = {} if call.body is None else {"data": call.body(world), "format": "multipart" if call.is_form else "json"}
-    response = method(address(call, world), **body)
+    headers = {"headers": call.headers(world)} if call.headers else {}
+    response = method(address(call, world), **body, **headers)
     content = b"".join(response.streaming_content) if response.streaming else response.content
     if response.status_code >= 400:
         assert response["Content-Type"] == "application/problem+json"

@@ -21,7 +21,7 @@ from accounts.models import AuditEvent, ErasureReceipt, Invitation, Library, Use
 from gallery.admin import photos as photo_admin
 from gallery.models import Share
 from photos.models import Face, Person, Photo
-from processing.models import LibraryRun, StageRun
+from processing.models import LibraryRun, StageRun, Upload
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
 
@@ -49,7 +49,7 @@ def members_of(place: Place) -> dict[type[Model], Model]:
     """Give the row of the place that the pages of each model are asked for."""
     rows = (
         place.library, place.photo, place.person, place.face, place.run, place.library_run, place.member, place.event,
-        place.share, place.receipt, place.invitation,
+        place.share, place.receipt, place.invitation, place.upload,
     )  # fmt: skip
     return {type(row): row for row in rows}
 
@@ -207,6 +207,7 @@ def test_every_model_with_rows_of_a_library_is_asked_for() -> None:
     installation = {"apikey", "import", "group", "role", "modelselection", "workerpresence"}
     of_libraries = (
         AuditEvent, Library, User, Photo, Person, Face, StageRun, LibraryRun, Share, ErasureReceipt, Invitation,
+        Upload,
     )  # fmt: skip
     assert {model._meta.model_name for model in admin.site._registry} - installation == {
         model._meta.model_name for model in of_libraries

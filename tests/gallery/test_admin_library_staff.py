@@ -161,7 +161,8 @@ def test_the_pickers_offer_permissions_of_pages_alone(client: Client, group: Gro
         "accounts.apikey", "accounts.auditevent", "accounts.consentrecord", "accounts.erasurereceipt",
         "accounts.invitation", "accounts.library", "accounts.membership", "accounts.role", "accounts.user",
         "auth.group", "gallery.share", "photos.face", "photos.person", "photos.photo", "processing.libraryrun",
-        "processing.modelselection", "processing.stagepause", "processing.stagerun", "processing.workerpresence",
+        "processing.modelselection", "processing.stagepause", "processing.stagerun", "processing.upload",
+        "processing.workerpresence",
     }  # fmt: skip
     assert Permission.objects.count() > 2 * picker.queryset.count()
     # whatever the group holds can be given by hand, too

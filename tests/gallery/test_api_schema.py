@@ -22,6 +22,8 @@ NAMING_OTHERS = {
     "post /api/v1/photos/duplicates/decisions",
     "post /api/v1/search/face",
     "post /api/v1/shares",
+    "post /api/v1/uploads",
+    "post /api/v1/uploads/direct",
 }
 
 
@@ -46,7 +48,7 @@ def test_every_operation_says_what_it_is_and_how_it_fails(schema: dict) -> None:
         if "health" not in path
     }
 
-    assert len(operations) == 117
+    assert len(operations) == 123
     for name, operation in operations.items():
         assert operation["summary"], name
         assert len(operation["tags"]) == 1, name
@@ -84,6 +86,28 @@ def test_an_upload_is_described_as_a_form(schema: dict) -> None:
     upload = schema["components"]["schemas"]["UploadRequest"]
     assert upload["properties"]["file"] == {"type": "string", "format": "binary"}
     assert sorted(upload["required"]) == ["file", "library"]
+
+
+def test_a_resumable_upload_is_described_by_its_headers(schema: dict) -> None:
+    paths = schema["paths"]
+    asked = {
+        name: {
+            one["name"]: one.get("required", False)
+            for one in paths[address][name]["parameters"]
+            if one["in"] == "header"
+        }
+        for name, address in (("post", "/api/v1/uploads"), ("patch", "/api/v1/uploads/{id}"))
+    }
+    assert asked == {
+        "post": {"Tus-Resumable": True, "Upload-Length": True, "Upload-Metadata": True, "Upload-Checksum": False},
+        "patch": {"Tus-Resumable": True, "Upload-Offset": True, "Upload-Checksum": False},
+    }
+    for name, address, status in (("post", "/api/v1/uploads", "201"), ("patch", "/api/v1/uploads/{id}", "204")):
+        assert list(paths[address][name]["requestBody"]["content"]) == ["application/offset+octet-stream"]
+        said = set(paths[address][name]["responses"][status]["headers"])
+        assert {"Tus-Resumable", "Upload-Offset", "Upload-Expires", "Darkroom-Photo", "Content-Location"} <= said
+        assert "460" in paths[address][name]["responses"]
+    assert "Location" in paths["/api/v1/uploads"]["post"]["responses"]["201"]["headers"]
 
 
 def test_the_page_loads_nothing_from_strangers(client: Client) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 
 from photos import storage
 
@@ -206,3 +207,29 @@ def test_a_disk_without_inodes_keeps_no_half_object(small_disk: Path) -> None:
     write("library/1/again.jpg")
     del stored["library/0/preview.jpg"]
     assert files_below(small_disk) == {**stored, "library/1/again.jpg": b"12345"}
+
+
+def test_a_file_becomes_an_object_without_a_copy(photo_store: Path) -> None:
+    source = photo_store / "originals" / ".uploads" / "a" / "b"
+    source.parent.mkdir(parents=True)
+    source.write_bytes(b"12345")
+    disk = storages["originals"]
+    write("library/photo", b"something else", alias="originals")
+
+    disk.adopt("library/photo", source)
+
+    assert (photo_store / "originals" / "library" / "photo").samefile(source)
+    assert [one.key for one in storage.list_objects(alias="originals")] == ["library/photo"]  # nothing of uploads
+    source.unlink()
+    assert storage.read_object(alias="originals", key="library/photo") == b"12345"
+    assert list((photo_store / "originals" / ".incoming").iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        disk.adopt("library/other", source)
+    assert [one.key for one in storage.list_objects(alias="originals")] == ["library/photo"]
+
+
+def test_a_disk_with_uploads_alone_is_empty(photo_store: Path) -> None:
+    (photo_store / "originals" / ".uploads" / "a").mkdir(parents=True)
+    assert storage.is_store_empty(alias="originals")
+    write("library/photo", alias="originals")
+    assert not storage.is_store_empty(alias="originals")

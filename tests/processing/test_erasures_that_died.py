@@ -284,7 +284,7 @@ def test_what_goes_with_a_library_is_said_and_counted(library: Library) -> None:
     call_command("forget", "--library", library.name, "--dry-run", stdout=said)
     assert said.getvalue().splitlines()[1:-1] == [
         "  photos: 1", "  faces: 0", "  embeddings: 0", "  people: 0", f"  bytes: {photo.byte_size:,}",
-        "  members: 1", "  api keys: 1", "  shares: 2",
+        "  members: 1", "  api keys: 1", "  shares: 2", "  uploads: 0",
     ]  # fmt: skip
     asked = forgetting.forget_library(library=library, by=admin)
     assert forget() == 1
@@ -299,4 +299,6 @@ def test_what_goes_with_an_account_is_said() -> None:
     factories.make_library().shares.create(created_by=user, token_sha256="0" * 64)
     said = io.StringIO()
     call_command("forget", "--user", user.email, "--dry-run", stdout=said)
-    assert said.getvalue().splitlines()[1:-1] == ["  memberships: 0", "  api keys: 0", "  shares: 1"]
+    assert said.getvalue().splitlines()[1:-1] == [
+        "  memberships: 0", "  api keys: 0", "  shares: 1", "  uploads: 0",
+    ]  # fmt: skip

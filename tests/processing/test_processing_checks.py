@@ -33,6 +33,9 @@ def test_the_settings_as_they_come_are_well() -> None:
         ("LEDGER_HAND_BACKS", 0, "processing.E001"),
         ("DECODE_FILE_BYTES", 200 * 1024**2 - 1, "processing.E011"),
         ("UPLOAD_MAX_BYTES", 256 * 1024**2 + 1, "processing.E011"),
+        ("UPLOAD_MAX_OPEN", 0, "processing.E001"),
+        ("UPLOAD_DIRECT_SECONDS", 86_401, "processing.E013"),
+        ("UPLOAD_EXPIRES_SECONDS", 3599, "processing.E013"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(settings: Settings, name: str, value: object, code: str) -> None:

@@ -56,7 +56,15 @@ def test_a_task_of_beat_is_done_once_and_the_rest_of_the_pile_returns(
 def test_no_message_of_beat_is_thrown_away_by_the_clock_of_whoever_reads_it() -> None:
     schedule = project_settings.CELERY_BEAT_SCHEDULE
     tasks_sent = {entry["task"] for entry in schedule.values()}
-    assert tasks_sent == {"reconcile", "tend", "empty_trash", "seal_audit", "sweep_incoming", "flush_logins"}
+    assert tasks_sent == {
+        "reconcile",
+        "tend",
+        "empty_trash",
+        "seal_audit",
+        "sweep_incoming",
+        "sweep_uploads",
+        "flush_logins",
+    }
     assert all(entry["options"] == {"queue": "maintenance"} for entry in schedule.values())
 
 
