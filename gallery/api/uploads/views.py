@@ -17,6 +17,7 @@ from rest_framework.reverse import reverse
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.parsers import BoundedJSONParser
+from accounts.api.views import GenericViewSet
 from accounts.models import Library
 from accounts.problems import DomainError, NotFoundError
 from accounts.roles import Permission
