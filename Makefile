@@ -24,7 +24,7 @@ endef
 help: ## Show this help
 	@echo "Darkroom. Type one of:"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "Settings for make run: PHOTOS=<folder> WAIT=exit PORT=8000 VAR_DIR=<folder>"
+	@echo "Settings for make run: PHOTOS=<folder> WAIT=exit PORT=8000 EVENTS_PORT=8001 VAR_DIR=<folder>"
 	@echo "  DARKROOM_ADMIN_EMAIL, DARKROOM_ADMIN_PASSWORD; the others are in .env.example."
 
 .PHONY: run
@@ -70,6 +70,10 @@ faults: $(VENV)/.test ## Prove that faults lose nothing; FAULTS=<names> SEED=1 C
 soak: $(VENV)/.test ## Watch the memory of every process under uploads and mild faults; MINUTES=30 SEED=1 PHOTOS=<folder>
 	PYTHONPATH=tests $(PYTHON) -m faults --soak $(or $(MINUTES),30) --seed $(or $(SEED),1) \
 		$(if $(PHOTOS),--photos "$(PHOTOS)")
+
+.PHONY: search-times
+search-times: $(VENV)/.test ## Time every search among a million photos; COUNT=1000000 REPORT=<file>
+	PYTHONPATH=tests:. $(PYTHON) -m search_times --photos $(or $(COUNT),1000000) $(if $(REPORT),--report "$(REPORT)")
 
 .PHONY: fuzz
 fuzz: $(VENV)/.test ## Try broken files on the engines; PHOTOS=<folder> CORPUS=<folder> SEED=1 COUNT=5000

@@ -28,7 +28,7 @@ _SECRETS = (
     # password=..., "secret_key": "...", ?X-Amz-Signature=...
     (
         re.compile(
-            r"""((?:password|passwd|secret|token|api[_-]?key|secret_?key|access_?key|signing_?key|signature|credential)"""
+            r"""((?:password|passwd|secret|token|ticket|api[_-]?key|secret_?key|access_?key|signing_?key|signature|credential)"""
             r"""["']?\s*[=:]\s*["']?)[^\s"'&,;)}\]]+""",
             re.IGNORECASE,
         ),

@@ -42,8 +42,15 @@ STATUS_BY_CODE = {
     "unsupported_format": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "too_many_pixels": HTTPStatus.UNPROCESSABLE_ENTITY,
     "idempotency_key_reused": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "no_face_found": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "no_such_face": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "text_search_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "face_search_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "login_locked": HTTPStatus.TOO_MANY_REQUESTS,
     "second_factor_locked": HTTPStatus.TOO_MANY_REQUESTS,
+    "too_many_listeners": HTTPStatus.TOO_MANY_REQUESTS,
+    "events_elsewhere": HTTPStatus.SERVICE_UNAVAILABLE,
+    "events_full": HTTPStatus.SERVICE_UNAVAILABLE,
     # a key of the server's is wrong: to log in anew would not help
     "second_factor_unreadable": HTTPStatus.SERVICE_UNAVAILABLE,
 }

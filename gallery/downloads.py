@@ -5,7 +5,9 @@ nginx in front of it, or the bucket.
 """
 
 import logging
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -24,7 +26,8 @@ from accounts.problems import NotFoundError
 from gallery.byte_ranges import FilePart, UnsatisfiableRangeError, size_of, wanted_range
 from gallery.models import Share
 from gallery.services import shares
-from photos import storage
+from photos import integrity, storage
+from photos.integrity import WrongBytesError
 from photos.models import Photo
 from photos.services import originals
 
@@ -54,6 +57,12 @@ class Delivery(TextChoices):
     PRESIGNED = "presigned"
 
 
+class OriginalChangedError(NotFoundError):
+    """What lies where an original was referenced has other bytes by now."""
+
+    code = "original_changed"
+
+
 class ObjectResponse(FileResponse):
     """A stored object, sent in blocks of 64 KiB, with the headers that are given."""
 
@@ -74,12 +83,13 @@ def object_response(
     filename: str,
     as_attachment: bool = False,
     may_redirect: bool = True,
+    open_file: Callable[[], BinaryIO] | None = None,
 ) -> HttpResponseBase:
     """Answer with a stored object, or with 304 if the client has it (`etag`, unquoted, names the bytes).
 
     `filename` is what the client may call it; without one Django would tell the key. Unless it `may_redirect`, the
-    client is never given an address that goes on working without our being asked. Raises NotFoundError where the object
-    is missing.
+    client is never given an address that goes on working without our being asked. What `open_file` opens is sent by
+    Darkroom itself, whatever MEDIA_DELIVERY says. Raises NotFoundError where the object is missing.
     """
     headers = {"ETag": quote_etag(etag), "Cache-Control": cache_control, "X-Content-Type-Options": "nosniff"}
     unchanged = HttpResponse(headers=headers)
@@ -88,8 +98,10 @@ def object_response(
         return answer
     disposition = content_disposition_header(as_attachment, filename) or "inline"
     headers |= {"Content-Type": content_type, "Content-Disposition": disposition}
-    in_bucket = storage.is_in_bucket(alias=alias)
     try:
+        if open_file is not None:
+            return _streamed(request, open_file(), headers=headers)
+        in_bucket = storage.is_in_bucket(alias=alias)
         if settings.MEDIA_DELIVERY == Delivery.X_ACCEL and not in_bucket:
             return _by_nginx(alias=alias, key=key, headers=headers)
         if settings.MEDIA_DELIVERY == Delivery.PRESIGNED and in_bucket and may_redirect:
@@ -108,7 +120,7 @@ def original_response(
     `taker` is the user who gets it, or the share that gives it to whoever has its link. Whatever may send all of it is
     an event each time. Parts are one event for as long as the trail has one of the same taker, address and photo that
     is younger than SAME_DOWNLOAD: the committed event is what is asked for, so that the first is never left out. Raises
-    NotFoundError where the object is missing.
+    NotFoundError where the object is missing, OriginalChangedError.
     """
     response = object_response(
         request,
@@ -120,6 +132,8 @@ def original_response(
         filename=filename or photo.original_filename or f"{photo.pk}.{photo.image_format.lower()}",
         as_attachment=True,
         may_redirect=may_redirect,
+        # nobody keeps the owner of a source from altering it: all of it is hashed before the first byte is sent
+        open_file=partial(_open_referenced, photo) if storage.is_source(photo.storage_alias) else None,
     )
     if request.method == "HEAD" or response.status_code in _NOTHING_SENT:
         return response
@@ -130,6 +144,13 @@ def original_response(
     else:
         originals.note_download(photo=photo, by=taker)
     return response
+
+
+def _open_referenced(photo: Photo) -> BinaryIO:
+    try:
+        return integrity.open_original(photo)
+    except WrongBytesError as error:
+        raise OriginalChangedError("The file was altered where it lies; its old bytes are gone.") from error
 
 
 def _is_part(request: Request | HttpRequest, response: HttpResponseBase, photo: Photo) -> bool:

@@ -1,26 +1,26 @@
-"""What a photo's metadata says, in words, for the admin and for shared pages alike."""
+"""What is shown of a photo, or said by its file, in words, for the admin and for shared pages alike."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from photos.models import Metadata
+from photos.models import Metadata, Photo
 
 # seconds; what is shorter is said as a fraction, as cameras show it
 SHORT_EXPOSURE = 0.3
 
 
-def camera_name(metadata: Metadata) -> str:
+def camera_name(of: Photo | Metadata) -> str:
     """Give make and model, without the make that many a model begins with."""
-    make, model = metadata.camera_make, metadata.camera_model
+    make, model = of.camera_make, of.camera_model
     is_said_twice = any(model.lower().startswith(word) for word in make.lower().split())
     return model if is_said_twice else f"{make} {model}".strip()
 
 
-def wall_clock(metadata: Metadata) -> datetime | None:
+def wall_clock(of: Photo | Metadata) -> datetime | None:
     """Give the time as the camera's clock showed it; in UTC where its offset is not known."""
-    if metadata.taken_at is None:
+    if of.taken_at is None:
         return None
-    offset = metadata.taken_at_offset
-    return metadata.taken_at.astimezone(UTC if offset is None else timezone(timedelta(minutes=offset)))
+    offset = of.taken_at_offset
+    return of.taken_at.astimezone(UTC if offset is None else timezone(timedelta(minutes=offset)))
 
 
 def exposure(metadata: Metadata) -> list[str]:

@@ -13,12 +13,13 @@ from django.db import connection, transaction
 from django.db.models import Count, Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from photos.services import events
 from processing import circuit, ledger
 from processing.kinds import registry as kinds
 from processing.models import LibraryRun, RunState, StagePause, StageRun, WorkerPresence
 from processing.models.ledger import DISCARDED, INPUT_DISCARDED
 from processing.pipeline.planning import batched_ids, plan
-from processing.services import canaries, object_sweeps
+from processing.services import canaries, object_sweeps, questions
 from processing.stages import registry
 from processing.sweeps import note_sweep
 from processing.task_policy import ring_for
@@ -54,6 +55,7 @@ def reconcile(*, worker: str = "") -> bool:
     _try(partial(replan_unknown_versions, worker=worker))
     for kind in kinds.all_kinds():
         _try(kind.request_where_due)
+    _try(events.prune)
     object_sweeps.sweep()
     return True
 
@@ -72,7 +74,7 @@ def tend() -> dict[str, int]:
     """Return expired leases, and ring for runs whose `not_before` has come; gives how many, by the name of their work.
 
     Done every few seconds, so that neither waits for the next sweep as well: indexes of such runs alone serve, whatever
-    the backlog is.
+    the backlog is. Questions that nobody waits for any more go too.
     """
     with transaction.atomic():
         returned = _return_expired()
@@ -83,6 +85,7 @@ def tend() -> dict[str, int]:
         counts.update(due.values_list(model.WORK, flat=True)[:TENDED_AT_ONCE])
     claimable = _claimable(counts)
     ring_for(claimable)
+    _try(questions.forget_expired)
     return returned + Counter(claimable)
 
 

@@ -84,9 +84,9 @@ def stage_task(*, name: str, queue: str) -> Callable[[Callable[..., Any]], Task]
     return _task(name=name, queue=queue, hard_limit=settings.STAGE_TASK_TIME_LIMIT)
 
 
-def library_task(*, name: str) -> Callable[[Callable[..., Any]], Task]:
+def library_task(*, name: str, queue: str = "people") -> Callable[[Callable[..., Any]], Task]:
     """Make the task of a library's work, which renews its lease and may take long."""
-    return _task(name=name, queue="people", hard_limit=settings.LIBRARY_TASK_TIME_LIMIT)
+    return _task(name=name, queue=queue, hard_limit=settings.LIBRARY_TASK_TIME_LIMIT)
 
 
 def any_queue_task(*, name: str) -> Callable[[Callable[..., Any]], Task]:

@@ -8,7 +8,7 @@ from celery import Task
 from django.conf import settings
 
 from accounts.services import audit, logins
-from processing import sweeps
+from processing import answering, sweeps
 from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
 from processing.reconciler import tend as tend_once
@@ -22,6 +22,12 @@ HOUR_SECONDS = 3600
 def exif(self: Task, **_hint: object) -> int:
     """Read the tags of pending originals."""
     return working.work(stage_name="exif", task_id=self.request.id, worker=self.request.hostname)
+
+
+@stage_task(name="place", queue="maintenance")
+def place(self: Task, **_hint: object) -> int:
+    """Name the places of pending positions."""
+    return working.work(stage_name="place", task_id=self.request.id, worker=self.request.hostname)
 
 
 @stage_task(name="renditions", queue="ingest")
@@ -42,6 +48,12 @@ def face_embedding(self: Task, **_hint: object) -> int:
     return working.work(stage_name="face_embedding", task_id=self.request.id, worker=self.request.hostname)
 
 
+@stage_task(name="image_embedding", queue="embeddings")
+def image_embedding(self: Task, **_hint: object) -> int:
+    """Embed pending previews."""
+    return working.work(stage_name="image_embedding", task_id=self.request.id, worker=self.request.hostname)
+
+
 @library_task(name="people")
 def people(self: Task, **_hint: object) -> int:
     """Group the faces of libraries that have new ones."""
@@ -52,6 +64,18 @@ def people(self: Task, **_hint: object) -> int:
 def canary(self: Task, *, queue: str, **_hint: object) -> None:
     """Show that the workers of a queue take messages."""
     canaries.move(queue=queue, worker=self.request.hostname)
+
+
+@any_queue_task(name="answer")
+def answer(_self: Task, *, queue: str, **_hint: object) -> int:
+    """Answer what web processes ask of the workers of a queue."""
+    return answering.answer_pending(queue=queue)
+
+
+@library_task(name="duplicates")
+def duplicates(self: Task, **_hint: object) -> int:
+    """Look for near-duplicates in libraries that have photos with new hashes."""
+    return library_work.work(kind="duplicates", task_id=self.request.id, worker=self.request.hostname)
 
 
 @library_task(name="erase_faces")
@@ -70,6 +94,18 @@ def forget(self: Task, **_hint: object) -> int:
 def plan(self: Task, **_hint: object) -> int:
     """Plan the photos of libraries after what is planned has changed."""
     return library_work.work(kind="plan", task_id=self.request.id, worker=self.request.hostname)
+
+
+@library_task(name="edit")
+def edit(self: Task, **_hint: object) -> int:
+    """Say of many photos what somebody said of them."""
+    return library_work.work(kind="edit", task_id=self.request.id, worker=self.request.hostname)
+
+
+@library_task(name="import", queue="maintenance")
+def import_files(self: Task, **_hint: object) -> int:
+    """Take the files of sources into libraries."""
+    return library_work.work(kind="import", task_id=self.request.id, worker=self.request.hostname)
 
 
 @maintenance_task(name="sweep_objects")

@@ -1,6 +1,8 @@
 """Fixtures that every test may ask for."""
 
+import hashlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -11,9 +13,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import numpy as np
 import pytest
 from pytest_django import Settings
 from real_photos import REAL_PHOTOS, REPOSITORY
@@ -58,14 +62,20 @@ def photo_store(settings: Settings, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def process_environment(transactional_db: None) -> dict[str, str]:
+def process_environment(transactional_db: None, environment_of_processes: dict[str, str]) -> dict[str, str]:
     """The environment of a real worker or server: this test's database, and a broker that no other test uses."""
+    return os.environ | environment_of_processes
+
+
+@pytest.fixture(scope="session")
+def environment_of_processes(django_db_setup: None) -> dict[str, str]:
+    """What that adds, for a process that serves several tests, each of which has to ask for `transactional_db`."""
     from django.conf import settings
     from django.db import connection
 
     database = urlsplit(settings.DATABASE_URL)._replace(path=f"/{connection.settings_dict['NAME']}")
     broker = urlsplit(settings.REDIS_URL)._replace(path="/10")
-    return os.environ | {
+    return {
         "DJANGO_SETTINGS_MODULE": "config.settings.test",
         "DATABASE_URL": database.geturl(),
         "REDIS_URL": broker.geturl(),
@@ -88,6 +98,34 @@ def silent_port() -> Iterator[int]:
         listening.bind(("127.0.0.1", 0))
         listening.listen(64)
         yield listening.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A tiny image and text model of the true layout, installed below `folder`/models, and what open_clip gives.
+
+    Made in a process of its own, for importing torch takes ten seconds, and kept between sessions for as long as the
+    code that makes it stays: see `clip_reference.py`.
+    """
+    from django.conf import settings
+
+    script = REPOSITORY / "tests" / "clip_reference.py"
+    engines = REPOSITORY / "processing" / "engines"
+    made_by = [script, *sorted(engines.glob("*.py")), *sorted((engines / "image_text").glob("*.py"))]
+    made_of = hashlib.sha256(b"".join(path.read_bytes() for path in made_by)).hexdigest()[:12]
+    folder = settings.BASE_DIR / "var" / f"test-clip-{made_of}"
+    if not folder.exists():
+        making = tmp_path_factory.mktemp("clip")
+        # no address of a proxy or of Hugging Face: nothing is to be fetched
+        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), "HOME": str(making)}
+        command = [sys.executable, script, making]
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        folder.parent.mkdir(exist_ok=True)
+        shutil.copytree(making, made := folder.with_name(f"{folder.name}.{uuid.uuid4().hex}"))
+        made.rename(folder)
+    with np.load(folder / "arrays.npz") as arrays:
+        return {"folder": folder, **json.loads((folder / "facts.json").read_text()), **arrays}
 
 
 @pytest.fixture(scope="session")

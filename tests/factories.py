@@ -16,7 +16,8 @@ from accounts.models import Invitation, Library, Membership, Role, User
 from accounts.roles import BUILT_IN_ROLES
 from accounts.services import tokens
 from photos import storage
-from photos.models import Face, Metadata, Person, Photo, Rendition
+from photos.models import Face, Metadata, Person, Photo, Rendition, Tag
+from photos.services import shown, tags
 from processing.models import RunState, StageRun
 
 PASSWORD = "correct horse battery"
@@ -126,7 +127,9 @@ def make_rendition(photo: Photo, kind: str, *, data: bytes | None = None, **valu
 
 def make_metadata(photo: Photo, **values: Any) -> Metadata:
     """Make metadata that says nothing but what is given."""
-    return Metadata.objects.create(photo=photo, **{"version": "1.bbbb", **values})
+    metadata = Metadata.objects.create(photo=photo, **{"version": "1.bbbb", **values})
+    shown.refresh(photo_ids=[photo.pk])
+    return metadata
 
 
 def make_person(library: Library, **values: Any) -> Person:
@@ -141,7 +144,7 @@ def make_face(photo: Photo, *, person: Person | None = None, chip: bytes | None 
     )
     if chip is not None:
         storage.write_object(alias=storage.RENDITIONS, key=key, file=ContentFile(chip))
-    return Face.objects.create(
+    face = Face.objects.create(
         **{
             "photo": photo,
             "person": person,
@@ -161,6 +164,16 @@ def make_face(photo: Photo, *, person: Person | None = None, chip: bytes | None 
             **values,
         }
     )
+    shown.refresh(photo_ids=[photo.pk])
+    return face
+
+
+def make_tag(library: Library, name: str, *photos: Photo) -> Tag:
+    """Make a tag that somebody put on photos."""
+    [tag] = tags.find_or_make(library_id=library.pk, names=[name])
+    tags.put_on(photo_ids=[photo.pk for photo in photos], tags=[tag])
+    shown.refresh(photo_ids=[photo.pk for photo in photos])
+    return tag
 
 
 def make_run(photo: Photo, stage: str = "exif", state: str = RunState.DONE, **values: Any) -> StageRun:

@@ -23,10 +23,13 @@ DESCRIPTIONS = {
     "left of a quota (`quota_exceeded`).",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The file is not an image of a known format (`unsupported_format`), "
     "or the body is not of the type that is asked for (`unsupported_media_type`).",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`), or another "
-    "request came with this `Idempotency-Key` (`idempotency_key_reused`).",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`), or not the "
+    "face that is searched for (`no_face_found`, `no_such_face`); or another request came with this "
+    "`Idempotency-Key` (`idempotency_key_reused`).",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests (`throttled`), or, while logging in, too many wrong passwords "
     "(`login_locked`); `Retry-After` says in how many seconds another may be made.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "A service or a worker that this needs is not there, or did not answer in time "
+    "(`text_search_unavailable`, `face_search_unavailable`). Try again.",
 }
 # a parameter that there is none, no credentials, too many requests: that may be said of any operation
 _ALWAYS = (400, 401, 429)

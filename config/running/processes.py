@@ -1,4 +1,4 @@
-"""The processes of a run: web server, workers, beat. Started together, watched, and stopped together."""
+"""The processes of a run: web server, events, workers, beat. Started together, watched, and stopped together."""
 
 import ctypes
 import errno
@@ -114,17 +114,18 @@ def only_run_of(var_dir: Path) -> Iterator[None]:
         yield
 
 
-def require_free_port(host: str, port: int) -> None:
-    """Raise CannotListenError if nobody could listen there."""
+def require_free_port(host: str, port: int, *, setting: str = "PORT") -> None:
+    """Raise CannotListenError, with the setting that names another port, if nobody could listen there."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                reason = f"Port {port} is in use: stop what listens there, or set PORT."
+                reason = f"Port {port} is in use: stop what listens there, or set {setting}."
             else:
-                reason = f"Nothing can listen on port {port} of {host}: {error.strerror}. Set PORT, or DARKROOM_HOST."
+                reason = f"Nothing can listen on port {port} of {host}: {error.strerror}. Set {setting}, or "
+                reason += "DARKROOM_HOST."
             raise CannotListenError(reason) from error
 
 

@@ -77,6 +77,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     # choices that fields of other names, or of the same name, share
     "ENUM_NAME_OVERRIDES": {
+        "FileStateEnum": "processing.models.FileState",
+        "ImportStateEnum": "processing.models.ImportState",
         "PermissionEnum": "accounts.roles.Permission",
         "PhotoStateEnum": "processing.states.PhotoState",
         "RunStateEnum": "processing.models.RunState",

@@ -13,6 +13,7 @@ from config.settings.api import *
 from config.settings.cors import *
 from config.settings.darkroom import *
 from config.settings.environment import BASE_DIR, VAR_DIR, env
+from config.settings.events import *
 from config.settings.identity import *
 from config.settings.lockout import *
 from config.settings.logs import *

@@ -50,6 +50,11 @@ RENDITION_SIZES = {kind: int(long_side) for kind, long_side in _sizes.items()}
 # of a JPEG, 1 to 95
 RENDITION_QUALITY = env.int("RENDITION_QUALITY", default=80)
 
+# places:
+
+# a photo is named after the nearest town, if it is so near (km); at sea it is named after none
+PLACE_WITHIN_KM = env.float("PLACE_WITHIN_KM", default=100)
+
 # faces:
 
 # MTCNN finds false faces with a confidence of up to about 0.95
@@ -67,6 +72,16 @@ FACE_CHIP_MARGIN = env.float("FACE_CHIP_MARGIN", default=0.5)
 FACE_CHIP_MAX_SIDE = env.int("FACE_CHIP_MAX_SIDE", default=400)
 # higher than a rendition's: chips are what later models will read
 FACE_CHIP_QUALITY = env.int("FACE_CHIP_QUALITY", default=92)
+
+# search:
+
+# how long a web thread waits for a worker that embeds the words of a search, or the face on a picture that was sent
+SEARCH_TEXT_SECONDS = env.float("SEARCH_TEXT_SECONDS", default=4)
+SEARCH_FACE_SECONDS = env.float("SEARCH_FACE_SECONDS", default=12)
+# of a picture whose face is searched for; it is kept in the database for some seconds
+SEARCH_FACE_MAX_BYTES = env.int("SEARCH_FACE_MAX_BYTES", default=20 * MIB)
+# so many may wait at once for all web servers together, so that a worker that is late holds up nothing else
+SEARCHES_AT_ONCE = env.int("SEARCHES_AT_ONCE", default=16)
 
 # the ledger:
 

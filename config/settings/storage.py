@@ -1,8 +1,12 @@
 """Where originals, renditions and static files lie: a disk, or S3 by STORAGE_TYPE=s3."""
 
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import Any
 
 from botocore.config import Config
+from django.core.exceptions import ImproperlyConfigured
 
 from config.settings.environment import VAR_DIR, env, path
 
@@ -28,6 +32,30 @@ AWS_SESSION_TOKEN = env.str("AWS_SESSION_TOKEN", default="") or None
 MEDIA_DELIVERY = env.str("MEDIA_DELIVERY", default="stream")
 # whoever has such an address needs no permission: 5 minutes at most
 MEDIA_URL_SECONDS = env.int("MEDIA_URL_SECONDS", default=300)
+
+
+# the letters of a source's name: with a prefix it is a store's alias, of which 32 are kept
+_SOURCE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,23}")
+
+
+def import_sources(given: Iterable[str]) -> dict[str, str]:
+    """Read `name=/folder` or `name=s3://bucket/prefix`, each. Raises ImproperlyConfigured for another."""
+    sources: dict[str, str] = {}
+    for one in given:
+        name, _, place = one.strip().partition("=")
+        is_bucket = place.startswith("s3://") and place.removeprefix("s3://").partition("/")[0] != ""
+        is_folder = place.startswith("/") and ".." not in PurePosixPath(place).parts
+        if not _SOURCE_NAME.fullmatch(name) or name in sources or not (is_bucket or is_folder):
+            raise ImproperlyConfigured(
+                f"IMPORT_SOURCES: {one!r} is not `name=/absolute/folder` or `name=s3://bucket/prefix`, or its name is "
+                "there twice. A name has up to 24 small letters, digits, `-` and `_`."
+            )
+        sources[name] = place
+    return sources
+
+
+# where imports may read, and nowhere else: a client names one of these, never a folder
+IMPORT_SOURCES = import_sources(env.list("IMPORT_SOURCES", default=[]))
 
 
 def _disk(location: object) -> dict[str, Any]:
@@ -78,8 +106,22 @@ def photo_storages() -> dict[str, dict[str, Any]]:
     return {"originals": _disk(ORIGINALS_DIR), "renditions": _disk(RENDITIONS_DIR)}
 
 
+def source_storages(sources: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Give the STORAGES entries of the sources of imports, which are read and never written."""
+    entries = {}
+    for name, place in sources.items():
+        if place.startswith("s3://"):
+            bucket, _, prefix = place.removeprefix("s3://").partition("/")
+            entry = {**_s3(bucket, prefix), "BACKEND": "photos.storage.SourceBucket"}
+        else:
+            entry = {"BACKEND": "photos.storage.SourceFolder", "OPTIONS": {"location": place}}
+        entries[f"source:{name}"] = entry
+    return entries
+
+
 STORAGES = {
     **photo_storages(),
+    **source_storages(IMPORT_SOURCES),
     # nothing of ours uses it: files of packages that do not choose a storage
     "default": _disk(VAR_DIR / "files"),
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

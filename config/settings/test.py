@@ -24,6 +24,9 @@ ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 # nets converted for the CPU depend on the installed packages alone and take half a minute: kept between sessions
 MODELS_DIR = path("DARKROOM_TEST_MODELS_DIR", BASE_DIR / "var" / "test-models")
 
+# where the web server says that the stream of events is; those that listen start a process of their own
+EVENTS_PORT = 8001
+
 # all tests come from one address; those of limits set them for themselves
 REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = dict.fromkeys(REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"])
 PASSWORD_RESET_MAILS = None

@@ -2,9 +2,21 @@
 
 from django.contrib import admin
 
-from gallery.admin import api_keys, audit, erasures, libraries, pages, people, photos, runs, shares, workers
+from gallery.admin import api_keys, audit, erasures, imports, libraries, pages, people, photos, runs, shares, workers
 
-__all__ = ["api_keys", "audit", "erasures", "libraries", "pages", "people", "photos", "runs", "shares", "workers"]
+__all__ = [
+    "api_keys",
+    "audit",
+    "erasures",
+    "imports",
+    "libraries",
+    "pages",
+    "people",
+    "photos",
+    "runs",
+    "shares",
+    "workers",
+]
 
 # django-unfold's hook for pages of one's own
 admin.site.extra_urls = pages.urls

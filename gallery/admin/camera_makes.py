@@ -30,7 +30,7 @@ class CameraMakeFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep the photos of the chosen make."""
-        return queryset.filter(metadata__camera_make=self.value()) if self.value() else queryset
+        return queryset.filter(camera_make=self.value()) if self.value() else queryset
 
 
 def visible_camera_makes(user: User) -> list[str]:
@@ -46,9 +46,9 @@ def visible_camera_makes(user: User) -> list[str]:
         SELECT DISTINCT camera_make
         FROM unnest(%s::uuid[]) library(id)
         CROSS JOIN LATERAL (
-            SELECT id FROM photos_photo WHERE library_id = library.id AND trashed_at IS NULL ORDER BY id DESC LIMIT %s
+            SELECT camera_make FROM photos_photo WHERE library_id = library.id AND trashed_at IS NULL
+            ORDER BY id DESC LIMIT %s
         ) photo
-        JOIN photos_metadata ON photo_id = photo.id
         WHERE camera_make > '' ORDER BY camera_make LIMIT %s
     """
     return _names(query, libraries, NEWEST_PHOTOS // max(len(libraries), 1), CHOICES_LIMIT)
@@ -62,9 +62,11 @@ def camera_makes() -> list[str]:
     """
     query = """
         WITH RECURSIVE make(name) AS (
-            (SELECT camera_make FROM photos_metadata WHERE camera_make > '' ORDER BY camera_make LIMIT 1)
+            (SELECT camera_make FROM photos_photo WHERE trashed_at IS NULL AND camera_make > ''
+             ORDER BY camera_make LIMIT 1)
             UNION ALL
-            SELECT (SELECT camera_make FROM photos_metadata WHERE camera_make > name ORDER BY camera_make LIMIT 1)
+            SELECT (SELECT camera_make FROM photos_photo WHERE trashed_at IS NULL AND camera_make > name
+                    ORDER BY camera_make LIMIT 1)
             FROM make WHERE name IS NOT NULL
         )
         SELECT name FROM make WHERE name IS NOT NULL LIMIT %s

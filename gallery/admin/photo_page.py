@@ -74,8 +74,9 @@ def photo_page(photo: Photo, *, user: User) -> dict[str, Any]:
         "kept_count": sum(one.is_kept for one in faces),
         "candidate_count": sum(not one.is_kept for one in faces),
         "file_rows": list(_file_rows(photo)),
+        "shown_rows": list(_shown_rows(photo)),
         "metadata_rows": list(_metadata_rows(metadata)) if metadata else [],
-        "position": _position(metadata),
+        "position": _position(photo),
         "warnings": [_warning(one) for one in metadata.warnings] if metadata else [],
         "tags": sorted(_flatten(metadata.tags)) if metadata else [],
         "renditions": [(one, rendition_url(one), filesizeformat(one.byte_size)) for one in renditions],
@@ -85,13 +86,30 @@ def photo_page(photo: Photo, *, user: User) -> dict[str, Any]:
     }
 
 
-def taken(metadata: Metadata, *, with_source: bool = False) -> str:
+def taken(of: Photo | Metadata) -> str:
     """Give the camera's wall clock, with its offset from UTC where that is known."""
-    there = wall_clock(metadata)
+    there = wall_clock(of)
     if there is None:
         return ""
-    clock = f"{there:%Y-%m-%d %H:%M:%S}" if metadata.taken_at_offset is None else f"{there:%Y-%m-%d %H:%M:%S %Z}"
-    return f"{clock} ({metadata.taken_at_source})" if with_source else clock
+    return f"{there:%Y-%m-%d %H:%M:%S}" if of.taken_at_offset is None else f"{there:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def _shown_rows(photo: Photo) -> Iterator[Row]:
+    """Tell what people said, or the file said and is not in its metadata."""
+    tags = photo.tags.filter(photo_tags__is_taken_off=False).order_by("key").values_list("name", flat=True)
+    rows = (
+        ("title", _("Title"), photo.title),
+        ("caption", _("Caption"), photo.caption),
+        ("rating", _("Rating"), photo.rating),
+        ("taken_at", _("Taken"), taken(photo)),
+        ("position", _("Position"), _coordinates(photo)),
+        ("place", _("Place"), ", ".join(filter(None, (photo.city, photo.region, photo.country)))),
+        ("tags", _("Tags"), ", ".join(tags)),
+        ("is_hidden", _("Hidden from visitors"), _("yes") if photo.is_hidden else ""),
+    )
+    for name, label, value in rows:
+        if value not in {None, ""}:
+            yield label, _("%(value)s (corrected)") % {"value": value} if name in photo.corrections else value
 
 
 def _face_boxes(faces: FaceQuerySet) -> list[FaceBox]:
@@ -144,7 +162,7 @@ def _file_rows(photo: Photo) -> Iterator[Row]:
 def _metadata_rows(metadata: Metadata) -> Iterator[Row]:
     """Give what is known, in words; what is not known has no row."""
     rows: list[Row] = [
-        (_("Taken"), taken(metadata, with_source=True)),
+        (_("Taken"), f"{taken(metadata)} ({metadata.taken_at_source})" if metadata.taken_at else ""),
         (_("Camera"), camera_name(metadata)),
         (_("Lens"), f"{metadata.lens_make} {metadata.lens}".strip()),
         (_("Exposure"), " · ".join(exposure(metadata))),
@@ -166,18 +184,18 @@ def _metadata_rows(metadata: Metadata) -> Iterator[Row]:
     return ((name, value) for name, value in rows if value not in (None, ""))
 
 
-def _coordinates(metadata: Metadata) -> str:
-    if metadata.latitude is None or metadata.longitude is None:
+def _coordinates(of: Photo | Metadata) -> str:
+    if of.latitude is None or of.longitude is None:
         return ""
-    north, east = "NS"[metadata.latitude < 0], "EW"[metadata.longitude < 0]
-    return f"{abs(metadata.latitude):.5f}° {north}, {abs(metadata.longitude):.5f}° {east}"
+    north, east = "NS"[of.latitude < 0], "EW"[of.longitude < 0]
+    return f"{abs(of.latitude):.5f}° {north}, {abs(of.longitude):.5f}° {east}"
 
 
-def _position(metadata: Metadata | None) -> dict[str, str] | None:
+def _position(photo: Photo) -> dict[str, str] | None:
     """Give the coordinates as a map's address takes them: with points, whatever the language."""
-    if metadata is None or metadata.latitude is None or metadata.longitude is None:
+    if photo.latitude is None or photo.longitude is None:
         return None
-    return {"latitude": f"{metadata.latitude:.5f}", "longitude": f"{metadata.longitude:.5f}"}
+    return {"latitude": f"{photo.latitude:.5f}", "longitude": f"{photo.longitude:.5f}"}
 
 
 def _measured(value: float | None, unit: str) -> str:

@@ -63,7 +63,7 @@ class PhotoAdmin(ReadOnlyAdmin):
 
     list_display = ("thumbnail", "file", "state", "library", "taken", "faces_found", "uploaded_at")
     list_display_links = ("thumbnail", "file")
-    list_select_related = ("library", "metadata")
+    list_select_related = ("library",)
     list_filter = (
         filters.StateFilter,
         ("library", filters.VisibleSelectFilter),
@@ -71,7 +71,7 @@ class PhotoAdmin(ReadOnlyAdmin):
         filters.HasFacesFilter,
         CameraMakeFilter,
         ("uploaded_at", filters.DayRangeFilter),
-        ("metadata__taken_at", filters.DayRangeFilter),
+        ("taken_at", filters.DayRangeFilter),
         filters.TrashFilter,
     )
     list_filter_submit = True
@@ -85,8 +85,8 @@ class PhotoAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
         """Photos that the user may see, with their derived state and the number of faces that may be told."""
         faces = countable_faces(request.user).filter(photo=OuterRef("pk")).order_by().values("photo")
-        photos = with_state(visible_photos(request.user)).defer("metadata__tags", "metadata__warnings")
-        counted = photos.annotate(face_count=Coalesce(Subquery(faces.annotate(n=Count("pk")).values("n")), 0))
+        photos = with_state(visible_photos(request.user))
+        counted = photos.annotate(faces_told=Coalesce(Subquery(faces.annotate(n=Count("pk")).values("n")), 0))
         return counted.prefetch_related(files.smallest_renditions())
 
     def get_search_results(
@@ -310,16 +310,13 @@ class PhotoAdmin(ReadOnlyAdmin):
         return photo.state, PhotoState(photo.state).label
 
     @display(description=_("taken"))
-    def taken(self, photo: Photo) -> SafeString | None:
+    def taken(self, photo: Photo) -> SafeString:
         """When it was taken, by the camera's clock, and with which camera."""
-        metadata = getattr(photo, "metadata", None)
-        if metadata is None:
-            return None
         return format_html(
-            '<div class="nowrap">{}<span class="dr-sub">{}</span></div>', taken(metadata), camera_name(metadata)
+            '<div class="nowrap">{}<span class="dr-sub">{}</span></div>', taken(photo), camera_name(photo)
         )
 
     @display(description=_("faces"))
     def faces_found(self, photo: Photo) -> int:
         """How many faces are kept."""
-        return photo.face_count
+        return photo.faces_told

@@ -83,6 +83,7 @@ class PersonViewSet(PersonRightsMixin, ConditionalMixin, ListModelMixin, Retriev
         person = self.get_object()
         faces = Face.objects.kept().filter(photo=OuterRef("pk"), person=person)
         visible = Photo.objects.visible_to(request.user).filter(Exists(faces))
-        shown = listed(visible) if self.computes("renditions") else described(visible)
+        add = listed if self.computes("renditions") else described
+        shown = add(visible, user=request.user)
         page = self.paginate_queryset(shown)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)

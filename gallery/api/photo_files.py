@@ -7,6 +7,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 
@@ -14,17 +15,26 @@ from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
 from accounts.api.views import GenericViewSet
 from accounts.roles import Permission
-from gallery import downloads
+from gallery import downloads, sidecars
 from gallery.api.links import VERSION_PARAMETER
 from gallery.api.negotiation import AnyAccepted
 from photos import storage
 from photos.models import Photo, Rendition
+from processing.engines.sidecar_writer import MEDIA_TYPE
 
 VERSION = OpenApiParameter(
     VERSION_PARAMETER,
     OpenApiTypes.STR,
     description="The version that the address was given with. With the current one the image may be kept for ever.",
 )
+
+
+class OriginalSerializer(serializers.Serializer):
+    """Input: what is wanted of an original."""
+
+    metadata = serializers.ChoiceField(
+        choices=["xmp"], required=False, help_text="Instead of the file, what is shown of it as an XMP sidecar."
+    )
 
 
 class PhotoFileViewSet(GenericViewSet):
@@ -64,11 +74,24 @@ class PhotoFileViewSet(GenericViewSet):
 
     @extend_schema(
         summary="Download the original",
-        description="Always as an attachment: it is a stranger's file.",
+        description="Always as an attachment: it is a stranger's file, and it is never altered. `metadata=xmp` gives "
+        "what goes beside it instead: an XMP sidecar (ISO 16684-1) of what is shown of the photo, corrections and tags "
+        "among it.",
         tags=["photos"],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, 304: None, **problems(403, 404)},
+        parameters=[OriginalSerializer],
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (200, MEDIA_TYPE): OpenApiTypes.BINARY,
+            304: None,
+            **problems(400, 403, 404),
+        },
     )
     @action(detail=True)
     def original(self, request: Request, pk: UUID) -> HttpResponseBase:  # noqa: ARG002 - the framework's signature
-        """Give the bytes as they were uploaded."""
-        return downloads.original_response(request, photo=self.get_object(), taker=request.user)
+        """Give the bytes as they were uploaded, or the sidecar."""
+        given = OriginalSerializer(data=request.query_params)
+        given.is_valid(raise_exception=True)
+        photo = self.get_object()
+        if "metadata" in given.validated_data:
+            return sidecars.sidecar_response(photo)
+        return downloads.original_response(request, photo=photo, taker=request.user)

@@ -11,7 +11,6 @@ from rest_framework.response import Response
 
 from accounts.access import require
 from accounts.api.access import Doing
-from accounts.api.parsers import BoundedJSONParser
 from accounts.api.problems import problems
 from accounts.roles import Permission
 from gallery.api.serializers.photos import DeletionSerializer, PhotoDetailSerializer
@@ -56,7 +55,7 @@ class TrashMixin:
         request=None,
         responses={200: PhotoDetailSerializer, **problems(403, 404)},
     )
-    @action(detail=True, methods=["post"], parser_classes=[BoundedJSONParser])
+    @action(detail=True, methods=["post"])
     def restore(self, request: Request, pk: UUID) -> Response:
         """Restore a photo; what its processing has missed is made up for."""
         photo = self._photo_or_trashed(request, pk)

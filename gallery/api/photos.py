@@ -2,26 +2,31 @@
 
 from uuid import UUID
 
-from django.db.models import F, Prefetch, QuerySet
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin
-from rest_framework.parsers import MultiPartParser
+from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.api.access import Doing, Seeing
-from accounts.api.parsers import BoundedJSONParser
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
 from accounts.api.views import GenericViewSet
 from accounts.models import Library, User
 from accounts.problems import ConflictError
 from accounts.roles import Permission
-from gallery.api.filters import PhotoFilter, wants_trash
+from gallery import viewing
+from gallery.api.photo_edits import PhotoEditsMixin
+from gallery.api.photo_filter import PhotoFilter, wants_trash
+from gallery.api.photo_order import PhotoPages
+from gallery.api.photo_overviews import OverviewsMixin
+from gallery.api.photo_ranking import TEXT_PARAMETERS, TextSearchMixin
 from gallery.api.photo_trash import TrashMixin
 from gallery.api.serializers.photos import (
     PhotoDetailSerializer,
@@ -31,9 +36,10 @@ from gallery.api.serializers.photos import (
     TrashedPhotoSerializer,
     UploadSerializer,
 )
+from gallery.api.serializers.ranking import RankedPhotoSerializer
 from gallery.api.upload import StreamedUploadMixin, require_length
 from gallery.stage_reports import stage_reports
-from photos.models import Face, Photo, Rendition
+from photos.models import Face, Favourite, Photo, Rendition, Tag
 from processing import ingest
 from processing.models import StageRun
 from processing.services import dead_letters
@@ -45,45 +51,62 @@ TAKEN_IN = PolymorphicProxySerializer(
 )
 
 LISTED = PolymorphicProxySerializer(
-    "ListedPhoto", serializers=[PhotoSerializer, TrashedPhotoSerializer], resource_type_field_name=None, many=True
+    "ListedPhoto",
+    serializers=[PhotoSerializer, TrashedPhotoSerializer, RankedPhotoSerializer],
+    resource_type_field_name=None,
+    many=True,
 )
 
 
-def described(photos: QuerySet[Photo]) -> QuerySet[Photo]:
+def described(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
     """Add to photos what every list says of them."""
-    return with_state(photos).annotate(
-        taken_at=F("metadata__taken_at"),
-        camera_make=F("metadata__camera_make"),
-        camera_model=F("metadata__camera_model"),
-    )
+    own = Favourite.objects.filter(photo=OuterRef("pk"), user=user.pk)
+    return with_state(photos).annotate(is_favourite=Exists(own))
 
 
-def listed(photos: QuerySet[Photo]) -> QuerySet[Photo]:
+def listed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
     """Add to photos what a list shows of those that can be looked at."""
-    return described(photos).prefetch_related(Prefetch("renditions", Rendition.objects.order_by("-width", "kind")))
+    renditions = Rendition.objects.order_by("-width", "kind")
+    return described(photos, user=user).prefetch_related(Prefetch("renditions", renditions))
 
 
 def detailed(photos: QuerySet[Photo], *, user: User) -> QuerySet[Photo]:
     """Add to photos all that is known of them and that `user` may see."""
     faces = Face.objects.visible_to(user).kept().select_related("person").order_by("left", "pk")
+    tags = Tag.objects.filter(photo_tags__is_taken_off=False).order_by("key")
     return (
-        listed(photos)
+        listed(photos, user=user)
         .select_related("metadata")
-        .prefetch_related(Prefetch("faces", faces, to_attr="shown_faces"), "stage_runs")
+        .prefetch_related(
+            Prefetch("faces", faces, to_attr="shown_faces"), Prefetch("tags", tags, to_attr="shown_tags"), "stage_runs"
+        )
     )
 
 
 @extend_schema_view(
     list=extend_schema(
-        summary="List photos, newest upload first",
-        description="With `trashed=true` those in the trash that you may bring back, each with `trashed_at` and "
-        "`purged_after`. They have no `renditions`: images and original of a photo in the trash are 404 until it is "
-        "restored. Until then there is its `thumbhash` to draw.",
+        summary="List and search photos, newest upload first",
+        description="Filters combine. With `trashed=true` those in the trash that you may bring back, each with "
+        "`trashed_at` and `purged_after`. They have no `renditions`: images and original of a photo in the trash are "
+        "404 until it is restored. Until then there is its `thumbhash` to draw.\n\nWith `text` a ranked list of those "
+        "that show what it says, by the image model in use: no pages, each with its `distance`. Codes: "
+        "`model_not_installed` (409: no image model is in use), `text_search_unavailable` (503: no worker has read the "
+        "words in time).",
         tags=TAGS,
-        responses={200: LISTED, **problems(400)},
+        parameters=TEXT_PARAMETERS,
+        responses={200: LISTED, **problems(400, 409, 503)},
     ),
 )
-class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewSet):
+class PhotoViewSet(
+    StreamedUploadMixin,
+    PhotoEditsMixin,
+    OverviewsMixin,
+    TrashMixin,
+    ConditionalMixin,
+    TextSearchMixin,
+    ListModelMixin,
+    GenericViewSet,
+):
     """Photos that the caller may see."""
 
     access = {
@@ -92,13 +115,24 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         "retrieve": Seeing(Permission.VIEW_PHOTOS),
         "retry": Doing(Permission.RETRY_PROCESSING),
         **TrashMixin.access,
+        **OverviewsMixin.access,
+        **PhotoEditsMixin.access,
     }
+    # deleting takes no condition: what lies in the trash can be deleted too, and has no ETag
+    changes = frozenset({"partial_update"})
     # a large file takes long to be stored; and the same bytes are the same photo
     apart = frozenset({"create"})
     serializer_class = PhotoSerializer
     filterset_class = PhotoFilter
-    parser_classes = (MultiPartParser,)
+    pagination_class = PhotoPages
     lookup_value_converter = "uuid"
+
+    def get_parsers(self) -> list[BaseParser]:
+        """Take a form where a file comes, JSON for everything else."""
+        # asked before the action is known, and by the schema's maker before there is a request
+        method = self.request.method.lower() if self.request else ""
+        is_upload = self.action_map.get(method) == "create"
+        return [MultiPartParser()] if is_upload else super().get_parsers()
 
     @property
     def throttle_scope(self) -> str | None:
@@ -106,19 +140,32 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         return "upload" if self.action == "create" else None
 
     def get_queryset(self) -> QuerySet[Photo]:
-        """Give what the caller may see; to the list of the trash, what they may bring back."""
-        if self._lists_trash:
-            return described(Photo.objects.in_trash_of(self.request.user))
-        visible = Photo.objects.visible_to(self.request.user)
-        return listed(visible) if self.computes("renditions") else described(visible)
+        """Give what the caller may see; of the trash, what they may bring back."""
+        user = self.request.user
+        return Photo.objects.in_trash_of(user) if self._is_of_trash else Photo.objects.visible_to(user)
+
+    def paginate_queryset(self, queryset: QuerySet[Photo]) -> list[Photo]:
+        """Give a page, with what the list says of each photo.
+
+        What is said is read of the photos of the page alone: the search for them carries ids and keys.
+        """
+        ids = [photo.pk for photo in super().paginate_queryset(queryset)]
+        said = self.said_of_page(Photo.objects.all()).in_bulk(ids)
+        # not one that was deleted for good in between
+        return [said[pk] for pk in ids if pk in said]
+
+    def said_of_page(self, photos: QuerySet[Photo]) -> QuerySet[Photo]:
+        """Add to photos what a list says of each, as far as it was asked for."""
+        is_bare = self._is_of_trash or not self.computes("renditions")
+        return (described if is_bare else listed)(photos, user=self.request.user)
 
     def get_serializer_class(self) -> type[PhotoSerializer]:
         """Say of the trash what is said of it."""
-        return TrashedPhotoSerializer if self._lists_trash else super().get_serializer_class()
+        return TrashedPhotoSerializer if self._is_of_trash else super().get_serializer_class()
 
     @property
-    def _lists_trash(self) -> bool:
-        return self.action == "list" and wants_trash(self.request)
+    def _is_of_trash(self) -> bool:
+        return not self.detail and self.action != "create" and wants_trash(self.request)
 
     @extend_schema(
         summary="Upload a photo",
@@ -166,12 +213,15 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
 
     @extend_schema(
         summary="Read all that is known of a photo",
+        description="A person's first look within an hour counts as a view of it (`order=-views`).",
         tags=TAGS,
         responses={200: PhotoDetailSerializer, **problems(404)},
     )
-    def retrieve(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
+    def retrieve(self, request: Request, pk: UUID) -> Response:
         """Give metadata, renditions, faces and stages."""
-        return self._detail(pk)
+        answer = self._detail(pk)
+        viewing.note(user=request.user, photo_id=pk)
+        return answer
 
     @extend_schema(
         summary="Retry the dead stage runs of a photo",
@@ -179,7 +229,7 @@ class PhotoViewSet(StreamedUploadMixin, TrashMixin, ListModelMixin, GenericViewS
         request=None,
         responses={200: RetriedSerializer, **problems(403, 404)},
     )
-    @action(detail=True, methods=["post"], parser_classes=[BoundedJSONParser])
+    @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
         """Let dead runs start over with all their attempts."""
         photo = self.get_object()

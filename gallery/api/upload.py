@@ -33,6 +33,11 @@ class HashingUploadHandler(FileUploadHandler):
 
     chunk_size = 256 * 1024
 
+    @property
+    def max_bytes(self) -> int:
+        """How large the file may be."""
+        return settings.UPLOAD_MAX_BYTES
+
     def __init__(self, request: HttpRequest | None = None) -> None:
         super().__init__(request)
         self._spool: BinaryIO | None = None
@@ -41,8 +46,8 @@ class HashingUploadHandler(FileUploadHandler):
 
     def handle_raw_input(self, _input_data: Any, _meta: Any, content_length: int, *_args: Any) -> None:
         """Refuse a body that is too large before any of it is read."""
-        if content_length > settings.UPLOAD_MAX_BYTES + settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise _too_large()
+        if content_length > self.max_bytes + settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise _too_large(self.max_bytes)
 
     def new_file(self, field_name: str, *args: Any, **kwargs: Any) -> None:
         """Begin a file."""
@@ -59,8 +64,8 @@ class HashingUploadHandler(FileUploadHandler):
         if self.field_name != FILE_FIELD or self._spool is None:
             return
         self._size += len(raw_data)
-        if self._size > settings.UPLOAD_MAX_BYTES:
-            raise _too_large()
+        if self._size > self.max_bytes:
+            raise _too_large(self.max_bytes)
         self._digest.update(raw_data)
         self._spool.write(raw_data)
 
@@ -88,9 +93,11 @@ class StreamedUploadMixin:
     would receive the file by its own handlers, without our limit.
     """
 
+    upload_handler_class = HashingUploadHandler
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer a request."""
-        with closing(HashingUploadHandler(request)) as handler:
+        with closing(self.upload_handler_class(request)) as handler:
             request.upload_handlers = [handler]
             return super().dispatch(request, *args, **kwargs)  # type: ignore[misc]
 
@@ -101,6 +108,5 @@ def require_length(request: HttpRequest) -> None:
         raise RefusedFileError("length_required", "Send the body with a Content-Length, not in chunks.")
 
 
-def _too_large() -> RefusedFileError:
-    limit = settings.UPLOAD_MAX_BYTES
+def _too_large(limit: int) -> RefusedFileError:
     return RefusedFileError("too_large", f"At most {limit:,} bytes are allowed.", limit=limit)

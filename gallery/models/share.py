@@ -132,8 +132,11 @@ class Share(models.Model):
         return Library.objects.permitting(self.created_by, permission).filter(pk=self.library_id).exists()
 
     def shown(self) -> models.QuerySet["SharedPhoto"]:
-        """Give what the link shows now, in order: photos that the sharer may see, so none that is in the trash."""
-        visible = Photo.objects.visible_to(self.created_by).filter(library=self.library_id)
+        """Give what the link shows now, in order: photos that the sharer may see, so none that is in the trash.
+
+        None that is hidden either, be it that the sharer sees it: whoever has the link is a visitor.
+        """
+        visible = Photo.objects.visible_to(self.created_by).filter(library=self.library_id, is_hidden=False)
         return self.shared_photos.filter(photo__in=visible).order_by("position")
 
 

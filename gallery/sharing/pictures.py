@@ -86,7 +86,7 @@ def _picture(row: SharedPhoto, share: Share, token: str, number: int, count: int
         colour=average_colour(photo.thumbhash),
         tile=_image(first, small, token, row.position),
         large=_image(renditions[-1] if renditions else None, renditions, token, row.position),
-        name=photo.original_filename if share.show_metadata else "",
+        name=(photo.title or photo.original_filename) if share.show_metadata else "",
         facts=_facts(photo, said) if share.show_metadata else (),
     )
 
@@ -104,9 +104,9 @@ def _image(chosen: Rendition | None, among: Sequence[Rendition], token: str, pos
 def _facts(photo: Photo, said: Metadata | None) -> list[str]:
     """Say when and with what a photo was taken. Where it was taken is never said."""
     size = _("%(width)d \u00d7 %(height)d pixels") % {"width": photo.width, "height": photo.height}
-    if said is None:
-        return [size]
-    there = wall_clock(said)
+    there = wall_clock(photo)
     taken = "" if there is None else date_format(there, "j F Y, H:i")
-    facts = [taken, size, camera_name(said), said.lens, *exposure(said), focal_length(said)]
+    facts = [taken, size]
+    if said is not None:
+        facts += [camera_name(said), said.lens, *exposure(said), focal_length(said)]
     return [fact for fact in facts if fact.strip()]

@@ -8,9 +8,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
-from accounts.models import Library, User
-from accounts.roles import Permission
-from photos.models.person import Person
+from accounts.models import User
+from photos.models.person import Person, libraries_showing_people
 from photos.models.photo import Photo
 
 
@@ -32,13 +31,12 @@ class FaceQuerySet(models.QuerySet["Face"]):
 
         Where face analysis is off there are none to see, from that moment on: they are about to be erased.
         """
-        libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE).filter(face_analysis=True)
-        return self.filter(photo__in=Photo.objects.visible_to(user).filter(library__in=libraries))
+        return self.filter(photo__in=Photo.objects.visible_to(user).filter(library__in=libraries_showing_people(user)))
 
     def in_trash_of(self, user: User | AnonymousUser) -> Self:
         """Faces on photos in the trash that `user` may bring back, of the libraries in which `user` may see people."""
-        libraries = Library.objects.permitting(user, Permission.VIEW_PEOPLE).filter(face_analysis=True)
-        return self.filter(photo__in=Photo.objects.in_trash_of(user).filter(library__in=libraries))
+        photos = Photo.objects.in_trash_of(user).filter(library__in=libraries_showing_people(user))
+        return self.filter(photo__in=photos)
 
     def kept(self) -> Self:
         """Faces that are shown and grouped."""

@@ -69,10 +69,6 @@ class Metadata(models.Model):
                 condition=Q(rating__isnull=True) | Q(rating__range=(-1, 5)), name="metadata_rating_range"
             ),
         ]
-        indexes = [
-            models.Index(fields=["taken_at"], name="metadata_taken_at"),
-            models.Index(fields=["camera_make", "camera_model"], name="metadata_camera"),
-        ]
 
     def __str__(self) -> str:
         return f"metadata of {self.photo_id}"

@@ -12,13 +12,18 @@ from accounts.models import Library, User
 from accounts.roles import Permission
 
 
+def libraries_showing_people(user: User | AnonymousUser) -> models.QuerySet[Library]:
+    """Libraries in which `user` may see photos and who is on them: none where face analysis is off."""
+    libraries = Library.objects.visible_to(user).permitting(user, Permission.VIEW_PEOPLE)
+    return libraries.filter(face_analysis=True)
+
+
 class PersonQuerySet(models.QuerySet["Person"]):
     """Reads of people."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """People of the libraries in which `user` may see photos and people; none where face analysis is off."""
-        libraries = Library.objects.visible_to(user).permitting(user, Permission.VIEW_PEOPLE)
-        return self.filter(library__in=libraries.filter(face_analysis=True))
+        return self.filter(library__in=libraries_showing_people(user))
 
     def with_faces(self) -> Self:
         """Annotate each person with `face_count`, `photo_count` and `cover`.

@@ -9,7 +9,8 @@ from accounts.services import erasure as receipts
 from photos import storage
 from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss, ObjectSweep, Person
 from photos.services import faces as face_rows
-from photos.services import object_sweeps
+from photos.services import object_sweeps, shown
+from photos.services import people as people_rows
 
 
 @transaction.atomic
@@ -25,6 +26,7 @@ def erase_faces(*, library_id: UUID, photo_ids: Sequence[UUID], unfinished: Coll
     embeddings, _ = FaceEmbedding.objects.filter(face_id__in=photo_of).delete()
     Face.objects.filter(pk__in=photo_of).delete()
     having_had_faces = set(photo_of.values())
+    shown.refresh(photo_ids=having_had_faces)
     prefixes = (
         storage.derived_prefix(library_id=library_id, photo_id=one) for one in having_had_faces | set(unfinished)
     )
@@ -45,6 +47,8 @@ def erase_people(*, library_id: UUID, limit: int) -> dict[str, int]:
     chosen = list(people.values_list("pk", flat=True)[:limit])
     receipts.blank_admin_log(Person, chosen)
     Person.objects.filter(pk__in=chosen).delete()
+    if chosen:
+        people_rows.tell_changed(library_id=library_id)
     return {"people": len(chosen)}
 
 
@@ -65,10 +69,12 @@ def forget_faces_of_person(*, library_id: UUID, person_id: UUID, photo_ids: Sequ
     embeddings = FaceEmbedding.objects.filter(face_id__in=ids).count()
     face_rows.forget_faces(face_ids=ids)
     having_had_faces = {one.photo_id for one in found}
+    shown.refresh(photo_ids=having_had_faces)
     prefixes = [storage.derived_prefix(library_id=library_id, photo_id=one) for one in having_had_faces]
     object_sweeps.request_all(
         sweeps=((storage.RENDITIONS, prefix) for prefix in prefixes), reason=ObjectSweep.Reason.FORGOTTEN
     )
+    people_rows.tell_changed(library_id=library_id)
     return {"photos": len(having_had_faces), "faces": len(ids), "embeddings": embeddings}
 
 

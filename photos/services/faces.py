@@ -11,6 +11,7 @@ from uuid import UUID
 import numpy as np
 
 from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss
+from photos.services import shown
 
 SAME_FACE_OVERLAP = 0.4
 # of a vector's length: batches of other sizes and other devices give last bits of their own, faces differ by far more
@@ -80,6 +81,7 @@ def replace_faces(*, photo_id: UUID, version: str, found: Sequence[FoundFace]) -
         for position, face in enumerate(found)
         if position not in matched | dropped
     )
+    shown.refresh(photo_ids=[photo_id])
     after = set(Face.objects.filter(photo_id=photo_id).values_list("chip_key", flat=True))
     # of what is dropped a chip was stored, if the person was forgotten while it was found
     stored = {found[position].chip_key for position in dropped}

@@ -93,8 +93,8 @@ def request_all(
     due_in: timedelta = timedelta(0),
     final_in: timedelta | None = None,
 ) -> None:
-    """Ask as `request` does, for many (alias, prefix) at once."""
-    wanted = sorted(set(sweeps))
+    """Ask as `request` does, for many (alias, prefix) at once. What lies in a source is not ours to look at."""
+    wanted = sorted({(alias, prefix) for alias, prefix in sweeps if not storage.is_source(alias)})
     for _, prefix in wanted:
         if prefix.endswith("/"):
             storage.photo_of_prefix(prefix)

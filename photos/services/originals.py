@@ -68,49 +68,51 @@ def store(*, library: Library, file: BinaryIO, facts: OriginalFacts) -> Photo:
     leaves bytes that go by themselves after UPLOAD_SWEEP_SECONDS, never a row without bytes. Call it outside of any
     transaction, or the date is no sooner there than the row.
     """
-    photo = Photo(
-        id=uuid7(),
-        library=library,
-        sha256=facts.sha256,
-        byte_size=facts.byte_size,
-        image_format=facts.image_format,
-        mime_type=facts.mime_type,
-        width=facts.width,
-        height=facts.height,
-        storage_alias=storage.ORIGINALS,
-    )
+    photo = _unsaved(library, facts)
+    photo.storage_alias = storage.ORIGINALS
     photo.storage_key = storage.original_key(library_id=library.pk, photo_id=photo.pk)
-    limit = timedelta(seconds=settings.UPLOAD_SWEEP_SECONDS)
-    object_sweeps.request(
-        alias=photo.storage_alias,
-        prefix=photo.storage_key,
-        reason=ObjectSweep.Reason.UPLOAD,
-        due_in=limit,
-        final_in=2 * limit,
-    )
+    _date_sweep(photo.storage_key)
     file.seek(0)
     storage.write_object(alias=photo.storage_alias, key=photo.storage_key, file=File(file))
+    return photo
+
+
+def refer(*, library: Library, facts: OriginalFacts, source: str, path: str) -> Photo:
+    """Give an unsaved photo that names a file where it lies, below a source. Nothing is stored."""
+    photo = _unsaved(library, facts)
+    photo.storage_alias = storage.source_alias(source)
+    photo.storage_key = storage.reference_key(photo_id=photo.pk, path=path)
     return photo
 
 
 def put_back(*, photo: Photo, file: BinaryIO) -> bool:
     """Store the bytes of a photo again whose object is gone or has another size; False where it is as it should be.
 
-    `file` has the photo's SHA-256. Who deletes the photo for good waits, or was first: then nothing is stored.
+    `file` has the photo's SHA-256. Who deletes the photo for good waits, or was first: then nothing is stored. One that
+    was referenced is ours from then on: nothing is put back into a source. Raises UploadSweptError as `save_once` does.
     """
-    found = storage.find_object(alias=photo.storage_alias, key=photo.storage_key)
-    if found is not None and found.size == photo.byte_size:
+    if _is_whole(photo):
         return False
+    is_referenced = storage.is_source(photo.storage_alias)
+    alias, key = photo.storage_alias, photo.storage_key
+    if is_referenced:
+        alias, key = storage.ORIGINALS, storage.original_key(library_id=photo.library_id, photo_id=photo.pk)
+        _date_sweep(key)
     with transaction.atomic():
         if not Photo.objects.select_for_update(no_key=True).filter(pk=photo.pk).values_list("pk"):
             return False
         file.seek(0)
-        storage.write_object(alias=photo.storage_alias, key=photo.storage_key, file=File(file))
+        storage.write_object(alias=alias, key=key, file=File(file))
+        if is_referenced:
+            Photo.objects.filter(pk=photo.pk).update(storage_alias=alias, storage_key=key)
+            _call_off_sweep(key)
     return True
 
 
 def discard(photo: Photo) -> None:
-    """Remove the bytes of a photo whose row was not saved."""
+    """Remove the bytes of a photo whose row was not saved; a file that it refers to stays as it is."""
+    if storage.is_source(photo.storage_alias):
+        return
     storage.delete_objects(alias=photo.storage_alias, keys=[photo.storage_key])
     object_sweeps.cancel(alias=photo.storage_alias, prefix=photo.storage_key)
 
@@ -130,14 +132,53 @@ def save_once(*, photo: Photo, uploader: User | None, filename: str) -> bool:
             photo.full_clean(validate_unique=False, validate_constraints=False)
             photo.save(force_insert=True)
             quotas.require_within(library_id=photo.library_id, uploader_id=photo.uploader_id, byte_size=photo.byte_size)
-            if not object_sweeps.cancel(alias=photo.storage_alias, prefix=photo.storage_key):
-                raise UploadSweptError("The bytes came in too slowly and were deleted again.")
+            if not storage.is_source(photo.storage_alias):
+                _call_off_sweep(photo.storage_key)
     except IntegrityError as error:
         # asked by its name: whoever was first may be deleted again by now
         if error.__cause__.diag.constraint_name != "photo_library_sha256_unique":
             raise
         return False
     return True
+
+
+def _is_whole(photo: Photo) -> bool:
+    try:
+        found = storage.find_object(alias=photo.storage_alias, key=photo.storage_key)
+    except storage.SourceUnavailableError:
+        # whoever has sent the bytes need not wait for somebody else's disk
+        return False
+    return found is not None and found.size == photo.byte_size
+
+
+def _unsaved(library: Library, facts: OriginalFacts) -> Photo:
+    return Photo(
+        id=uuid7(),
+        library=library,
+        sha256=facts.sha256,
+        byte_size=facts.byte_size,
+        image_format=facts.image_format,
+        mime_type=facts.mime_type,
+        width=facts.width,
+        height=facts.height,
+    )
+
+
+def _date_sweep(key: str) -> None:
+    """Commit the date at which an original goes by itself, unless a row names it by then."""
+    limit = timedelta(seconds=settings.UPLOAD_SWEEP_SECONDS)
+    object_sweeps.request(
+        alias=storage.ORIGINALS,
+        prefix=key,
+        reason=ObjectSweep.Reason.UPLOAD,
+        due_in=limit,
+        final_in=2 * limit,
+    )
+
+
+def _call_off_sweep(key: str) -> None:
+    if not object_sweeps.cancel(alias=storage.ORIGINALS, prefix=key):
+        raise UploadSweptError("The bytes came in too slowly and were deleted again.")
 
 
 def _keep_library(library_id: UUID) -> None:

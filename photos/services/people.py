@@ -6,12 +6,14 @@ from uuid import UUID
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from uuid_utils.compat import uuid7
 
 from accounts.models import ErasureKind, ErasureReceipt
 from accounts.problems import ConflictError, NotFoundError
-from photos.models import Face, FaceEmbedding, GroupLoss, Person, is_kept
+from photos.models import Event, EventKind, Face, FaceEmbedding, GroupLoss, Person, Photo, is_kept
+from photos.services import events, shown
 
 ROWS_PER_UPDATE = 500
 
@@ -108,6 +110,7 @@ def write_grouping(
     Face.objects.filter(~is_kept(), pk__in=leaving).update(person=None)
     FaceEmbedding.objects.filter(pk__in=[one.embedding_id for one in let_go]).update(component=None)
     Person.objects.bulk_create(Person(pk=pk, library_id=library_id) for pk in new_people)
+    before = {face.pk: face.person_id for face in moved}
     for face in moved:
         face.person_id = persons[face.pk]
     Face.objects.bulk_update(moved, ["person"], batch_size=ROWS_PER_UPDATE)
@@ -117,8 +120,26 @@ def write_grouping(
     gone = {component for pk, component in components.items() if pk not in there}
     GroupLoss.objects.filter(pk__in=[loss.pk for loss in losses]).delete()
     GroupLoss.objects.bulk_create(GroupLoss(library_id=library_id, model=model, component=one) for one in gone)
-    delete_empty_people(library_id=library_id)
+    emptied = delete_empty_people(library_id=library_id)
+    # of those that were given to others: names alone are shown, and most people have none
+    named = set(Person.objects.filter(library_id=library_id).exclude(name="").values_list("pk", flat=True))
+    renamed = {face.photo_id for face in moved if {before[face.pk], persons[face.pk]} & named}
+    shown.refresh(photo_ids=renamed | {face.photo_id for face in faces if face.pk in leaving})
+    if moved or emptied or leaving:
+        tell_changed(library_id=library_id, faces_moved=len(moved))
     return len(moved)
+
+
+def recount_faces(*, library_id: UUID) -> int:
+    """Show of a library's photos how many faces are kept, after a floor was moved; gives how many photos changed."""
+    kept = Face.objects.kept().filter(photo=OuterRef("pk")).order_by().values("photo").annotate(count=Count("pk"))
+    photos = Photo.objects.filter(library_id=library_id).annotate(kept=Coalesce(Subquery(kept.values("count")), 0))
+    return shown.refresh(photo_ids=list(photos.exclude(face_count=F("kept")).values_list("pk", flat=True)))
+
+
+def tell_changed(*, library_id: UUID, **counts: int) -> None:
+    """Tell that people of a library, or whose face is whose, have changed: once, however many, in the transaction."""
+    events.record(events=[Event(kind=EventKind.PEOPLE_CHANGED, library_id=library_id, payload=counts)])
 
 
 def delete_empty_people(*, library_id: UUID, among: Collection[UUID | None] | None = None) -> int:
@@ -149,7 +170,13 @@ def rename_person(*, person: Person, name: str) -> Person:
         raise NotFoundError("The person is gone: the faces were given to others.")
     _refuse_if_forgotten(person.pk)
     Person.objects.filter(pk=person.pk).update(name=person.name)
+    refresh_photos_of(person_id=person.pk)
     return person
+
+
+def refresh_photos_of(*, person_id: UUID) -> None:
+    """Bring what is shown of a person's photos up to the name."""
+    shown.refresh(photo_ids=set(Face.objects.filter(person=person_id).values_list("photo", flat=True)))
 
 
 @transaction.atomic
@@ -170,6 +197,7 @@ def decide_face(*, face: Face, person: Person | None) -> Face:
     _refuse_if_forgotten(locked.person_id, None if person is None else person.pk)
     Face.objects.filter(pk=face.pk).update(person=person, person_decided=True)
     delete_empty_people(library_id=face.photo.library_id, among=[locked.person_id])
+    shown.refresh(photo_ids=[face.photo_id])
     face.refresh_from_db(fields=["person", "person_decided"])
     return face
 

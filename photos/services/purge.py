@@ -17,8 +17,8 @@ from accounts.models import AuditAction, User
 from accounts.problems import ConflictError
 from accounts.services import audit, idempotency
 from photos import storage
-from photos.models import Face, ObjectSweep, Photo
-from photos.services import faces, object_sweeps
+from photos.models import EventKind, Face, ObjectSweep, Photo
+from photos.services import events, faces, object_sweeps
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +95,8 @@ def _purge(photo_ids: Sequence[UUID], only: Q, hold: Hold | None, by: User | Non
     derived = [
         (storage.RENDITIONS, storage.derived_prefix(library_id=photo.library_id, photo_id=photo.pk)) for photo in locked
     ]
+    gone = {photo.pk: photo.library_id for photo in locked}
+    events.record_photos(kind=EventKind.PHOTO_DELETED, photos=gone)
     object_sweeps.request_all(sweeps=originals + derived, reason=ObjectSweep.Reason.PURGED)
     if by is not None:
         _tell(locked, by)

@@ -5,9 +5,11 @@ Every function leaves equal rows when it is called twice with equal values.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Protocol
 from uuid import UUID
 
-from photos.models import Metadata, Photo, Rendition
+from photos.models import Metadata, Photo, PhotoPlace, Rendition
+from photos.services import fingerprints, said, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,44 @@ class StoredRendition:
     sha256: str
 
 
-def replace_metadata(*, photo_id: UUID, version: str, values: Mapping[str, object]) -> None:
-    """Put `values` (fields of Metadata) in the place of whatever was known of the photo."""
+class NamedPlace(Protocol):
+    """What a place is called, and how far away the town is that it is called after."""
+
+    country_code: str
+    country: str
+    region: str
+    city: str
+    distance_km: float
+
+
+def replace_metadata(*, photo_id: UUID, library_id: UUID, version: str, values: Mapping[str, object]) -> None:
+    """Put `values` (fields of Metadata) in the place of whatever was known of the photo; what is shown follows."""
     metadata = Metadata(photo_id=photo_id, version=version, **values)
     metadata.full_clean(validate_unique=False, exclude=["photo"])
     if not Metadata.objects.filter(pk=photo_id).exists():
         metadata.save(force_insert=True)
     else:
         metadata.save(force_update=True)
+    said.bring_up(photo_id=photo_id, library_id=library_id)
+
+
+def replace_place(*, photo_id: UUID, version: str, found: tuple[tuple[float, float], NamedPlace] | None) -> None:
+    """Put a place, with the position that it is of, in the place of the old one, or none; what is shown follows."""
+    PhotoPlace.objects.filter(pk=photo_id).delete()
+    if found is not None:
+        (latitude, longitude), place = found
+        PhotoPlace.objects.create(
+            photo_id=photo_id,
+            version=version,
+            latitude=latitude,
+            longitude=longitude,
+            country_code=place.country_code,
+            country=place.country,
+            region=place.region,
+            city=place.city,
+            distance_km=place.distance_km,
+        )
+    shown.refresh(photo_ids=[photo_id])
 
 
 def replace_renditions(
@@ -61,4 +93,5 @@ def replace_renditions(
     Photo.objects.filter(pk=photo_id).update(
         width=width, height=height, thumbhash=thumbhash, perceptual_hash=perceptual_hash
     )
+    fingerprints.note(photo_id=photo_id, perceptual_hash=perceptual_hash)
     return orphans

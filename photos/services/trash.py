@@ -6,13 +6,18 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models.functions import Now
 
-from photos.models import Photo
+from photos.models import EventKind, Photo
+from photos.services import events
 
 
 @transaction.atomic
 def move_to_trash(*, photo_ids: Iterable[UUID]) -> int:
     """Move photos to the trash; gives how many were not there yet."""
-    return Photo.objects.filter(pk__in=list(photo_ids), trashed_at__isnull=True).update(trashed_at=Now())
+    present = Photo.objects.present().filter(pk__in=list(photo_ids)).select_for_update(no_key=True).order_by("pk")
+    moved = dict(present.values_list("pk", "library_id"))
+    Photo.objects.filter(pk__in=moved).update(trashed_at=Now())
+    events.record_photos(kind=EventKind.PHOTO_TRASHED, photos=moved)
+    return len(moved)
 
 
 @transaction.atomic
@@ -22,6 +27,7 @@ def restore(*, photo_ids: Iterable[UUID]) -> list[UUID]:
     One that is being deleted for good is waited for, and is then not among them.
     """
     there = Photo.objects.filter(pk__in=list(photo_ids), trashed_at__isnull=False)
-    restored = list(there.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True))
+    restored = dict(there.select_for_update(no_key=True).order_by("pk").values_list("pk", "library_id"))
     Photo.objects.filter(pk__in=restored).update(trashed_at=None)
-    return restored
+    events.record_photos(kind=EventKind.PHOTO_RESTORED, photos=restored)
+    return list(restored)

@@ -10,6 +10,8 @@ from django.core.files.base import File
 from django.core.files.storage import FileSystemStorage, storages
 
 from photos.storage.keys import ORIGINALS, RENDITIONS
+from photos.storage.sources import SourceFolder
+from photos.storage.stores import store
 
 INCOMING = ".incoming"
 # a target's folder may be removed as empty between making it and the rename: again and again only by a miracle
@@ -89,7 +91,9 @@ def is_store_gone(path: str) -> bool:
 
 def is_store_empty(*, alias: str) -> bool:
     """Tell whether nothing at all lies on a disk, be it new or not mounted. A bucket that is gone says so itself."""
-    storage = storages[alias]
+    storage = store(alias)
+    if isinstance(storage, SourceFolder):
+        return storage.is_empty()
     if not isinstance(storage, FileSystemStorage):
         return False
     folder = Path(storage.location)

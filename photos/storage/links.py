@@ -2,9 +2,8 @@
 
 from typing import cast
 
-from django.core.files.storage import storages
-
 from photos.metrics import storage_operation
+from photos.storage.stores import store
 
 # what a signed address is for, and the operation that it is signed over
 _OPERATIONS = {"GET": "get_object", "HEAD": "head_object"}
@@ -12,13 +11,13 @@ _OPERATIONS = {"GET": "get_object", "HEAD": "head_object"}
 
 def is_in_bucket(*, alias: str) -> bool:
     """Tell whether a store is a bucket, and not a disk."""
-    return hasattr(storages[alias], "bucket")
+    return hasattr(store(alias), "bucket")
 
 
 def check_object(*, alias: str, key: str) -> None:
     """Raise FileNotFoundError where an object of a disk is missing: whoever gives it away could not say so well."""
     with storage_operation(alias=alias, operation="open"):
-        if not storages[alias].exists(key):
+        if not store(alias).exists(key):
             raise FileNotFoundError(f"{key} is not in {alias}")
 
 
@@ -30,7 +29,7 @@ def presigned_url(
     The signature covers method ("GET" or "HEAD"), object, headers and time: a changed one opens nothing. The bucket is
     not asked, so that an object that is missing is found out there.
     """
-    storage = storages[alias]
+    storage = store(alias)
     address = storage.connection.meta.client.generate_presigned_url(
         _OPERATIONS[method],
         Params={

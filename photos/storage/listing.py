@@ -15,6 +15,8 @@ from photos.metrics import storage_operation
 from photos.storage.buckets import existing_object
 from photos.storage.disk import INCOMING
 from photos.storage.keys import ORIGINALS, RENDITIONS
+from photos.storage.sources import SourceFolder
+from photos.storage.stores import store
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,12 @@ def find_object(*, alias: str, key: str) -> StoredObject | None:
 
     Raises the backend's own error where the store cannot be reached.
     """
-    storage = storages[alias]
+    storage = store(alias)
     try:
         with storage_operation(alias=alias, operation="find"):
+            if isinstance(storage, SourceFolder):
+                with storage.open_key(key) as file:
+                    return _stored(key, os.fstat(file.fileno()))
             if not hasattr(storage, "bucket"):
                 return _on_disk(Path(storage.path(key)), key=key)  # type: ignore[attr-defined]
             with existing_object(storage, key) as found:

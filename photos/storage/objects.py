@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from django.core.files.base import File
-from django.core.files.storage import Storage, storages
+from django.core.files.storage import Storage
 
 from photos.metrics import STORAGE_BYTES, storage_operation
 from photos.storage.buckets import S3_READ_AHEAD_BYTES, RangedObject, existing_object
+from photos.storage.sources import SourceFolder
+from photos.storage.stores import store
 
 WHOLE_IN_MEMORY_BYTES = 32 * 1024 * 1024
 
@@ -22,8 +24,10 @@ def open_object(*, alias: str, key: str) -> BinaryIO:
 
     Raises FileNotFoundError where the object is missing, and the backend's own error where it cannot be reached.
     """
-    storage = storages[alias]
+    storage = store(alias)
     with storage_operation(alias=alias, operation="open"):
+        if isinstance(storage, SourceFolder):
+            return storage.open_key(key)
         if not hasattr(storage, "bucket"):
             return cast("BinaryIO", Path(storage.path(key)).open("rb"))
         with existing_object(storage, key) as s3_object:
@@ -38,7 +42,7 @@ def open_whole_object(*, alias: str, key: str) -> BinaryIO:
     What is fetched lies in memory up to WHOLE_IN_MEMORY_BYTES, beyond that in a temporary file. Raises as `open_object`
     does.
     """
-    storage = storages[alias]
+    storage = store(alias)
     if not hasattr(storage, "bucket"):
         return open_object(alias=alias, key=key)
     with contextlib.ExitStack() as closing:
@@ -53,7 +57,7 @@ def open_whole_object(*, alias: str, key: str) -> BinaryIO:
 
 def read_object(*, alias: str, key: str) -> bytes:
     """Read a whole small object (a rendition or a chip), in one request. Raises as `open_object` does."""
-    storage = storages[alias]
+    storage = store(alias)
     with storage_operation(alias=alias, operation="read"):
         if hasattr(storage, "bucket"):
             with existing_object(storage, key) as s3_object:
@@ -65,18 +69,18 @@ def read_object(*, alias: str, key: str) -> bytes:
 
 
 def write_object(*, alias: str, key: str, file: File) -> None:
-    """Store an object under exactly this key, replacing what lies there."""
+    """Store an object under exactly this key, replacing what lies there. Raises ReadOnlyStoreError for a source."""
     size = file.size
     with storage_operation(alias=alias, operation="write"):
-        stored = storages[alias].save(key, file)
+        stored = store(alias).save(key, file)
     STORAGE_BYTES.labels(alias, "write").inc(size)
     if stored != key:
         raise RuntimeError(f"storage {alias!r} put {key!r} under {stored!r}: it must keep names")
 
 
 def delete_objects(*, alias: str, keys: Iterable[str]) -> None:
-    """Delete objects; one that is not there is no error."""
-    storage: Storage = storages[alias]
+    """Delete objects; one that is not there is no error. Raises ReadOnlyStoreError for a source."""
+    storage: Storage = store(alias)
     for key in keys:
         with contextlib.suppress(FileNotFoundError), storage_operation(alias=alias, operation="delete"):
             storage.delete(key)

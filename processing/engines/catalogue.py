@@ -28,11 +28,12 @@ class Model:
     """Weights with a name, and what they are for.
 
     `threshold` is the distance, in `metric`, within which two faces are taken for one person, `lengths` the least and
-    the greatest Euclidean length that a vector of it may have; these are for embedding models only.
+    the greatest Euclidean length that a vector of it may have; these are for embedding models only. `architecture` and
+    `pretrained` are what open_clip calls an image and text model, and its weights.
     """
 
     name: str
-    task: Literal["face_detection", "face_embedding"]
+    task: Literal["face_detection", "face_embedding", "image_embedding"]
     files: tuple[WeightsFile, ...]
     licence: str
     about: str
@@ -41,6 +42,31 @@ class Model:
     threshold: float = 0.0
     # unit vectors, with the rounding of half precision
     lengths: tuple[float, float] = (0.98, 1.02)
+    architecture: str = ""
+    pretrained: str = ""
+
+
+def _image_text_model(
+    name: str, *, architecture: str, pretrained: str, repository: str, licence: str, about: str, dimensions: int = 512
+) -> Model:
+    """Give an image and text model of the CLIP family, whose weights lie on Hugging Face.
+
+    Each takes open_clip's own tokenizer, which comes with the package: none whose tokenizer is another program's is
+    here. No publisher states a hash that was known for certain where this was written.
+    """
+    # all of them are called the same there, and those of two models may have one layout and other weights
+    url = f"https://huggingface.co/{repository}/resolve/main/open_clip_model.safetensors"
+    return Model(
+        name=name,
+        task="image_embedding",
+        files=(WeightsFile(name=f"{name}.safetensors", sha256=None, url=url),),
+        licence=licence,
+        about=about,
+        dimensions=dimensions,
+        metric="cosine",
+        architecture=architecture,
+        pretrained=pretrained,
+    )
 
 
 MODELS: dict[str, Model] = {
@@ -130,6 +156,55 @@ MODELS: dict[str, Model] = {
             threshold=0.52,
             # not normalised: 1.28 to 1.53 on faces, from 1.18 on what is none
             lengths=(1.0, 1.8),
+        ),
+        _image_text_model(
+            "clip-vit-b-32-laion2b",
+            architecture="ViT-B-32",
+            pretrained="laion2b_s34b_b79k",
+            repository="laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
+            licence="MIT; trained on LAION-2B",
+            about="CLIP ViT-B/32, 605 MB, the quickest; 66.6 % zero-shot on ImageNet by its publisher",
+        ),
+        _image_text_model(
+            "clip-vit-b-32-openai",
+            architecture="ViT-B-32-quickgelu",
+            pretrained="openai",
+            repository="timm/vit_base_patch32_clip_224.openai",
+            licence="MIT; trained on data that OpenAI did not publish",
+            about="CLIP ViT-B/32 of OpenAI, 605 MB; 63.3 % zero-shot on ImageNet by its publisher",
+        ),
+        _image_text_model(
+            "clip-vit-b-16-datacomp",
+            architecture="ViT-B-16",
+            pretrained="datacomp_xl_s13b_b90k",
+            repository="laion/CLIP-ViT-B-16-DataComp.XL-s13B-b90K",
+            licence="MIT; trained on DataComp-1B",
+            about="CLIP ViT-B/16, 599 MB, four times the work; 73.5 % zero-shot on ImageNet by its publisher",
+        ),
+        _image_text_model(
+            "clip-vit-l-14-datacomp",
+            architecture="ViT-L-14",
+            pretrained="datacomp_xl_s13b_b90k",
+            repository="laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K",
+            licence="MIT; trained on DataComp-1B",
+            about="CLIP ViT-L/14, 1.7 GB, for a GPU; 79.2 % zero-shot on ImageNet by its publisher",
+            dimensions=768,
+        ),
+        _image_text_model(
+            "mobileclip-s1",
+            architecture="MobileCLIP-S1",
+            pretrained="datacompdr",
+            repository="apple/MobileCLIP-S1-OpenCLIP",
+            licence="Apple's own, for the weights: read it; trained on DataCompDR-1B",
+            about="MobileCLIP-S1, 340 MB; 72.6 % zero-shot on ImageNet by its publisher",
+        ),
+        _image_text_model(
+            "mobileclip-s2",
+            architecture="MobileCLIP-S2",
+            pretrained="datacompdr",
+            repository="apple/MobileCLIP-S2-OpenCLIP",
+            licence="Apple's own, for the weights: read it; trained on DataCompDR-1B",
+            about="MobileCLIP-S2, 398 MB; 74.4 % zero-shot on ImageNet by its publisher",
         ),
     )
 }

@@ -14,7 +14,7 @@ import numpy as np
 
 from processing.engines import openvino_cpu
 from processing.engines.catalogue import Model
-from processing.engines.errors import EngineError, WeightsMismatchError
+from processing.engines.errors import ConversionError, WeightsMismatchError
 
 if TYPE_CHECKING:
     import torch
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
 # of float32 outputs of order 1
 TOLERANCE = 1e-4
 FACENET_SIDE = 160
-
-
-class ConversionError(EngineError):
-    """A converted net does not give what its module gives."""
-
-    code = "conversion_failed"
 
 
 def convert(model: Model, folder: Path) -> list[str]:
@@ -45,6 +39,10 @@ def convert(model: Model, folder: Path) -> list[str]:
         ]
     if model.name.startswith("facenet-"):
         return _convert(facenet_module(folder / model.files[0].name), folder / "net.xml", FACENET_SIDE)
+    if model.task == "image_embedding":
+        from processing.engines.image_text import conversion
+
+        return conversion.convert(model, folder)
     return []
 
 

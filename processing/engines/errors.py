@@ -74,3 +74,9 @@ class DeviceUnavailableError(EngineError):
     """The device that this host is set to use is not there."""
 
     code = "device_unavailable"
+
+
+class ConversionError(EngineError):
+    """A converted net does not give what its module gives."""
+
+    code = "conversion_failed"

@@ -11,7 +11,7 @@ from processing.engines.catalogue import WeightsFile
 from processing.engines.errors import WeightsMismatchError, WeightsUnavailableError
 
 # of a file whose size no publisher states
-MAX_WEIGHTS_BYTES = 1024**3
+MAX_WEIGHTS_BYTES = 4 * 1024**3
 FETCH_TIMEOUT_SECONDS = 20
 CHUNK_BYTES = 1024 * 1024
 

@@ -11,12 +11,12 @@ from accounts.problems import ConflictError
 from accounts.services import erasure as receipts
 from photos import storage
 from photos.models import Face, FaceEmbedding, Person, Photo, Rendition
-from photos.services import erasure, purge
+from photos.services import erasure, events, purge, sidecars
 from processing import ledger
 from processing.consent import FORGET
 from processing.kinds.base import Ended, Held
 from processing.kinds.erasing import ErasingKind, erase_people
-from processing.models import LibraryRun, RunState, StageRun
+from processing.models import ImportedFile, LibraryRun, RunState, StageRun
 from processing.pipeline.advancing import advance, hold_runs, reopen
 from processing.publish import ring_on_commit
 from processing.services import face_runs, grouping
@@ -26,10 +26,11 @@ logger = logging.getLogger(__name__)
 
 # of few rows, so that whoever wants one of them waits for little
 PHOTOS_PER_STEP = 50
+FILES_PER_STEP = 2000
 PERSON_RECEIPT = ("photos", "faces", "embeddings", "people")
 LIBRARY_RECEIPT = (
     "photos", "bytes", "renditions", "faces", "embeddings", "stage_runs", "people", "members", "api_keys", "shares",
-    "library_runs", "libraries",
+    "imported_files", "library_runs", "libraries",
 )  # fmt: skip
 
 
@@ -107,6 +108,8 @@ def _forget_person(run: LibraryRun) -> dict[str, int] | None:
         # the runs before the rows, as a commit takes them
         hold_runs(photos)
         done = erasure.forget_faces_of_person(library_id=run.library_id, person_id=person_id, photo_ids=photos)
+        # what photo tools and Takeout wrote beside the photos names people too
+        sidecars.forget_people(photo_ids=photos)
         _begin_face_work_anew(photos)
         return done
     if not Person.objects.filter(pk=person_id).exists():
@@ -136,11 +139,18 @@ def _begin_face_work_anew(photo_ids: Sequence[UUID]) -> None:
 
 
 def _empty_library(run: LibraryRun) -> dict[str, int] | None:
-    """Delete some photos, or else people; gives how many of what, or None where nothing is left."""
+    """Delete some photos, or else what is remembered of files, or people; gives how many of what, None if none is left.
+
+    A library may remember millions of files, whose paths tell of people too.
+    """
     photos = Photo.objects.filter(library_id=run.library_id).order_by("pk")
     ids = list(photos.values_list("pk", flat=True)[:PHOTOS_PER_STEP])
     if not ids:
-        return erase_people(run)
+        files = ImportedFile.objects.filter(library_id=run.library_id)
+        deleted, _ = ImportedFile.objects.filter(
+            pk__in=list(files.values_list("pk", flat=True)[:FILES_PER_STEP])
+        ).delete()
+        return {"imported_files": deleted} if deleted else erase_people(run)
     found: dict[str, int] = {}
 
     def hold(chunk: Collection[UUID]) -> None:
@@ -181,5 +191,6 @@ def _delete_library(library_id: UUID) -> dict[str, int]:
     receipts.blank_admin_log(Library, [library.pk])
     # their runs go with it
     receipts.end_all_of_library(library_id=library.pk)
+    events.forget_library(library_id=library.pk)
     library.delete()
     return counts | {"libraries": 1}

@@ -1,12 +1,17 @@
 """The kinds of library work that there are."""
 
 from processing.kinds.base import Kind
+from processing.kinds.duplicates import DUPLICATES
+from processing.kinds.edit import EDIT
 from processing.kinds.erase_faces import ERASE
 from processing.kinds.forget import FORGETTING
+from processing.kinds.importing import IMPORTING
 from processing.kinds.people import PeopleKind
 from processing.kinds.plan import PLAN
 
-_KINDS: dict[str, Kind] = {kind.name: kind for kind in (PeopleKind(), PLAN, ERASE, FORGETTING)}
+_KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (PeopleKind(), PLAN, EDIT, IMPORTING, DUPLICATES, ERASE, FORGETTING)
+}
 
 
 def all_kinds() -> tuple[Kind, ...]:

@@ -20,12 +20,8 @@ AGAIN = "again"
 SECONDS = "seconds"
 
 
-class SteppedKind(Kind):
-    """A kind whose run keeps in `progress` where it stands and in `report` what it has done.
-
-    After each step others get their turn if the time is up, and a lease that was taken away ends the attempt: so a
-    worker that stops, a lost process and a long run all cost no more than the step at hand.
-    """
+class RequestedKind(Kind):
+    """A kind that is asked for, and whose run can be gone on with after any end."""
 
     # counted up by hand when a run that another version began cannot be gone on with
     code_version: ClassVar[str] = "1"
@@ -34,33 +30,6 @@ class SteppedKind(Kind):
     def known_versions(self) -> list[str]:
         """The one of this code."""
         return [self.code_version]
-
-    @abstractmethod
-    def step(self, run: LibraryRun) -> bool:
-        """Do a little, and bring the `progress` and `report` of the held run up to it; False if nothing is left."""
-
-    def lock_before_step(self) -> None:
-        """Take, in the step's transaction, the locks that others take before the run's row."""
-
-    def settle(self, library_id: UUID) -> bool:  # noqa: ARG002 - most kinds wait for nothing
-        """Do what the end waits for, when no step is left, outside of any transaction; True if there may be more."""
-        return False
-
-    def lock_before_end(self) -> None:
-        """Take, in the last transaction, the locks that others take before the run's row."""
-
-    def end(self, run: LibraryRun) -> None:
-        """Do what the end of the work means for others, in the transaction that marks the run done."""
-
-    def attempt(self, held: Held) -> Ended:
-        """Go on from where the run stands."""
-        while True:
-            is_more = self._step(held) or self.settle(held.lease.subject_id)
-            if not is_more and self._end(held):
-                return Ended.DONE
-            if time.monotonic() >= held.until:
-                ledger.give_turn(held.lease)
-                return Ended.INTERRUPTED
 
     def request(self, *, library_ids: Iterable[UUID], subject: str = "") -> None:
         """Ask for the work on libraries, or on a `subject` in them; a run that has begun goes over it once more.
@@ -93,6 +62,41 @@ class SteppedKind(Kind):
         if found:
             ring_on_commit(task=self.name, queue=self.queue, ids=[run.library_id for run in found])
         return {run.library_id for run in found}
+
+
+class SteppedKind(RequestedKind):
+    """A kind whose run keeps in `progress` where it stands and in `report` what it has done.
+
+    After each step others get their turn if the time is up, and a lease that was taken away ends the attempt: so a
+    worker that stops, a lost process and a long run all cost no more than the step at hand.
+    """
+
+    @abstractmethod
+    def step(self, run: LibraryRun) -> bool:
+        """Do a little, and bring the `progress` and `report` of the held run up to it; False if nothing is left."""
+
+    def lock_before_step(self) -> None:
+        """Take, in the step's transaction, the locks that others take before the run's row."""
+
+    def settle(self, library_id: UUID) -> bool:  # noqa: ARG002 - most kinds wait for nothing
+        """Do what the end waits for, when no step is left, outside of any transaction; True if there may be more."""
+        return False
+
+    def lock_before_end(self) -> None:
+        """Take, in the last transaction, the locks that others take before the run's row."""
+
+    def end(self, run: LibraryRun) -> None:
+        """Do what the end of the work means for others, in the transaction that marks the run done."""
+
+    def attempt(self, held: Held) -> Ended:
+        """Go on from where the run stands."""
+        while True:
+            is_more = self._step(held) or self.settle(held.lease.subject_id)
+            if not is_more and self._end(held):
+                return Ended.DONE
+            if time.monotonic() >= held.until:
+                ledger.give_turn(held.lease)
+                return Ended.INTERRUPTED
 
     def _step(self, held: Held) -> bool:
         started = time.monotonic()

@@ -16,8 +16,9 @@ from processing.ledger.claiming import Holder, Lease
 from processing.ledger.errors import RunError
 from processing.ledger.finishing import UNLEASED
 from processing.metrics import DEAD_RUNS, EXPIRED_LEASES, LOST_RUNS
-from processing.models import RunState, WorkerPresence
+from processing.models import RunState, StageRun, WorkerPresence
 from processing.models.ledger import Run, RunQuerySet
+from processing.telling import tell_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,10 @@ def fail(lease: Lease, error: RunError, *, permanent: bool = False) -> bool:
     """
     held, columns = _held(lease), error.columns(lease.work)
     if permanent or lease.attempt >= settings.LEDGER_MAX_ATTEMPTS:
-        is_dead = bool(held.update(state=RunState.DEAD, finished_at=Now(), **UNLEASED, **columns))
+        with transaction.atomic():
+            is_dead = bool(held.update(state=RunState.DEAD, finished_at=Now(), **UNLEASED, **columns))
+            if is_dead:
+                _tell_deaths(lease.ledger, [lease.run_id])
         DEAD_RUNS.labels(lease.work, error.code).inc(is_dead)
         return is_dead
     backoff = settings.LEDGER_BACKOFF_SECONDS * 2 ** (lease.attempt - 1)
@@ -160,7 +164,17 @@ def _return_lost(ledger: type[Run], runs: RunQuerySet, error: RunError, *, excus
         )
         LOST_RUNS.labels(work, error.code).inc(dead[work] + returned[work])
         DEAD_RUNS.labels(work, error.code).inc(dead[work])
+    if dead.total():
+        _tell_deaths(ledger, pks)
     return Loss(returned=+returned, dead=+dead, photo_ids=_photos(ledger, [row[2] for row in lost]))
+
+
+def _tell_deaths(ledger: type[Run], run_ids: Sequence[UUID]) -> None:
+    """Tell of those of these runs that are dead now, photo by photo in the order in which everybody locks them."""
+    if ledger is StageRun:
+        died = StageRun.objects.dead().filter(pk__in=run_ids).order_by("photo_id", "pk")
+        for photo_id, stage, code in died.values_list("photo_id", "stage", "error_code"):
+            tell_run(photo_id=photo_id, stage=stage, run=RunState.DEAD, error_code=code)
 
 
 def _photos(ledger: type[Run], subjects: Sequence[UUID]) -> frozenset[UUID]:

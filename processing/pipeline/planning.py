@@ -20,6 +20,7 @@ from processing.services import object_sweeps
 from processing.stages import registry
 from processing.stages.base import FACE_ANALYSIS_OFF, SUPERSEDED, Stage, model_of
 from processing.stages.face_detection import NO_FACES
+from processing.stages.place import NO_POSITION
 
 PHOTOS_PER_TRANSACTION = 500
 _READ_AS_OUTDATED = (RunState.DONE, RunState.WAITING, RunState.SKIPPED)
@@ -108,8 +109,10 @@ class Chunk:
 
     def __init__(self, photo_ids: Sequence[UUID]) -> None:
         wanted = Exists(libraries_wanting_faces().filter(pk=OuterRef("library_id")))
-        photos = Photo.objects.filter(pk__in=photo_ids).annotate(faces_wanted=wanted).values_list("pk", "faces_wanted")
-        self.with_faces_wanted = dict(photos)
+        photos = Photo.objects.filter(pk__in=photo_ids).annotate(faces_wanted=wanted)
+        rows = list(photos.values_list("pk", "faces_wanted", "latitude"))
+        self.with_faces_wanted = {pk: is_wanted for pk, is_wanted, _ in rows}
+        self.located = {pk for pk, _, latitude in rows if latitude is not None}
         self.photo_ids = list(self.with_faces_wanted)
         columns = ("photo_id", "stage", "version", "state", "skip_reason", "finished_at", "inputs")
         # rows, not models: a survey of all photos comes here
@@ -147,6 +150,8 @@ class Chunk:
             run.state = RunState.WAITING
         elif stage.needs == "face_detection" and photo_id not in self.having_faces:
             run.state, run.skip_reason, run.finished_at = RunState.SKIPPED, NO_FACES, Now()
+        elif stage.name == "place" and photo_id not in self.located:
+            run.state, run.skip_reason, run.finished_at = RunState.SKIPPED, NO_POSITION, Now()
         else:
             run.state, run.queued_at = RunState.PENDING, Now()
         return run

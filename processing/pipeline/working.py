@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, transaction
 
 from photos.models import ObjectSweep, Photo
-from processing import circuit, ledger
+from processing import answering, circuit, ledger, telling
 from processing.consent import libraries_wanting_faces
 from processing.engines import imaging
 from processing.ledger import Holder, Lease, LeaseLostError
@@ -74,6 +74,8 @@ def _work(stage: Stage, *, task_id: str, worker: str) -> int:
     deadline = time.monotonic() + _claiming_seconds(stage)
     taken = 0
     while taken < settings.LEDGER_TASK_RUNS and time.monotonic() < deadline:
+        # somebody waits for these, and nobody for a batch
+        answering.answer_pending(queue=stage.queue)
         leases = ledger.claim(
             stage=stage.name, versions=versions, limit=stage.claim_size, task_id=task_id, worker=worker
         )
@@ -114,8 +116,9 @@ def _permitted(stage: Stage, leases: Sequence[Lease]) -> list[Lease]:
     off = set(photos.exclude(library__in=libraries_wanting_faces()).values_list("pk", flat=True))
     for lease in leases:
         if lease.subject_id in off:
-            with contextlib.suppress(LeaseLostError):
+            with contextlib.suppress(LeaseLostError), transaction.atomic():
                 ledger.mark_skipped(lease, reason=FACE_ANALYSIS_OFF, work_seconds=0)
+                telling.tell_run(photo_id=lease.subject_id, stage=stage.name, run=RunState.SKIPPED)
     return [lease for lease in leases if lease.subject_id not in off]
 
 
@@ -174,6 +177,7 @@ def _commit(stage: Stage, lease: Lease, loaded: Loaded, result: Any, *, share: f
             advance(photo_id=lease.subject_id, stage=stage.name, skip_children=written.skip_children)
             if written.warnings:
                 StageRun.objects.filter(pk=lease.run_id).update(warnings=list(written.warnings))
+            telling.tell_run(photo_id=lease.subject_id, stage=stage.name, run=RunState.DONE)
             if written.orphans:
                 # last: who holds a sweep's row waits for nothing more
                 _request_sweep(loaded, ObjectSweep.Reason.REPLACED)

@@ -87,15 +87,21 @@ def named_by(batch: Batch) -> Iterator[Named]:
                 yield Named(photo, face, storage.RENDITIONS, face.chip_key, "chip")
 
 
-def by_listing(listing: Listing) -> Look:
-    """Look at no object: presence and size are what the stores have listed."""
+def by_listing(listing: Listing, readers: Executor) -> Look:
+    """Look at no object of ours: presence and size are what the stores have listed. Sources are not listed."""
+    measure = by_measuring(readers)
 
     def look(wanted: Sequence[Named]) -> Iterator[Answer]:
         keys: dict[str, list[str]] = defaultdict(list)
         for one in wanted:
             keys[one.alias].append(one.key)
         listed = {alias: listing.sizes(alias, some) for alias, some in keys.items()}
-        return (Answer(*_compare(one, listed[one.alias].get(one.key))) for one in wanted)
+        measured = iter(measure([one for one in wanted if storage.is_source(one.alias)]))
+        for one in wanted:
+            if storage.is_source(one.alias):
+                yield next(measured)
+            else:
+                yield Answer(*_compare(one, listed[one.alias].get(one.key)))
 
     return look
 
@@ -171,6 +177,8 @@ def _is_of_one_object(error: Exception) -> bool:
 def _gives_objects(alias: str) -> bool:
     """Tell whether a store lists anything: one that is gone may fail with any error."""
     try:
+        if storage.is_source(alias):
+            return not storage.is_store_empty(alias=alias)
         next(storage.list_objects(alias=alias), None)
         return not storage.is_store_empty(alias=alias)
     except (BotoCoreError, ClientError, OSError):

@@ -21,7 +21,7 @@ class PhotoCheck:
 
     def __init__(self, *, library_id: UUID | None, listing: Listing | None, readers: Executor) -> None:
         self._library_id = library_id
-        self._look = contents.by_reading(readers) if listing is None else contents.by_listing(listing)
+        self._look = contents.by_reading(readers) if listing is None else contents.by_listing(listing, readers)
         # a listing grows old
         self._look_again = contents.by_reading(readers) if listing is None else contents.by_measuring(readers)
 

@@ -27,6 +27,7 @@ from processing.pipeline.advancing import hold_runs, reopen
 from processing.pipeline.discarding import await_again, skip_below
 from processing.pipeline.planning import lock_plan_for_reading
 from processing.publish import PHOTOS_PER_MESSAGE, ring_on_commit
+from processing.telling import tell_photos
 
 __all__ = [
     "DeadLetterGroup",
@@ -211,6 +212,7 @@ def _start_over(locked: Found) -> int:
         await_again(photo_ids=photo_ids, stage=stage)
     count = reopen(StageRun.objects.filter(pk__in=[pk for pk, _, _ in locked]))
     _ring({stage: list(photo_ids) for stage, photo_ids in _by_stage(locked).items()})
+    tell_photos(photo_ids={photo_id for _, _, photo_id in locked})
     return count
 
 
@@ -218,6 +220,7 @@ def _give_up(locked: Found, end: dict[str, Any]) -> int:
     count = StageRun.objects.filter(pk__in=[pk for pk, _, _ in locked]).update(**end)
     for stage, photo_ids in _by_stage(locked).items():
         skip_below(photo_ids=photo_ids, stage=stage)
+    tell_photos(photo_ids={photo_id for _, _, photo_id in locked})
     return count
 
 

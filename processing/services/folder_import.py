@@ -3,16 +3,20 @@
 import math
 import mimetypes
 import os
+import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from uuid import UUID
 
+from uuid_utils.compat import uuid7
+
 from accounts.models import Library, User
 from accounts.problems import DomainError
 from photos.problems import RefusedFileError
-from photos.services import quotas
+from photos.services import events, quotas
 from processing.ingest import take_in
 from processing.models.ledger import Lane
 from processing.pipeline.planning import announce_new
@@ -22,6 +26,9 @@ NEW = "new"
 DUPLICATE = "duplicate"
 REFUSED = "refused"
 PASSED_OVER = "passed over"
+# as events name them
+OUTCOMES = {"new": NEW, "duplicate": DUPLICATE, "refused": REFUSED, "passed_over": PASSED_OVER}
+TOLD_EVERY_SECONDS = 1.0
 # what cameras, editors and desktops lay beside photos, of which the registry of media types knows nothing
 SIDECARS = frozenset({".aae", ".db", ".dop", ".ini", ".pp3", ".thm", ".xmp"})
 
@@ -67,6 +74,7 @@ def import_files(*, paths: list[Path], library: Library, uploader: User | None =
     into a quota: it would be read for nothing. What was taken in before stays.
     """
     new: list[UUID] = []
+    told = _Told(library, total=len(paths))
     try:
         for path, smallest_left in zip(paths, _smallest_after(paths), strict=True):
             result = _import_file(path, library, uploader)
@@ -75,12 +83,44 @@ def import_files(*, paths: list[Path], library: Library, uploader: User | None =
             if len(new) == PHOTOS_PER_MESSAGE:
                 announce_new(new)
                 new = []
+            told.count(result)
             yield result
             if result.room is not None and result.room < smallest_left < math.inf:
+                told.end()
                 raise QuotaUsedUpError(f"{result.detail} No file that is left fits either: none of them was looked at.")
     finally:
         if new:
             announce_new(new)
+    told.end()
+
+
+class _Told:
+    """Tells those who listen how far an import is, about once a second. One that is cut off ends without a word."""
+
+    def __init__(self, library: Library, *, total: int) -> None:
+        self._library_id = library.pk
+        self._import_id = uuid7()
+        self._total = total
+        self._counts = Counter[str]()
+        self._told_at = time.monotonic()
+
+    def count(self, result: ImportedFile) -> None:
+        """Count a file that was looked at."""
+        self._counts[result.outcome] += 1
+        if time.monotonic() - self._told_at >= TOLD_EVERY_SECONDS:
+            self._tell(is_finished=False)
+
+    def end(self) -> None:
+        """Tell that no further file is looked at."""
+        self._tell(is_finished=True)
+
+    def _tell(self, *, is_finished: bool) -> None:
+        self._told_at = time.monotonic()
+        by_outcome = {key: self._counts[outcome] for key, outcome in OUTCOMES.items()}
+        counts = {"total": self._total, "looked_at": self._counts.total(), **by_outcome}
+        events.record_import(
+            library_id=self._library_id, import_id=self._import_id, counts=counts, is_finished=is_finished
+        )
 
 
 def _smallest_after(paths: list[Path]) -> list[float]:

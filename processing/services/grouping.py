@@ -14,6 +14,7 @@ from processing.consent import is_somebody_being_forgotten, libraries_wanting_fa
 from processing.engines import catalogue
 from processing.models import LibraryRun, ModelSelection, RunState
 from processing.models.ledger import DISCARDED, Lane
+from processing.models_in_use import ModelNotInUseError
 from processing.publish import ring_on_commit
 from processing.stages.base import FACE_ANALYSIS_OFF
 
@@ -62,6 +63,8 @@ class Grouped:
     new_people: list[UUID]
     losses: list[GroupLoss]
     let_go: list[people.LetGo]
+    # everything was grouped anew, maybe because a floor was moved
+    is_from_scratch: bool
 
     def write(self) -> dict[str, int]:
         """Write it; gives the report."""
@@ -74,6 +77,8 @@ class Grouped:
             losses=self.losses,
             let_go=self.let_go,
         )
+        if self.is_from_scratch:
+            people.recount_faces(library_id=self.library_id)
         return {
             "faces": self.face_count,
             "regrouped": len(self.persons),
@@ -95,6 +100,14 @@ def rule_in_use() -> Rule | None:
         confidence=settings.FACE_MIN_CONFIDENCE,
         quality=settings.FACE_MIN_QUALITY,
     )
+
+
+def require_rule() -> Rule:
+    """Give the rule in use. Raises ModelNotInUseError."""
+    rule = rule_in_use()
+    if rule is None:
+        raise ModelNotInUseError("face_embedding")
+    return rule
 
 
 def is_for_another_release() -> bool:
@@ -172,7 +185,8 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
     if reason:
         return NothingToDo(reason)
     faces = people.read_library(library_id=library_id, model=rule.model.name)
-    if _last_version(library_id) != rule.version:
+    is_from_scratch = _last_version(library_id) != rule.version
+    if is_from_scratch:
         faces.components[:] = -1
     found = regroup(
         faces.vectors,
@@ -201,6 +215,7 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
         new_people=list(new_ids.values()),
         losses=faces.losses,
         let_go=faces.let_go,
+        is_from_scratch=is_from_scratch,
     )
 
 

@@ -10,6 +10,7 @@ from processing.engines import exif
 from processing.ledger import Lease
 from processing.stages.base import Loaded, Stage, Written
 from processing.stages.originals import open_original
+from processing.stages.place import NO_POSITION
 
 # the engine's names carry their units, the columns' descriptions do
 _COLUMNS = {
@@ -57,8 +58,9 @@ class ExifStage(Stage):
     def write(self, loaded: Loaded, stored: exif.PhotoMetadata, *, version: str) -> Written:
         """Replace the Metadata row."""
         values = metadata_values(stored)
-        results.replace_metadata(photo_id=loaded.photo_id, version=version, values=values)
-        return Written(warnings=values["warnings"])
+        results.replace_metadata(photo_id=loaded.photo_id, library_id=loaded.library_id, version=version, values=values)
+        is_located = Photo.objects.filter(pk=loaded.photo_id, latitude__isnull=False).exists()
+        return Written(warnings=values["warnings"], skip_children="" if is_located else NO_POSITION)
 
 
 def metadata_values(found: exif.PhotoMetadata) -> dict[str, object]:

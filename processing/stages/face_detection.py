@@ -8,14 +8,14 @@ import numpy as np
 from django.conf import settings
 from django.core.files.base import ContentFile
 
-from photos import integrity, storage
-from photos.models import Rendition
+from photos import storage
 from photos.services import faces
 from processing.engines import imaging
 from processing.engines.detection import DetectedFace
 from processing.ledger import Lease
 from processing.stages import loaded_models
-from processing.stages.base import InputMissingError, Loaded, Stage, Written, model_of
+from processing.stages.base import Loaded, Stage, Written, model_of
+from processing.stages.previews import load_preview
 
 NO_FACES = "no_faces"
 
@@ -61,18 +61,7 @@ class FaceDetectionStage(Stage):
 
     def load(self, lease: Lease) -> Loaded:
         """Read the preview."""
-        preview = (
-            Rendition.objects.filter(photo_id=lease.subject_id, kind="preview")
-            .values("photo__library_id", "storage_key", "sha256")
-            .first()
-        )
-        if preview is None:
-            raise InputMissingError("The photo has no preview.")
-        return Loaded(
-            photo_id=lease.subject_id,
-            library_id=preview["photo__library_id"],
-            data=integrity.read_derived(key=preview["storage_key"], sha256=preview["sha256"]),
-        )
+        return load_preview(lease)
 
     def compute(self, loaded: Sequence[Loaded], *, version: str) -> list[FacesOfPreview]:
         """Detect faces on a batch of previews and cut their chips."""

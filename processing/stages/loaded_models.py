@@ -4,7 +4,7 @@ from functools import cache
 
 from django.conf import settings
 
-from processing.engines import detection, embedding, installation
+from processing.engines import detection, embedding, image_text, installation
 
 
 @cache
@@ -23,3 +23,15 @@ def detector(name: str) -> detection.Detector:
 def embedder(name: str) -> embedding.Embedder:
     """Give the face embedder of this name. Raises ModelNotInstalledError, WeightsMismatchError."""
     return embedding.load_embedder(name, models_dir=settings.MODELS_DIR, device=device())
+
+
+@cache
+def image_encoder(name: str) -> image_text.ImageEncoder:
+    """Give the encoder of pictures of this name. Raises ModelNotInstalledError, WeightsMismatchError."""
+    return image_text.load_image_encoder(name, models_dir=settings.MODELS_DIR, device=device())
+
+
+@cache
+def text_encoder(name: str) -> image_text.TextEncoder:
+    """Give the encoder of words of this name. Raises ModelNotInstalledError, WeightsMismatchError."""
+    return image_text.load_text_encoder(name, models_dir=settings.MODELS_DIR, device=device())

@@ -6,13 +6,22 @@ from processing.stages.base import Stage
 from processing.stages.exif import ExifStage
 from processing.stages.face_detection import FaceDetectionStage
 from processing.stages.face_embedding import FaceEmbeddingStage
+from processing.stages.image_embedding import ImageEmbeddingStage
+from processing.stages.place import PlaceStage
 from processing.stages.renditions import RenditionsStage
 
 
 @cache
 def all_stages() -> tuple[Stage, ...]:
     """Give every stage; one that reads another's result comes after it."""
-    return (ExifStage(), RenditionsStage(), FaceDetectionStage(), FaceEmbeddingStage())
+    return (
+        ExifStage(),
+        PlaceStage(),
+        RenditionsStage(),
+        FaceDetectionStage(),
+        FaceEmbeddingStage(),
+        ImageEmbeddingStage(),
+    )
 
 
 def get(name: str) -> Stage:

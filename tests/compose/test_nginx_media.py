@@ -1,16 +1,12 @@
 """A real nginx in front of Darkroom: it sends the bytes of MEDIA_DELIVERY=x-accel, with what Darkroom said of them."""
 
-import os
-import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import factories
+import nginx_server
 import pytest
 import requests
-from django.conf import settings as django_settings
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -19,34 +15,7 @@ from accounts.services import tokens
 from gallery.services import shares
 from photos.models import Photo
 
-SNIPPETS = Path(django_settings.BASE_DIR) / "compose" / "nginx"
 DATA = bytes(range(256)) * 4
-PATIENCE_SECONDS = 10
-
-CONFIGURATION = """
-{user}
-daemon off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    include {folder}/darkroom-log.conf;
-    access_log {folder}/access.log darkroom;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    server {{
-        listen 127.0.0.1:{port};
-        include {folder}/darkroom-media.conf;
-        location / {{
-            proxy_pass {upstream};
-            proxy_set_header Host $http_host;
-        }}
-    }}
-}}
-"""
 
 
 @pytest.fixture
@@ -75,35 +44,14 @@ def nginx(
 ) -> Iterator[str]:
     """An nginx with our snippets, in front of a Darkroom that leaves the sending to it; gives its address."""
     settings.MEDIA_DELIVERY = "x-accel"
-    snippet = (SNIPPETS / "darkroom-media.conf").read_text()
+    snippet = (nginx_server.SNIPPETS / "darkroom-media.conf").read_text()
     assert snippet.count("alias /var/lib/darkroom/") == 2
     (tmp_path / "darkroom-media.conf").write_text(snippet.replace("/var/lib/darkroom", str(photo_store)))
-    for name in ("darkroom-media-headers.conf", "darkroom-log.conf"):
-        (tmp_path / name).write_text((SNIPPETS / name).read_text())
-    configuration = tmp_path / "nginx.conf"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    user = "user root;" if os.geteuid() == 0 else ""
-    values = {"user": user, "folder": tmp_path, "port": port, "upstream": live_server.url}
-    configuration.write_text(CONFIGURATION.format(**values))
-    command = [program("nginx"), "-p", str(tmp_path), "-c", str(configuration), "-e", str(tmp_path / "error.log")]
-    process = subprocess.Popen(command)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            try:
-                requests.get(f"{address}/live", timeout=PATIENCE_SECONDS)
-                break
-            except requests.ConnectionError:
-                assert process.poll() is None, (tmp_path / "error.log").read_text()
-                assert time.monotonic() < deadline, (tmp_path / "error.log").read_text()
-                time.sleep(0.05)
+    name = "darkroom-media-headers.conf"
+    (tmp_path / name).write_text((nginx_server.SNIPPETS / name).read_text())
+    server = f"include {tmp_path}/darkroom-media.conf;"
+    with nginx_server.running(program("nginx"), tmp_path, server=server, upstream=live_server.url) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -168,7 +116,7 @@ def test_nginx_answers_for_ranges_and_darkroom_for_what_is_there(
 def test_nobody_gets_behind_the_permission(nginx: str, session: requests.Session, photo: Photo) -> None:
     paths = [f"/_media/originals/{photo.storage_key}", f"/_media/renditions/{photo.storage_key}/preview.1.aaaa.jpg"]
     assert [session.get(nginx + path).status_code for path in paths] == [404, 404]
-    anonymous = requests.get(f"{nginx}/api/v1/photos/{photo.pk}/original", timeout=PATIENCE_SECONDS)
+    anonymous = requests.get(f"{nginx}/api/v1/photos/{photo.pk}/original", timeout=nginx_server.PATIENCE_SECONDS)
     assert anonymous.status_code == 401
 
 

@@ -26,6 +26,7 @@ class Installation:
 
     process: subprocess.Popen[str]
     url: str
+    events_url: str
     var_dir: Path
     output: Path
 
@@ -51,8 +52,8 @@ class Installation:
 
 def start(*, var_dir: Path, photos: Path | None) -> Installation:
     """Start it and wait until it serves."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as another:
+        port, events_port = free.getsockname()[1], another.getsockname()[1]
     # services, settings and folders of the tests are not for it: it brings its own
     inherited = {
         name: value for name, value in os.environ.items() if not re.match("DATABASE_|REDIS_|DARKROOM_|DJANGO_", name)
@@ -61,6 +62,7 @@ def start(*, var_dir: Path, photos: Path | None) -> Installation:
         "VAR_DIR": str(var_dir),
         "MODELS_DIR": str(settings.MODELS_DIR),
         "PORT": str(port),
+        "EVENTS_PORT": str(events_port),
         "PHOTOS": str(photos or ""),
         "DARKROOM_ADMIN_EMAIL": "Admin@Example.com",
         "DARKROOM_ADMIN_PASSWORD": PASSWORD,
@@ -76,7 +78,8 @@ def start(*, var_dir: Path, photos: Path | None) -> Installation:
             stderr=file,
             text=True,
         )
-    installation = Installation(process, f"http://127.0.0.1:{port}", var_dir, output)
+    url, events_url = (f"http://127.0.0.1:{one}" for one in (port, events_port))
+    installation = Installation(process, url, events_url, var_dir, output)
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while "Serving." not in installation.printed:
         assert process.poll() is None, installation.printed

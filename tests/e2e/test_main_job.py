@@ -14,6 +14,7 @@ import psutil
 import pytest
 import requests
 from darkroom_process import PASSWORD, STOP_TIMEOUT_SECONDS, Installation
+from event_streams import Stream
 from PIL import Image
 
 from config import embedded
@@ -113,6 +114,9 @@ def test_a_photo_goes_through_http(installation: Installation, client: requests.
     content = io.BytesIO()
     Image.linear_gradient("L").resize((640, 480)).convert("RGB").save(content, "JPEG")
     upload = {"data": {"library": library}, "files": {"file": ("gradient.jpg", content.getvalue(), "image/jpeg")}}
+    # by the web server's address, which leads to the process of events
+    stream = Stream(f"{installation.url}/api/v1/events", headers=dict(client.headers)).wait_until_open()
+    assert stream.response.url.startswith(installation.events_url)
     created = client.post(f"{installation.url}/api/v1/photos", **upload, timeout=30)
     assert created.status_code == 201, created.text
     assert client.post(f"{installation.url}/api/v1/photos", **upload, timeout=30).status_code == 200
@@ -127,6 +131,13 @@ def test_a_photo_goes_through_http(installation: Installation, client: requests.
         "face_detection": "done",
         "face_embedding": "skipped",
     }
+    stream.wait_for(lambda one: "photo.ready" in one.kinds)
+    told = [one for one in stream.heard if one.said.get("photo") == photo["id"]]
+    assert [one.kind for one in told] == ["photo.added", *2 * ["photo.progress"], "photo.ready"]
+    assert {one.said["library"] for one in told} == {library}
+    assert [one.said.get("done") for one in told] == [None, 1, 2, 4]
+    assert {one.said["stage"] for one in told[1:3]} == {"exif", "renditions"}
+    assert told[3].said["total"] == 4
     preview = next(rendition for rendition in photo["renditions"] if rendition["kind"] == "preview")
     image = client.get(preview["url"], timeout=10)
     assert image.headers["Content-Type"] == "image/jpeg"
@@ -137,6 +148,8 @@ def test_a_photo_goes_through_http(installation: Installation, client: requests.
 
 
 def test_the_ways_to_look_are_there(installation: Installation, client: requests.Session) -> None:
+    assert f"events    {installation.events_url}/api/v1/events" in installation.printed
+    assert requests.get(f"{installation.events_url}/live", timeout=10).status_code == 200
     for path in ("/live", "/ready", "/health", "/health/db", "/health/ai", "/api/docs", "/api/schema", "/admin/login/"):
         assert requests.get(installation.url + path, timeout=10).status_code == 200, path
     assert requests.get(f"{installation.url}/api/v1/photos", timeout=10).status_code == 401
@@ -175,11 +188,15 @@ def test_no_log_line_tells_a_secret_a_place_or_a_face(installation: Installation
     assert [one for one in secret if one in written] == []
 
 
-def test_ctrl_c_stops_every_process(installation: Installation) -> None:
+def test_ctrl_c_stops_every_process(installation: Installation, client: requests.Session) -> None:
     started = installation.descendants()
-    assert len(started) >= 6
+    assert len(started) >= 7
+    # whoever listens is no reason to wait
+    headers = {"Authorization": client.headers["Authorization"]}
+    stream = Stream(f"{installation.events_url}/api/v1/events", headers=headers).wait_until_open()
     installation.process.send_signal(signal.SIGINT)
     assert installation.process.wait(timeout=STOP_TIMEOUT_SECONDS) == 0, installation.printed
+    assert stream.has_ended.wait(10)
     # one whose parent has ended before it may wait as a zombie for a reaper that this machine lacks
     assert [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
     assert embedded.running(installation.var_dir) is None

@@ -42,6 +42,8 @@ class Call:
     body: Callable[[World], dict[str, Any]] | None = None
     allowed: int = 200
     is_list: bool = False
+    # of a list that is counts alone, and names nothing
+    is_counts: bool = False
     is_form: bool = False
     reads_credentials: bool = True
     # permissions that it takes beside that of the rule
@@ -79,6 +81,11 @@ def _upload(world: World) -> dict[str, Any]:
     return {"library": world.place.library.pk, "file": BytesIO(factories.image_bytes())}
 
 
+def _picture(_world: World) -> dict[str, Any]:
+    # refused by its header, by whoever may search: nobody is asked to decode it
+    return {"file": BytesIO(b"no picture")}
+
+
 REASON = {"reason": "why"}
 ALIKE = {"fingerprint": "0" * 16}
 # what an operation takes
@@ -103,9 +110,24 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "POST libraries/{pk}/forget": lambda w: {"what": "faces"},
     "POST shares": lambda w: {"photos": [str(w.place.photo.pk)]},
     "PATCH shares/{pk}": lambda w: {"title": "Summer"},
+    "POST imports": lambda w: {"library": str(w.place.library.pk), "source": "camera"},
+    "POST imports/{pk}/rescan": lambda w: {},
     "POST libraries/{pk}/invitations": lambda w: {"email": "new@example.org"},
     "POST photos": _upload,
+    "POST albums": lambda w: {"library": str(w.place.library.pk), "title": "Summer"},
+    "PATCH albums/{pk}": lambda w: {"title": "Summer"},
+    "POST albums/{pk}/photos": lambda w: {"photos": [str(w.place.photo.pk)]},
+    "POST albums/{pk}/photos/remove": lambda w: {"photos": [str(w.place.photo.pk)]},
+    "POST albums/{pk}/photos/move": lambda w: {"photos": [str(w.place.photo.pk)], "before": None},
+    "POST tags": lambda w: {"library": str(w.place.library.pk), "name": "Summer"},
+    "PATCH tags/{pk}": lambda w: {"name": "Summer"},
+    "POST tags/{pk}/merge": lambda w: {"tags": [str(w.place.tag.pk)]},
+    "PATCH photos/{pk}": lambda w: {"title": "Summer"},
+    "POST edits": lambda w: {"photos": [str(w.place.photo.pk)], "changes": {"title": "Summer"}},
+    "POST edits/favourites": lambda w: {"filter": {"library": str(w.place.library.pk)}, "is_favourite": True},
     "PATCH people/{pk}": lambda w: {"name": "Grace"},
+    "POST photos/duplicates/decisions": lambda w: {"photos": [str(w.place.photo.pk), str(w.place.copy.pk)]},
+    "POST search/face": _picture,
     "POST libraries/{pk}/face-analysis": lambda w: {"enabled": False},
     "POST libraries/{library_id}/members": lambda w: {"email": w.newcomer.email},
     "PATCH libraries/{library_id}/members/{user_id}": lambda w: {"role": "visitor"},
@@ -117,6 +139,9 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
 # who may do it gets 200, but for these
 ALLOWED = {
     "POST photos": 201,
+    "POST photos/duplicates/decisions": 201,
+    "DELETE photos/duplicates/decisions/{pk}": 204,
+    "POST search/face": 415,
     "POST auth/token/revoke": 204,
     "POST auth/second-factor/confirm": 400,
     "POST auth/second-factor/disable": 409,
@@ -126,6 +151,9 @@ ALLOWED = {
     "POST auth/password/reset/confirm": 400,
     "POST auth/invitations/accept": 400,
     "POST keys": 201,
+    # to the process that streams
+    "GET events": 307,
+    "POST events/tickets": 201,
     # somebody else's
     "GET keys/{pk}": 404,
     "DELETE keys/{pk}": 404,
@@ -136,10 +164,22 @@ ALLOWED = {
     "POST people/{pk}/forget": 202,
     "POST shares": 201,
     "DELETE shares/{pk}": 204,
+    # no source is open here
+    "POST imports": 400,
+    "POST imports/{pk}/rescan": 400,
     "DELETE photos/{pk}": 204,
+    "POST albums": 201,
+    "DELETE albums/{pk}": 204,
+    "POST albums/{pk}/photos/move": 204,
+    "POST tags": 201,
+    "DELETE tags/{pk}": 204,
+    "PUT photos/{pk}/favourite": 204,
+    "DELETE photos/{pk}/favourite": 204,
     "POST libraries/{library_id}/members": 201,
     "DELETE libraries/{library_id}/members/{user_id}": 204,
 }
+# what it cannot be asked without
+ADDRESSES = {"GET photos/map": "photos/map?zoom=3"}
 # permissions that they take beside that of their rule
 ALSO = dict.fromkeys(("GET people/{pk}/export", "POST people/{pk}/forget"), (Permission.EDIT_PEOPLE,))
 MEMBERS = "libraries/{library_id}/members"
@@ -151,11 +191,12 @@ def calls() -> list[Call]:
         Call(
             name=one.name,
             rule=one.rule,
-            address=one.name.split()[1],
+            address=ADDRESSES.get(one.name, one.name.split()[1]),
             body=BODIES.get(one.name),
             allowed=ALLOWED.get(one.name, 200),
             is_list="{" not in one.name,
-            is_form=one.name == "POST photos",
+            is_counts=one.name in {"GET photos/timeline", "POST edits/favourites"},
+            is_form=one.name in {"POST photos", "POST search/face"},
             also=ALSO.get(one.name, ()),
             reads_credentials=bool(one.view.authentication_classes),
         )
@@ -178,6 +219,16 @@ def within() -> list[Call]:
                 "photos?person={person}": see_people,
                 "photos?library={library_id}&has_faces=true": see_people,
                 "photos?camera_make={make}": see_photos,
+                "photos?q={make}": see_photos,
+                "photos?tag={tag}": see_photos,
+                "photos?album={album}": see_photos,
+                "tags?library={library_id}": see_photos,
+                "albums?library={library_id}": see_photos,
+                "photos?near=1.5,2.5,10": see_photos,
+                "photos/facets?library={library_id}": see_photos,
+                "photos/map?zoom=3&library={library_id}": see_photos,
+                "photos/duplicates?library={library_id}": see_photos,
+                "photos/duplicates/decisions?library={library_id}": see_photos,
                 "people?library={library_id}": see_people,
                 "people?is_named=true&library={library_id}": see_people,
             }.items()
@@ -215,8 +266,11 @@ def address(call: Call, world: World) -> str:
     subjects = {
         "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
-        "shares": place.share, "erasures": place.receipt, "auth": place.linked,
+        "shares": place.share, "erasures": place.receipt, "edits": place.edit, "albums": place.album,
+        "tags": place.tag, "imports": place.imported, "auth": place.linked,
     }  # fmt: skip
+    if call.address.startswith("photos/duplicates/decisions"):
+        subjects["photos"] = place.decision
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(
         pk=subject.pk,
@@ -227,6 +281,8 @@ def address(call: Call, world: World) -> str:
         photo=place.photo.pk,
         trashed=place.trashed.pk,
         make=place.photo.metadata.camera_make,
+        tag=place.tag.name,
+        album=place.album.pk,
         kind="preview",
         name="exif",
     )

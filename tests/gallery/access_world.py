@@ -1,6 +1,7 @@
 """Two libraries with one of everything, and everybody who may knock at the first of them."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import factories
@@ -16,11 +17,16 @@ from accounts.api.access import Access, Doing, InPerson, Public, RunsInstallatio
 from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt, Library, User
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
-from gallery.services import shares
-from processing.models import RunState, WorkerPresence
+from gallery.services import albums, shares
+from photos.models import DuplicateDecision, DuplicateGroup, FaceEmbedding
+from photos.services import duplicates, fingerprints
+from processing.importing.counts import complete
+from processing.models import Import, ImportedFile, ModelSelection, RunState, WorkerPresence
+from processing.services import photo_edits
 
 EVERYTHING = frozenset(Permission.values)
 APPS = ("accounts", "photos", "processing", "gallery", "auth", "admin", "token_blacklist", "socialaccount")
+FACE_MODEL = "dlib-resnet-v1"
 _numbers = count(1)
 
 
@@ -32,7 +38,15 @@ class Place:
         self.library: Library = factories.make_library(name=f"Archive {number}")
         self.photo = factories.make_photo(self.library, data=b"original", original_filename=f"holiday-{number}.jpg")
         factories.make_rendition(self.photo, "preview", data=b"picture")
-        factories.make_metadata(self.photo, camera_make=f"Camera maker {number}")
+        fingerprints.note(photo_id=self.photo.pk, perceptual_hash=number)
+        factories.make_metadata(self.photo, camera_make=f"Camera maker {number}", latitude=1.5, longitude=2.5)
+        self.tag = factories.make_tag(self.library, f"Tag {number} of it", self.photo)
+        # nearly the same, so the two are a group, and were said to be none
+        self.copy = factories.make_photo(self.library, original_filename=f"copy-{number}.jpg")
+        fingerprints.note(photo_id=self.copy.pk, perceptual_hash=number)
+        while duplicates.group_next(library_id=self.library.pk, model=None, limit=10):
+            pass
+        self.group = DuplicateGroup.objects.get(library=self.library)
         self.trashed = factories.make_photo(self.library, data=b"trashed", trashed_at=timezone.now())
         factories.make_rendition(self.trashed, "preview", data=b"picture")
         self.fingerprint = f"{number:016x}"
@@ -40,8 +54,21 @@ class Place:
         self.library_run = dead_library_run(self.library)
         self.person = factories.make_person(self.library, name=f"Ada {number}")
         self.face = factories.make_face(self.photo, person=self.person, chip=b"chip")
+        FaceEmbedding.objects.create(
+            face=self.face,
+            library=self.library,
+            model=FACE_MODEL,
+            version="1",
+            dimensions=128,
+            vector=[number, *[0] * 127],
+        )
         self.admin: User = factories.make_member(self.library, "admin")
         self.member: User = factories.make_member(self.library, "visitor")
+        [self.edit] = photo_edits.edit_photos(
+            photos=[(self.library.pk, self.photo.pk)], said={"title": f"Said {number}"}, by=self.admin
+        )
+        self.album = albums.create_album(library=self.library, by=self.admin, values={"title": f"Album {number} of it"})
+        albums.add_photos(album=self.album, by=self.admin, photo_ids=[self.photo.pk])
         self.key = api_keys.create(owner=self.admin, name="camera", scopes=["photos.view"]).key
         self.linked = SocialAccount.objects.create(
             user=self.admin, provider=f"https://issuer-{number}.example.org", uid=f"somebody-{number}"
@@ -53,6 +80,14 @@ class Place:
         self.receipt = ErasureReceipt.objects.create(
             kind=ErasureKind.PERSON, subject_id=self.library.pk, library_id=self.library.pk
         )
+        self.imported = Import.objects.create(
+            library=self.library, source="camera", path=f"card-{number}", counts=complete({}), requested_by=self.admin
+        )
+        self.file = ImportedFile.objects.create(
+            library=self.library, source="camera", path=f"card-{number}/1.jpg", state="added", scan=self.imported,
+            photo=self.photo, seen_at=timezone.now(),
+        )  # fmt: skip
+        self.decision = DuplicateDecision.objects.create(library=self.library, decided_by=self.admin)
         audit.record(action=AuditAction.ERASED, library_id=self.library.pk, subject=self.photo)
         self.event = AuditEvent.objects.get(library_id=self.library.pk, action=AuditAction.ERASED)
 
@@ -62,11 +97,16 @@ class Place:
         for trashed_at in (None, timezone.now()):
             photo = factories.make_photo(self.library, trashed_at=trashed_at)
             factories.make_rendition(photo, "preview")
-            factories.make_metadata(photo)
+            factories.make_metadata(photo, taken_at=datetime(2020, 1, 1, tzinfo=UTC) + timedelta(days=number))
+            factories.make_tag(self.library, f"more {number}", photo)
             factories.make_run(photo, "exif", RunState.DEAD, fingerprint=f"{number:016x}")
             # of somebody more, and one more of who is there
             for person in (factories.make_person(self.library), self.person):
                 factories.make_face(photo, person=person)
+        photo_edits.edit_photos(
+            photos=[(self.library.pk, self.photo.pk)], said={"title": f"More {number}"}, by=self.admin
+        )
+        albums.create_album(library=self.library, by=self.admin, values={"title": f"More {number}"})
         factories.make_face(self.photo, person=self.person)
         factories.make_run(self.photo, "renditions", RunState.DONE, version=f"v{number}")
         factories.Membership.objects.create(library=factories.make_library(), user=self.admin, role=_role("admin"))
@@ -85,11 +125,13 @@ class Place:
         """Give what nobody may read who does not see the library."""
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
-            self.key, self.invitation, self.event, self.share, self.receipt,
+            self.key, self.invitation, self.event, self.share, self.receipt, self.tag, self.edit,
+            self.album, self.imported, self.file, self.copy, self.group, self.decision,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,
             self.key.prefix, self.invitation.email, self.linked.provider, self.linked.uid,
+            self.tag.name, self.album.title, self.imported.path,
         )  # fmt: skip
         return {*(str(row.pk) for row in rows), *said, self.photo.metadata.camera_make, self.fingerprint}
 
@@ -112,6 +154,9 @@ class World:
 
     def __init__(self) -> None:
         self.place, self.elsewhere = Place(), Place()
+        in_use = {"weights_hash": "ab" * 32, "in_use": True}
+        for task, model in (("face_detection", "mtcnn"), ("face_embedding", FACE_MODEL)):
+            ModelSelection.objects.get_or_create(task=task, model=model, defaults=in_use)
         self.newcomer = factories.make_user()
 
     def actors(self, rule: Access, also: tuple[str, ...] = ()) -> list[Actor]:

@@ -32,4 +32,5 @@ def ask(call: Call, world: World, client: Client, *, query: str = "", **headers:
     """Call an operation."""
     method = getattr(client, call.name.split()[0].lower())
     body = {} if call.body is None else {"data": call.body(world), "format": "multipart" if call.is_form else "json"}
-    return method(address(call, world) + query, headers=headers or None, **body)
+    asked = address(call, world)
+    return method(asked + (query.replace("?", "&") if "?" in asked else query), headers=headers or None, **body)

@@ -32,7 +32,7 @@ DECLARED = {
         "POST auth/social/token",
         "GET health",
     },
-    "Access()": {"GET roles"},
+    "Access()": {"GET roles", "GET events", "POST events/tickets"},
     "InPerson()": {
         "GET auth/me",
         "PATCH auth/me",
@@ -62,17 +62,57 @@ DECLARED = {
         "POST admin/stages/{name}/pause",
         "POST admin/stages/{name}/resume",
         "GET admin/workers",
+        "GET imports",
+        "GET imports/sources",
+        "GET imports/{pk}",
+        "GET imports/{pk}/files",
+        "POST imports",
+        "POST imports/{pk}/cancel",
+        "POST imports/{pk}/pause",
+        "POST imports/{pk}/rescan",
+        "POST imports/{pk}/resume",
     },
     "Seeing(photos.view)": {
         "GET libraries",
         "GET libraries/{pk}",
         "GET libraries/{pk}/face-analysis",
         "GET photos",
+        "GET albums",
+        "GET albums/{pk}",
+        "GET tags",
+        "GET tags/{pk}",
+        "GET photos/facets",
+        "GET photos/map",
+        "GET photos/timeline",
         "GET photos/{pk}",
+        "GET photos/{pk}/history",
+        "PUT photos/{pk}/favourite",
+        "DELETE photos/{pk}/favourite",
+        "POST edits/favourites",
+        "GET photos/duplicates",
+        "GET photos/duplicates/decisions",
         "GET photos/{pk}/renditions/{kind}",
+        "GET photos/{pk}/similar",
     },
+    "Seeing(photos.edit)": {"GET edits", "GET edits/{pk}"},
+    "Doing(photos.edit, photos.view)": {
+        "POST albums",
+        "PATCH albums/{pk}",
+        "DELETE albums/{pk}",
+        "POST albums/{pk}/photos",
+        "POST albums/{pk}/photos/move",
+        "POST albums/{pk}/photos/remove",
+        "POST edits",
+        "PATCH photos/{pk}",
+        "POST tags",
+        "PATCH tags/{pk}",
+        "DELETE tags/{pk}",
+        "POST tags/{pk}/merge",
+    },
+    "Doing(photos.edit, photos.edit)": {"POST edits/{pk}/undo"},
     "Seeing(people.view)": {
         "GET faces/{pk}/chip",
+        "GET faces/{pk}/similar",
         "GET people",
         "GET people/{pk}",
         "GET people/{pk}/photos",
@@ -80,6 +120,11 @@ DECLARED = {
     "Doing(people.edit, people.view)": {"PATCH people/{pk}"},
     "Doing(photos.upload, photos.view)": {"POST photos"},
     "Doing(photos.trash, photos.view)": {"DELETE photos/{pk}", "POST photos/{pk}/restore"},
+    "Doing(photos.edit, photos.view)": {
+        "POST photos/duplicates/decisions",
+        "DELETE photos/duplicates/decisions/{pk}",
+    },
+    "Somewhere(people.view)": {"POST search/face"},
     "Doing(originals.download, photos.view)": {"GET photos/{pk}/original"},
     "Doing(processing.retry, photos.view)": {"POST photos/{pk}/retry"},
     "Doing(face_analysis.switch, photos.view)": {"POST libraries/{pk}/face-analysis", "POST libraries/{pk}/forget"},
@@ -157,13 +202,13 @@ def cell(call: Call, actor: Actor, world: World, before: dict[str, str]) -> Cell
     after = digests()
     is_answered = response.status_code < 400
     may_change = is_answered and not call.name.startswith("GET")
-    # the trail tells of some reading too
-    noted = {"accounts_auditevent"} if is_answered else set()
+    # the trail tells of some reading too, and views are counted
+    noted = {"accounts_auditevent", "photos_photoviews"} if is_answered else set()
     changed = () if may_change else tuple(name for name in before if after[name] != before[name] and name not in noted)
     known, foreign = ({mark for mark in place.marks() if mark in text} for place in (world.place, world.elsewhere))
     told = set() if sees(call.rule, actor) and response.status_code < 400 else known
     told |= set() if sees(call.rule, actor, elsewhere=True) else foreign
-    if call.is_list and isinstance(call.rule, Seeing) and sees(call.rule, actor) and not known:
+    if call.is_list and not call.is_counts and isinstance(call.rule, Seeing) and sees(call.rule, actor) and not known:
         told.add("nothing of what may be seen")
     return Cell(call.name, actor.name, expected, response.status_code, changed, tuple(sorted(told)))
 

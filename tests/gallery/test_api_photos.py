@@ -69,9 +69,22 @@ def test_the_list_shows_what_a_grid_needs(client: Client, library: Library) -> N
             "height": 30,
             "uploaded_at": as_json(photo.uploaded_at),
             "state": "ready",
+            "title": "",
+            "caption": "",
+            "rating": None,
+            "is_favourite": False,
+            "is_hidden": False,
             "taken_at": "2008-05-30T15:56:01Z",
+            "taken_at_offset": None,
+            "latitude": None,
+            "longitude": None,
+            "country_code": "",
+            "country": "",
+            "region": "",
+            "city": "",
             "camera_make": "Canon",
             "camera_model": "EOS 40D",
+            "lens": "",
             "thumbhash": b64encode(b"\x01\xff\x00").decode(),
             "renditions": [
                 {
@@ -101,7 +114,7 @@ def test_what_is_not_known_yet_is_null(client: Client, library: Library) -> None
     photo = client.get(PHOTOS).json()["results"][0]
 
     nulls = {name for name, value in photo.items() if value is None}
-    assert nulls == {"uploader", "taken_at", "camera_make", "camera_model", "thumbhash"}
+    assert nulls == {"uploader", "rating", "taken_at", "taken_at_offset", "latitude", "longitude", "thumbhash"}
     assert photo["renditions"] == []
 
 

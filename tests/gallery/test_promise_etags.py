@@ -23,7 +23,10 @@ CHANGES = sorted(name for name in OPERATIONS if name.startswith("PATCH"))
 READS = [name.replace("PATCH", "GET") for name in CHANGES]
 # another value of a field that each takes
 ANOTHER: dict[str, dict[str, Any]] = {
+    "PATCH albums/{pk}": {"title": "Winter"},
     "PATCH auth/me": {"name": "Ada"},
+    "PATCH photos/{pk}": {"title": "Winter"},
+    "PATCH tags/{pk}": {"name": "Winter"},
     "PATCH people/{pk}": {"name": "Ada"},
     "PATCH shares/{pk}": {"title": "Winter"},
     "PATCH libraries/{library_id}/members/{user_id}": {"role": "editor"},

@@ -43,18 +43,22 @@ def replace(photo: Photo, version: str, *kinds: str) -> list[str]:
     )
 
 
+def _replace(photo: Photo, *, version: str, values: dict[str, object]) -> None:
+    results.replace_metadata(photo_id=photo.pk, library_id=photo.library_id, version=version, values=values)
+
+
 def test_metadata_is_replaced_and_not_mixed(photo: Photo) -> None:
     taken = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
     first = {"camera_make": "Canon", "taken_at": taken, "keywords": ["sea"], "latitude": 1.5, "longitude": -2.5}
-    results.replace_metadata(photo_id=photo.pk, version="v1", values=first)
+    _replace(photo, version="v1", values=first)
     before = Metadata.objects.values().get()
     assert {name: before[name] for name in first} == first
     assert (before["photo_id"], before["version"], before["lens"], before["rating"]) == (photo.pk, "v1", "", None)
 
-    results.replace_metadata(photo_id=photo.pk, version="v1", values=first)
+    _replace(photo, version="v1", values=first)
     assert Metadata.objects.values().get() == before
 
-    results.replace_metadata(photo_id=photo.pk, version="v2", values={"camera_model": "EOS"})
+    _replace(photo, version="v2", values={"camera_model": "EOS"})
     after = Metadata.objects.values().get()
     assert (after["version"], after["camera_make"], after["camera_model"]) == ("v2", "", "EOS")
     assert (after["taken_at"], after["keywords"], after["latitude"]) == (None, [], None)
@@ -65,10 +69,10 @@ def test_metadata_is_replaced_and_not_mixed(photo: Photo) -> None:
     [{"latitude": 91.0, "longitude": 0.0}, {"latitude": 1.0}, {"orientation": 9}, {"rating": 6}, {"lens": "x" * 129}],
 )
 def test_values_that_cannot_be_are_refused(photo: Photo, values: dict[str, object]) -> None:
-    results.replace_metadata(photo_id=photo.pk, version="v1", values={"camera_make": "Canon"})
+    _replace(photo, version="v1", values={"camera_make": "Canon"})
     before = Metadata.objects.values().get()
     with pytest.raises(ValidationError):
-        results.replace_metadata(photo_id=photo.pk, version="v2", values=values)
+        _replace(photo, version="v2", values=values)
     assert Metadata.objects.values().get() == before
 
 

@@ -5,7 +5,10 @@ import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
+import import_samples
+import photo_samples
 import pytest
 import redis
 from celery.exceptions import SoftTimeLimitExceeded
@@ -81,6 +84,38 @@ def broker() -> Iterator[redis.Redis]:
     yield client
     client.flushdb()
     client.close()
+
+
+@pytest.fixture
+def import_source(settings: Settings, tmp_path: Path) -> Path:
+    """An empty folder that IMPORT_SOURCES names."""
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    import_samples.open_source(settings, str(folder))
+    return folder
+
+
+@pytest.fixture
+def filled_source(import_source: Path) -> Path:
+    """The folder with everything in it that lies about in such folders."""
+    (import_source / "b" / "deep").mkdir(parents=True)
+    (import_source / ".thumbnails").mkdir()
+    twice = photo_samples.picture()
+    for name, data in {
+        "z.jpg": twice,
+        "a.png": photo_samples.picture(image_format="PNG"),
+        "b/copy.jpeg": twice,
+        "b/deep/noextension": photo_samples.picture(),
+        "b/broken.jpg": b"no picture",
+        "b/empty.jpg": b"",
+        "b/notes.txt": b"a text",
+        "b/clip.mp4": b"a film",
+        ".hidden.jpg": photo_samples.picture(),
+        ".thumbnails/t.jpg": photo_samples.picture(),
+    }.items():
+        (import_source / name).write_bytes(data)
+    (import_source / "link.jpg").symlink_to(import_source / "z.jpg")
+    return import_source
 
 
 @pytest.fixture(scope="session")

@@ -129,7 +129,11 @@ def _again(answer: Answer) -> HttpResponse:
         extra = {"location": answer.headers["Location"]} if "Location" in answer.headers else {}
         detail = "It was done when it was sent first. What was answered was told once, and is not kept."
         raise ResultNotKeptError(detail, status_then=answer.status, **extra)
-    return HttpResponse(answer.body, status=answer.status, headers={**answer.headers, REPLAYED: "true"})
+    response = HttpResponse(answer.body, status=answer.status, headers={**answer.headers, REPLAYED: "true"})
+    if "Content-Type" not in answer.headers:
+        # of an answer without a body, which Django would call HTML
+        del response["Content-Type"]
+    return response
 
 
 def _told(response: HttpResponseBase) -> tuple[dict[str, str], str | None]:

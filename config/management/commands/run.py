@@ -31,8 +31,8 @@ class Command(BaseCommand):
 
     help = (
         "Start everything on this machine (database and Redis too, where no address is set), import the folder PHOTOS, "
-        "and serve until Ctrl-C. Honours PHOTOS, WAIT=exit, PORT, DARKROOM_HOST, VAR_DIR, DARKROOM_ADMIN_EMAIL, "
-        "DARKROOM_ADMIN_PASSWORD."
+        "and serve until Ctrl-C. Honours PHOTOS, WAIT=exit, PORT, EVENTS_PORT, DARKROOM_HOST, VAR_DIR, "
+        "DARKROOM_ADMIN_EMAIL, DARKROOM_ADMIN_PASSWORD."
     )
 
     def handle(self, *_args: Any, **_options: Any) -> None:
@@ -42,6 +42,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no folder {settings.RUN_PHOTOS}: set PHOTOS to the folder of your photos.")
         try:
             require_free_port(settings.RUN_HOST, settings.RUN_PORT)
+            require_free_port(settings.RUN_HOST, settings.EVENTS_PORT, setting="EVENTS_PORT")
         except CannotListenError as error:
             raise CommandError(str(error)) from error
         signal.signal(signal.SIGTERM, _interrupt)
@@ -81,11 +82,13 @@ class Command(BaseCommand):
         return login, library
 
     def start_processes(self) -> None:
-        """Start the web server, a worker for every group of queues, and beat."""
+        """Start the web server, the process of events, a worker for every group of queues, and beat."""
         python = sys.executable
         bind = f"{settings.RUN_HOST}:{settings.RUN_PORT}"
         web = [python, "-m", "gunicorn", "config.wsgi:application", "--config", "python:config.gunicorn"]
         self.children.start("web", [*web, "--bind", bind])
+        where = ["--host", settings.RUN_HOST, "--port", str(settings.EVENTS_PORT)]
+        self.children.start("events", [python, "manage.py", "events", *where])
         for name, queues in settings.WORKER_GROUPS.items():
             worker = [python, "-m", "celery", "-A", "config", "worker", "-Q", ",".join(queues), "-n", f"{name}@%h"]
             self.children.start(f"worker-{name}", worker)
@@ -115,7 +118,8 @@ class Command(BaseCommand):
         for line in progress.dead_lines():
             self.console.print(f"[red]{line}")
         self.console.print(progress.result_line())
-        self.console.print(f"\nadmin     {url}/admin/\nAPI docs  {url}/api/docs\nhealth    {url}/health\n")
+        self.console.print(f"\nadmin     {url}/admin/\nAPI docs  {url}/api/docs\nhealth    {url}/health")
+        self.console.print(f"events    http://{settings.RUN_HOST}:{settings.EVENTS_PORT}/api/v1/events\n")
         if login.password:
             self.console.print(f"login     {login.email}  {login.password}")
             self.console.print(f"          (shown this once; kept in {login.password_file})")

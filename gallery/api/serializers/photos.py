@@ -11,7 +11,8 @@ from gallery.api.links import original_url, rendition_url
 from gallery.api.serializers.faces import FaceSerializer
 from gallery.api.serializers.metadata import MetadataSerializer
 from gallery.api.serializers.stages import StageReportSerializer
-from photos.models import Photo, Rendition
+from photos.models import Photo, Rendition, Tag
+from photos.services.edits import CORRECTIONS
 from processing.services import trash
 from processing.states import PhotoState
 
@@ -68,9 +69,7 @@ class PhotoSerializer(SparseFieldsMixin, serializers.ModelSerializer):
     thumbhash = Base64Field(
         read_only=True, allow_null=True, help_text="A ThumbHash to draw until the thumbnail is there."
     )
-    taken_at = serializers.DateTimeField(read_only=True, allow_null=True)
-    camera_make = serializers.CharField(read_only=True, allow_null=True)
-    camera_model = serializers.CharField(read_only=True, allow_null=True)
+    is_favourite = serializers.BooleanField(read_only=True, help_text="Among your own.")
     renditions = RenditionSerializer(many=True, read_only=True)
 
     class Meta:
@@ -87,9 +86,22 @@ class PhotoSerializer(SparseFieldsMixin, serializers.ModelSerializer):
             "height",
             "uploaded_at",
             "state",
+            "title",
+            "caption",
+            "rating",
+            "is_favourite",
+            "is_hidden",
             "taken_at",
+            "taken_at_offset",
+            "latitude",
+            "longitude",
+            "country_code",
+            "country",
+            "region",
+            "city",
             "camera_make",
             "camera_model",
+            "lens",
             "thumbhash",
             "renditions",
         )
@@ -122,10 +134,21 @@ class TrashedPhotoSerializer(PhotoSerializer):
         return serializers.DateTimeField().to_representation(trash.purged_after(photo.trashed_at))
 
 
+class PhotoTagSerializer(serializers.ModelSerializer):
+    """Output: a tag of a photo."""
+
+    class Meta:
+        model = Tag
+        fields = ("id", "name")
+        read_only_fields = fields
+
+
 class PhotoDetailSerializer(PhotoSerializer):
     """Output: all that is known of a photo. Wants `gallery.api.photos.detailed`."""
 
     original_url = serializers.SerializerMethodField()
+    tags = PhotoTagSerializer(source="shown_tags", many=True, read_only=True)
+    corrected = serializers.SerializerMethodField(help_text="What people said otherwise than the file, which stays.")
     metadata = MetadataSerializer(read_only=True, allow_null=True)
     faces = FaceSerializer(
         source="shown_faces", many=True, read_only=True, help_text="Those that you may see; none without `people.view`."
@@ -133,13 +156,17 @@ class PhotoDetailSerializer(PhotoSerializer):
     stages = StageReportSerializer(many=True, read_only=True)
 
     class Meta(PhotoSerializer.Meta):
-        fields = (*PhotoSerializer.Meta.fields, "original_url", "metadata", "faces", "stages")
+        fields = (*PhotoSerializer.Meta.fields, "tags", "corrected", "original_url", "metadata", "faces", "stages")
         read_only_fields = fields
 
     @extend_schema_field(OpenApiTypes.URI)
     def get_original_url(self, photo: Photo) -> str:
         """Give the address of the original, which needs `originals.download`."""
         return original_url(photo.pk, request=self.context.get("request"))
+
+    def get_corrected(self, photo: Photo) -> list[str]:
+        """Name the fields."""
+        return [name for name in CORRECTIONS if name in photo.corrections]
 
 
 class ReceiptSerializer(serializers.ModelSerializer):

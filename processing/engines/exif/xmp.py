@@ -43,7 +43,7 @@ def add_packet(data: bytes, facts: Facts) -> None:
     if len(data) > MAX_PACKET_BYTES:
         facts.warn("xmp_too_large", "xmp", f"{len(data)} bytes")
         return
-    text = _packet_text(data)
+    text = packet_text(data)
     try:
         root = defusedxml.ElementTree.fromstring(text, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, RecursionError) as error:
@@ -58,8 +58,8 @@ def add_packet(data: bytes, facts: Facts) -> None:
         facts.add(f"XMP {name}", *(text for item in values if (text := clean_text(item))))
 
 
-def _packet_text(data: bytes) -> str:
-    """The XML from its root to the root's end: what stands around it is padding, or the remains of an older packet."""
+def packet_text(data: bytes) -> str:
+    """Give the XML from its root to the root's end: around it is padding, or the remains of an older packet."""
     text = decode_utf16(data) if b"<\x00" in data[:64] or b"\x00<" in data[:64] else decode_text(data)
     text = _NOT_XML.sub("", text)
     match = _ROOT.search(text)

@@ -11,6 +11,7 @@ _MODULES = {
     "EncodedRendition": "results",
     "FaceChip": "results",
     "ImageHeader": "results",
+    "MEDIA_TYPES": "header",
     "PixelWarning": "results",
     "Point": "results",
     "RenditionSet": "results",

@@ -77,6 +77,19 @@ def _coded_size(header: HeaderBytes, image_format: str) -> tuple[int, int]:
     return heif_header.largest_picture(header) if image_format in {"HEIF", "AVIF"} else (0, 0)
 
 
+# what `read_header` gives as a file's media type
+MEDIA_TYPES = (
+    "image/jpeg",
+    "image/png",
+    "image/gif",
+    "image/webp",
+    "image/tiff",
+    "image/avif",
+    "image/heic",
+    "image/heif",
+)
+
+
 def _identify(header: HeaderBytes) -> tuple[str, str]:
     """Return format and MIME type."""
     start = header.take(0, min(_SIGNATURE_LENGTH, header.size))

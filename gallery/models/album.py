@@ -1,0 +1,115 @@
+from typing import Self
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import Case, Count, F, IntegerField, OuterRef, Q, Subquery, Value, When
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from accounts.models import Library, User
+from photos.models import Photo
+
+MAX_PHOTOS = 20_000
+
+
+class AlbumKind(models.TextChoices):
+    """How an album comes by its photos."""
+
+    MANUAL = "manual", _("manual")
+    SMART = "smart", _("smart")
+
+
+class AlbumQuerySet(models.QuerySet["Album"]):
+    """Reads of albums; every one that serves a user starts with `visible_to`."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Albums of the libraries whose photos `user` may see."""
+        return self.filter(library__in=Library.objects.visible_to(user))
+
+    def described(self, user: User | AnonymousUser) -> Self:
+        """Annotate each album with `photo_count` and `shown_cover` (a photo's id), of photos that `user` may see.
+
+        The cover is the chosen photo, else the first. A smart album's photos are known to whoever asks for them: its
+        count is None here, and its cover the chosen one.
+        """
+        visible = Photo.objects.visible_to(user)
+        own = AlbumPhoto.objects.filter(album=OuterRef("pk"), photo__in=visible.order_by().values("pk"))
+        counts = own.order_by().values("album").annotate(count=Count("pk")).values("count")
+        chosen = visible.filter(pk=OuterRef("cover")).order_by().values("pk")[:1]
+        return self.annotate(
+            photo_count=Case(
+                When(kind=AlbumKind.MANUAL, then=Coalesce(Subquery(counts), 0)),
+                default=Value(None),
+                output_field=IntegerField(null=True),
+            ),
+            shown_cover=Coalesce(
+                Subquery(chosen),
+                Subquery(own.order_by("position").values("photo")[:1]),
+                output_field=models.UUIDField(),
+            ),
+        )
+
+
+class Album(models.Model):
+    """Photos of one library under a title: put in by hand and in an order, or all that a stored filter keeps.
+
+    `filter` is as the parameters of the list of photos, in JSON.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    library = models.ForeignKey(Library, on_delete=models.CASCADE, related_name="albums")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="albums", verbose_name=_("made by")
+    )
+    created_at = models.DateTimeField(_("made"), default=timezone.now, editable=False)
+    kind = models.CharField(_("kind"), max_length=6, choices=AlbumKind.choices, editable=False)
+    title = models.CharField(_("title"), max_length=200)
+    description = models.TextField(_("description"), blank=True, max_length=5000)
+    filter = models.JSONField(_("filter"), default=dict, blank=True)
+    cover = models.ForeignKey(Photo, null=True, blank=True, on_delete=models.SET_NULL, related_name="covered_albums")
+    photos = models.ManyToManyField(Photo, through="AlbumPhoto", related_name="albums")
+
+    objects = AlbumQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("album")
+        verbose_name_plural = _("albums")
+        constraints = [
+            models.CheckConstraint(condition=~Q(title=""), name="album_title_not_empty"),
+            models.CheckConstraint(condition=Q(kind__in=AlbumKind.values), name="album_kind_known"),
+            # two answers to which photos are in it would be one too many
+            models.CheckConstraint(condition=Q(kind=AlbumKind.SMART) | Q(filter={}), name="album_filter_if_smart"),
+        ]
+        indexes = [models.Index(F("library"), F("id").desc(), name="album_library_newest")]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class AlbumPhoto(models.Model):
+    """A photo in a manual album; `position` orders them, from 0."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    album = models.ForeignKey(Album, on_delete=models.CASCADE, related_name="album_photos")
+    photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="album_photos")
+    position = models.IntegerField(_("position"))
+    added_at = models.DateTimeField(_("added"), default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = _("photo of an album")
+        verbose_name_plural = _("photos of albums")
+        constraints = [
+            models.UniqueConstraint(fields=["album", "photo"], name="album_photo_once"),
+            # moved in one statement: asked at its end
+            models.UniqueConstraint(
+                fields=["album", "position"],
+                name="album_photo_position_unique",
+                deferrable=models.Deferrable.IMMEDIATE,
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.photo_id} in {self.album_id}"

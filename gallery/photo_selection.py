@@ -1,0 +1,75 @@
+"""Photos that a request names, by their ids or by the filters of the list."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import QueryDict
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+
+from accounts.problems import InvalidValueError, NotFoundError
+from gallery.api.photo_filter import PhotoFilter
+from photos.models import Photo
+
+PHOTOS_AT_MOST = 100_000
+# what the list takes and a stored filter does not: what lies in the trash is not edited, shown or exported
+NOT_STORED = frozenset({"trashed"})
+
+
+def filter_names() -> list[str]:
+    """Give the names that a filter may have."""
+    return sorted(PhotoFilter.base_filters.keys() - NOT_STORED)
+
+
+def as_query(given: Mapping[str, Any]) -> QueryDict:
+    """Write a filter in JSON as the query that it stands for. Raises ValidationError for a name that is none."""
+    if unknown := sorted(given.keys() - set(filter_names())):
+        raise ValidationError(dict.fromkeys(unknown, "There is no such filter."))
+    query = QueryDict(mutable=True)
+    for name, value in given.items():
+        values = value if isinstance(value, list) else [value]
+        if any(isinstance(one, dict | list) for one in values):
+            raise ValidationError({name: "A value, or a list of values."})
+        query.setlist(name, [_text(one) for one in values if one is not None])
+    return query
+
+
+def narrowed(photos: QuerySet[Photo], given: Mapping[str, Any], *, request: Request) -> QuerySet[Photo]:
+    """Keep the photos that a filter in JSON keeps. Raises ValidationError, which names what is wrong."""
+    found = PhotoFilter(data=as_query(given), queryset=photos, request=request)
+    if not found.is_valid():
+        raise ValidationError(found.errors)
+    return found.qs
+
+
+def checked(given: Mapping[str, Any], *, request: Request) -> dict[str, Any]:
+    """Give a filter that may be stored, as it was given. Raises ValidationError, which names what is wrong.
+
+    It may not name an album: two that name each other would have no end.
+    """
+    if "album" in given:
+        raise ValidationError({"album": "A stored filter names no album."})
+    narrowed(Photo.objects.none(), given, request=request)
+    return dict(given)
+
+
+def by_ids(photos: QuerySet[Photo], ids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+    """Give (library, photo) of these, all of them among `photos`. Raises NotFoundError where one is not."""
+    found = list(photos.filter(pk__in=ids).values_list("library_id", "pk"))
+    if len(found) != len(set(ids)):
+        raise NotFoundError("A photo is not there, or you may not see it.")
+    return found
+
+
+def bounded(photos: QuerySet[Photo]) -> list[tuple[UUID, UUID]]:
+    """Give (library, photo) of all of them. Raises InvalidValueError where they are too many for one request."""
+    found = list(photos.order_by("pk").values_list("library_id", "pk")[: PHOTOS_AT_MOST + 1])
+    if len(found) > PHOTOS_AT_MOST:
+        raise InvalidValueError(f"The filter keeps more than {PHOTOS_AT_MOST:,} photos: narrow it.", field="filter")
+    return found
+
+
+def _text(value: object) -> str:
+    return {True: "true", False: "false"}.get(value, "") if isinstance(value, bool) else str(value)
