@@ -24,7 +24,7 @@ from processing.stages import registry
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store")]
 
-STAGES = ("exif", "renditions", "face_detection", "face_embedding")
+STAGES = ("exif", "place", "renditions", "face_detection", "face_embedding")
 
 
 def test_every_photo_has_exactly_one_result_per_stage(face_library: Library, shared_photos: Path) -> None:
@@ -63,6 +63,7 @@ def test_what_a_run_keeps_of_its_work(face_library: Library) -> None:
     inputs = {run.stage: run.inputs for run in photo.stage_runs.all()}
     assert inputs == {
         "exif": {},
+        "place": {},
         "renditions": {},
         "face_detection": {"renditions": versions["renditions"]},
         "face_embedding": {"face_detection": versions["face_detection"]},
@@ -109,10 +110,15 @@ def test_one_damaged_file_is_dead_at_once_and_fails_no_other(face_library: Libra
 
     photo_samples.run_everything()
 
-    assert photo_samples.states(first) == dict.fromkeys(STAGES, "done")
-    assert photo_samples.states(last) == {**dict.fromkeys(STAGES, "done"), "face_embedding": "skipped"}
+    assert photo_samples.states(first) == {**dict.fromkeys(STAGES, "done"), "place": "skipped"}
+    assert photo_samples.states(last) == {
+        **dict.fromkeys(STAGES, "done"),
+        "place": "skipped",
+        "face_embedding": "skipped",
+    }
     assert photo_samples.states(damaged) == {
         "exif": "done",
+        "place": "skipped",
         "renditions": "dead",
         "face_detection": "waiting",
         "face_embedding": "waiting",
