@@ -37,6 +37,7 @@ def test_an_empty_pipeline_is_settled() -> None:
         ("face_embedding", "embeddings"),
         ("people", "people"),
         ("plan", "people"),
+        ("edit", "people"),
         ("erase_faces", "people"),
         ("forget", "people"),
     ]
