@@ -45,8 +45,8 @@ def test_stages_say_what_they_are_at(client: Client) -> None:
 
     stages = by_name(response)
     names = list(stages)
-    assert names[:4] == ["exif", "renditions", "face_detection", "face_embedding"]
-    assert set(names[4:]) == {"people", "plan", "erase_faces", "forget"}
+    assert names[:5] == ["exif", "place", "renditions", "face_detection", "face_embedding"]
+    assert set(names[5:]) == {"people", "plan", "edit", "erase_faces", "forget"}
     assert 90 <= stages["exif"].pop("oldest_pending_seconds") < 120
     assert stages["exif"] == {
         "name": "exif",

@@ -39,7 +39,7 @@ def test_a_sound_library_gives_five_zeros(face_library: Library, photo_store: Pa
     said = proving.prove()
 
     assert (said.status, said.counts, said.body["findings"]) == (0, proving.NOTHING, [])
-    assert (said.body["photos"], said.body["runs"], said.body["objects"]) == (3, 12, len(files))
+    assert (said.body["photos"], said.body["runs"], said.body["objects"]) == (3, 15, len(files))
     assert said.body["bytes_read"] == size
     # the damaged one: its face runs wait, one for the other, behind it
     assert (said.body["dead"], said.body["explained"]) == (1, {"waiting behind a dead run": 2})
