@@ -124,6 +124,10 @@ BY_FIELD: dict[str, Any] = {
     "shift_taken_at": 3600,
     "matched": 12,
     "changed": 12,
+    # uploads
+    "filename": "IMG_2041.jpg",
+    "length": 3_482_133,
+    "offset": 1_048_576,
     # what is nearest
     "distance": 0.31,
     "threshold": 0.52,
@@ -231,6 +235,7 @@ BY_COMPONENT_AND_FIELD: dict[str, Any] = {
     "PatchedPhotoChangesRequest.tags": ["lake", "evening"],
     "Album.kind": "manual",
     "Undone.left": 0,
+    "DirectUpload.fields": {"key": "uploads/0199f2a4-a561-7452-870c-e6b3bebd1dd0", "policy": "eyJleHBpcmF0aW9uIjoi"},
     **dict.fromkeys(("FaceSearchRequest.face", "FoundFaces.used"), 0),
     "FaceSearchRequest.limit": 50,
     "RankedPerson.faces": 12,

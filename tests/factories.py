@@ -137,8 +137,13 @@ def make_person(library: Library, **values: Any) -> Person:
     return Person.objects.create(library=library, **values)
 
 
-def make_face(photo: Photo, *, person: Person | None = None, chip: bytes | None = None, **values: Any) -> Face:
-    """Make a face that is kept. With `chip` its chip is stored, without it lies nowhere."""
+def make_face(
+    photo: Photo, *, person: Person | None = None, chip: bytes | None = None, is_counted: bool = True, **values: Any
+) -> Face:
+    """Make a face that is kept. With `chip` its chip is stored, without it lies nowhere.
+
+    Unless it `is_counted` the photo is not told of it, nor locked.
+    """
     key = storage.chip_key(
         library_id=photo.library_id, photo_id=photo.pk, version="1.cccc", position=f"place{next(_numbers)}"
     )
@@ -164,7 +169,8 @@ def make_face(photo: Photo, *, person: Person | None = None, chip: bytes | None 
             **values,
         }
     )
-    shown.refresh(photo_ids=[photo.pk])
+    if is_counted:
+        shown.refresh(photo_ids=[photo.pk])
     return face
 
 

@@ -21,7 +21,7 @@ from config import embedded
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-STAGES = {"exif", "renditions", "face_detection", "face_embedding"}
+STAGES = {"exif", "place", "renditions", "face_detection", "face_embedding"}
 FACES_OF = """
     SELECT count(*) FROM photos_face face JOIN photos_photo photo ON photo.id = face.photo_id
     WHERE photo.original_filename = %s AND face.confidence >= 0.95 AND face.quality >= 0.10
@@ -155,7 +155,7 @@ def test_the_ways_to_look_are_there(installation: Installation, client: requests
     assert requests.get(f"{installation.url}/api/v1/photos", timeout=10).status_code == 401
     assert requests.get(f"{installation.url}/metrics", timeout=10).status_code in {401, 403, 404}
     summary = client.get(f"{installation.url}/api/v1/processing/summary", timeout=10).json()
-    assert {work["name"] for work in summary["work"]} == STAGES | {"people", "plan", "erase_faces", "forget"}
+    assert {work["name"] for work in summary["work"]} == STAGES | {"edit", "people", "plan", "erase_faces", "forget"}
 
 
 def test_no_log_line_tells_a_secret_a_place_or_a_face(installation: Installation, client: requests.Session) -> None:

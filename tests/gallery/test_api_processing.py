@@ -63,21 +63,25 @@ def test_the_summary_counts_runs_of_ones_own_libraries(library: Library) -> None
     work = by_name(response)
     assert [one["name"] for one in response.json()["work"]] == [
         "exif",
+        "place",
         "renditions",
         "face_detection",
         "face_embedding",
         "people",
         "plan",
+        "edit",
         "erase_faces",
         "forget",
     ]
     assert {name: one["queue"] for name, one in work.items()} == {
         "exif": "ingest",
+        "place": "maintenance",
         "renditions": "ingest",
         "face_detection": "faces",
         "face_embedding": "embeddings",
         "people": "people",
         "plan": "people",
+        "edit": "people",
         "erase_faces": "people",
         "forget": "people",
     }

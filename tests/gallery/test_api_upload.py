@@ -84,6 +84,7 @@ def test_a_new_photo_is_stored_with_its_row_and_its_runs(client: Client, library
     assert found["metadata"] is None
     assert [(stage["stage"], stage["state"]) for stage in found["stages"]] == [
         ("exif", "pending"),
+        ("place", "waiting"),
         ("renditions", "pending"),
     ]
     assert [path.read_bytes() for path in stored(photo_store)] == [data]
@@ -465,7 +466,7 @@ def test_two_uploads_of_the_same_bytes_that_race_are_one_photo(
     assert sorted(answer.status_code for answer in answers) == [200, 201]
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert Photo.objects.count() == 1
-    assert sorted(StageRun.objects.values_list("stage", flat=True)) == ["exif", "renditions"]
+    assert sorted(StageRun.objects.values_list("stage", flat=True)) == ["exif", "place", "renditions"]
     assert [path.read_bytes() for path in stored(photo_store)] == [data]
 
 

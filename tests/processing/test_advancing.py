@@ -127,6 +127,7 @@ def test_whoever_serves_the_child_is_rung_for(broker: object, photo: Photo) -> N
     advance(photo_id=photo.pk, stage="renditions")
     assert {stage.queue: broker.llen(stage.queue) for stage in registry.all_stages()} == {
         "ingest": 0,
+        "maintenance": 0,
         "faces": 1,
         "embeddings": 0,
     }

@@ -38,8 +38,14 @@ from processing.stages.face_detection import FaceDetectionStage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store")]
 
-STAGES = ("exif", "renditions", "face_detection", "face_embedding")
-WITHDRAWN = {"exif": "done", "renditions": "done", "face_detection": "skipped", "face_embedding": "skipped"}
+STAGES = ("exif", "place", "renditions", "face_detection", "face_embedding")
+WITHDRAWN = {
+    "exif": "done",
+    "place": "skipped",
+    "renditions": "done",
+    "face_detection": "skipped",
+    "face_embedding": "skipped",
+}
 
 
 def switch(library: Library, *, on: bool) -> None:
@@ -185,7 +191,7 @@ def test_the_chips_get_a_date_in_the_same_transaction(
 def test_a_photo_whose_detection_was_in_hand_is_swept_too(face_library: Library) -> None:
     photo = photo_samples.take_in(face_library, photo_samples.portrait())
     untouched = photo_samples.take_in(face_library, photo_samples.picture())
-    for stage in STAGES[:2]:
+    for stage in STAGES[:3]:
         photo_samples.run(stage)
     versions = registry.get("face_detection").known_versions()
     leases = ledger.claim(stage="face_detection", versions=versions, limit=1, task_id="t", worker="w")
@@ -376,7 +382,7 @@ def test_switched_on_again_it_ends_first_and_then_everything_is_planned(
     switch(face_library, on=True)
     assert [run.kind for run in face_library.runs.open()] == ["erase_faces"]
     late = photo_samples.take_in(face_library, photo_samples.portrait(brightness=0.8))
-    assert photo_samples.states(late) == {"exif": "pending", "renditions": "pending"}
+    assert photo_samples.states(late) == {"exif": "pending", "place": "waiting", "renditions": "pending"}
     assert reprocess.run_again(photos=Photo.objects.all(), stage="face_detection") == 0
     assert photo_samples.run("face_detection") == 0
     grouping.request(library_id=face_library.pk, model=MODEL)
@@ -389,7 +395,7 @@ def test_switched_on_again_it_ends_first_and_then_everything_is_planned(
     assert set(face_library.runs.open().values_list("kind", "state")) == {("plan", "pending")}
     photo_samples.run_everything()
     for one in (photo, late):
-        assert photo_samples.states(one) == dict.fromkeys(STAGES, "done")
+        assert photo_samples.states(one) == {**dict.fromkeys(STAGES, "done"), "place": "skipped"}
     assert (Face.objects.count(), FaceEmbedding.objects.count(), Person.objects.count()) == (2, 2, 1)
     assert not Face.objects.filter(pk=before).exists()
 
@@ -404,7 +410,7 @@ def test_an_upload_that_read_that_faces_are_erased_is_planned_after_it(face_libr
         erasing = in_a_thread(erase)
         wait_until_blocked()
     assert erasing.result(60) == 1
-    assert photo_samples.states(photo) == {"exif": "pending", "renditions": "pending"}
+    assert photo_samples.states(photo) == {"exif": "pending", "place": "waiting", "renditions": "pending"}
     assert photo_samples.run_library_work("plan") == 1
     assert photo_samples.states(photo)["face_detection"] == "waiting"
 
@@ -421,7 +427,7 @@ def test_off_once_more_while_it_runs_goes_over_everything_again(
     switching = in_a_thread(switch, face_library, on=False)
     wait_until_blocked()
     # written behind the step by somebody who knows nothing of consent
-    behind = factories.make_face(Photo.objects.get())
+    behind = factories.make_face(Photo.objects.get(), is_counted=False)
     paused.go_on.set()
     switching.result(60)
     assert erasing.result(60) == 1

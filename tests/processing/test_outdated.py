@@ -23,7 +23,7 @@ from processing.stages import registry
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
 
-STAGES = ("exif", "renditions", "face_detection", "face_embedding")
+STAGES = ("exif", "place", "renditions", "face_detection", "face_embedding")
 
 
 def counted(choice: Choice = Choice.OUTDATED, stage: str | None = None) -> dict[str, tuple[int, int]]:
@@ -49,7 +49,7 @@ def open_runs(photo: Photo) -> dict[str, tuple[str, int]]:
 def done(face_library: Library) -> Photo:
     """A photo with faces that went through everything."""
     photo = photo_samples.take_through(face_library, photo_samples.portrait())
-    assert photo_samples.states(photo) == dict.fromkeys(STAGES, "done")
+    assert photo_samples.states(photo) == {**dict.fromkeys(STAGES, "done"), "place": "skipped"}
     return photo
 
 
@@ -167,9 +167,10 @@ def test_only_the_stage_that_was_named(done: Photo, new_sizes: Callable[[], None
 def test_a_stage_whose_input_nobody_has_planned_brings_it(face_library: Library) -> None:
     photo = photo_samples.take_in(face_library, photo_samples.picture())
     StageRun.objects.all().delete()
-    assert begin(stage="face_detection") == 4
+    assert begin(stage="face_detection") == 5
     assert {name: state for name, (state, _) in open_runs(photo).items()} == {
         "exif": "pending",
+        "place": "waiting",
         "renditions": "pending",
         "face_detection": "waiting",
         "face_embedding": "waiting",
@@ -186,7 +187,7 @@ def test_dead_runs_start_over_as_a_backfill(done: Photo, new_sizes: Callable[[],
     run = photo_samples.run_of(done, "exif")
     assert (run.state, run.attempt, run.error_code, run.lane) == ("pending", 0, "", Lane.BACKFILL)
     assert photo_samples.run_of(done, "face_detection").state == "dead"
-    assert done.stage_runs.count() == 4
+    assert done.stage_runs.count() == 5
 
 
 def test_dead_runs_of_an_older_version_are_made_anew_in_the_planned_one(

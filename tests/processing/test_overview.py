@@ -31,11 +31,13 @@ def test_an_empty_pipeline_is_settled() -> None:
     seen = overview.overview()
     assert [(work.name, work.queue) for work in seen.work] == [
         ("exif", "ingest"),
+        ("place", "maintenance"),
         ("renditions", "ingest"),
         ("face_detection", "faces"),
         ("face_embedding", "embeddings"),
         ("people", "people"),
         ("plan", "people"),
+        ("edit", "people"),
         ("erase_faces", "people"),
         ("forget", "people"),
     ]
@@ -109,8 +111,10 @@ def test_blocked_runs_are_those_below_a_dead_one(make_photo: Callable[..., Photo
     assert [(work.counts["waiting"], work.blocked) for work in seen.values()] == [
         (0, 0),
         (0, 0),
+        (0, 0),
         (3, 2),
         (3, 2),
+        (0, 0),
         (0, 0),
         (0, 0),
         (0, 0),
@@ -152,7 +156,7 @@ def test_what_keeps_pending_runs_from_moving(make_photo: Callable[..., Photo], f
     WorkerPresence.objects.update(seen_at=Now() - timedelta(minutes=1))
     assert obstacles() == ["no_worker", "", "no_worker", "no_worker"]
     StageRun.objects.update(state=RunState.DONE, finished_at=Now())
-    assert [work.obstacle for work in by_name().values()] == ["", "", "", "", "no_worker", "", "", ""]
+    assert [work.obstacle for work in by_name().values()] == ["", "", "", "", "", "no_worker", "", "", "", ""]
 
 
 def test_a_worker_that_takes_nothing_new_is_none(make_run: Callable[..., StageRun]) -> None:

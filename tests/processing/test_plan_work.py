@@ -84,13 +84,13 @@ def test_photos_are_planned_in_steps_and_the_report_counts_them(
     [run] = plans(library)
     assert (run.state, run.lane, run.version, run.report) == ("pending", Lane.BACKFILL, "1", {})
     assert not overview.overview().is_settled
-    assert StageRun.objects.count() == 2
+    assert StageRun.objects.count() == 3
 
     assert work() == 1
 
     [run] = plans(library)
     assert (run.state, run.attempt, run.commits, run.progress) == ("done", 1, 1, {})
-    assert run.report == {"photos": 5, "of": 5, "runs": 8}
+    assert run.report == {"photos": 5, "of": 5, "runs": 12}
     assert run.work_seconds > 0
     for photo in photos:
         assert photo_samples.states(photo) == {"exif": "pending", "renditions": "pending"}
@@ -123,8 +123,8 @@ def test_it_goes_on_where_it_was_killed(
         work()
     [run] = plans(library)
     assert (run.state, run.attempt, run.error_code) == ("pending", 1, "timed_out")
-    assert run.report == {"photos": 2, "of": 5, "runs": 4}
-    assert StageRun.objects.count() == 4
+    assert run.report == {"photos": 2, "of": 5, "runs": 6}
+    assert StageRun.objects.count() == 6
 
     # and then the whole worker, without a word
     LibraryRun.objects.update(not_before=None)
@@ -134,7 +134,7 @@ def test_it_goes_on_where_it_was_killed(
     assert ledger.expire_leases(ledger=LibraryRun).returned == {"plan": 1}
     assert work() == 1
     [run] = plans(library)
-    assert (run.state, run.report) == ("done", {"photos": 5, "of": 5, "runs": 10})
+    assert (run.state, run.report) == ("done", {"photos": 5, "of": 5, "runs": 15})
     # the first two were not planned twice
     assert chunks[2:] == [[one.pk for one in photos[2:4]], [photos[4].pk]]
 
@@ -157,7 +157,7 @@ def test_a_second_request_goes_over_everything_again(
     paused.go_on.set()
     assert working.result(60) == 1
     [run] = plans(face_library)
-    assert (run.state, run.report) == ("done", {"photos": 4, "of": 4, "runs": 20})
+    assert (run.state, run.report) == ("done", {"photos": 4, "of": 4, "runs": 24})
     for photo in photos:
         assert photo.stage_runs.filter(stage="face_embedding").count() == 2
 
@@ -187,7 +187,7 @@ def test_a_request_that_meets_the_end_is_a_new_run(
     assert work() >= 1
     requests[0].result(60)
     work()
-    assert [(run.state, run.report["runs"]) for run in plans(library)] == [("done", 2), ("done", 0)]
+    assert [(run.state, run.report["runs"]) for run in plans(library)] == [("done", 3), ("done", 0)]
 
 
 def test_an_upload_goes_on_beside_it_and_is_planned_by_what_holds_then(
@@ -218,7 +218,7 @@ def test_an_upload_goes_on_beside_it_and_is_planned_by_what_holds_then(
     assert working.result(60) == 1
     for photo in (*early, late, new):
         assert photo.stage_runs.filter(stage="face_embedding").count() == 2
-    assert new.stage_runs.filter(lane=Lane.UPLOAD).count() == 5
+    assert new.stage_runs.filter(lane=Lane.UPLOAD).count() == 6
 
 
 def test_a_change_of_the_plan_and_a_step_of_it_do_not_deadlock(
@@ -240,6 +240,7 @@ def test_a_change_of_the_plan_and_a_step_of_it_do_not_deadlock(
     work()
     assert set(StageRun.objects.values_list("stage", "state")) == {
         ("exif", "pending"),
+        ("place", "waiting"),
         ("renditions", "pending"),
         ("face_detection", "waiting"),
         ("face_embedding", "waiting"),
@@ -311,4 +312,4 @@ def test_a_dead_planning_is_retried_from_where_it_stood(
     assert dead_letters.retry_library_runs(run_ids=[run.pk]) == 1
     assert work() == 1
     [run] = plans(library)
-    assert (run.state, run.report) == (RunState.DONE, {"photos": 3, "of": 3, "runs": 6})
+    assert (run.state, run.report) == (RunState.DONE, {"photos": 3, "of": 3, "runs": 9})

@@ -53,8 +53,8 @@ def other_weights(model: InstalledModel) -> InstalledModel:
 
 def test_without_face_analysis_only_pixels_and_tags_are_planned(make_photo: MakePhoto, models_in_use: None) -> None:
     photo = make_photo()
-    assert plan([photo.pk], lane=Lane.IMPORT) == 2
-    assert runs(photo) == {"exif": "pending", "renditions": "pending"}
+    assert plan([photo.pk], lane=Lane.IMPORT) == 3
+    assert runs(photo) == {"exif": "pending", "place": "waiting", "renditions": "pending"}
     rows = photo.stage_runs.exclude(queued_at=None).values_list("version", "lane", "attempt")
     assert set(rows) == {(version("exif"), 1, 0), (version("renditions"), 1, 0)}
     assert plan([photo.pk], lane=Lane.UPLOAD) == 0
@@ -65,15 +65,16 @@ def test_without_a_model_no_face_work_is_planned(make_photo: MakePhoto, library:
     face_analysis.switch_face_analysis(library=library, enabled=True, by=None)
     photo_samples.run_library_work("plan")
     photo = make_photo()
-    assert plan([photo.pk], lane=Lane.UPLOAD) == 2
-    assert runs(photo) == {"exif": "pending", "renditions": "pending"}
+    assert plan([photo.pk], lane=Lane.UPLOAD) == 3
+    assert runs(photo) == {"exif": "pending", "place": "waiting", "renditions": "pending"}
 
 
 def test_face_work_waits_for_its_input(make_photo: MakePhoto, face_library: Library) -> None:
     photo = make_photo()
-    assert plan([photo.pk], lane=Lane.UPLOAD) == 4
+    assert plan([photo.pk], lane=Lane.UPLOAD) == 5
     expected = {
         "exif": "pending",
+        "place": "waiting",
         "renditions": "pending",
         "face_detection": "waiting",
         "face_embedding dlib-resnet-v1": "waiting",
@@ -92,7 +93,7 @@ def test_every_selected_model_has_a_run_of_its_own(
     photo_samples.run_library_work("plan")
     assert runs(photo)["face_embedding dlib-resnet-v1"] == "waiting"
     assert runs(photo)["face_embedding facenet-vggface2"] == "waiting"
-    assert photo.stage_runs.count() == 5
+    assert photo.stage_runs.count() == 6
 
 
 def test_what_is_planned_late_starts_where_the_photo_is(
@@ -231,7 +232,7 @@ def test_an_upload_that_races_with_the_switch_is_planned(make_photo: MakePhoto, 
         wait_until_blocked()
     planning.result(10)
     assert runs(photo)["face_detection"] == "skipped"
-    assert runs(late) == {"exif": "pending", "renditions": "pending"}
+    assert runs(late) == {"exif": "pending", "place": "waiting", "renditions": "pending"}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -244,6 +245,7 @@ def test_two_that_plan_at_once_plan_once(make_photo: MakePhoto) -> None:
     second.result(10)
     assert set(photo.stage_runs.values_list("stage", "state", "lane")) == {
         ("exif", "pending", 0),
+        ("place", "waiting", 0),
         ("renditions", "pending", 0),
     }
 
@@ -278,7 +280,8 @@ def test_a_commit_under_way_is_waited_for(make_photo: MakePhoto, face_library: L
         factories.make_face(photo)
         planning = in_a_thread(plan, [photo.pk], lane=Lane.BACKFILL)
         wait_until_blocked()
-    assert planning.result(10) == 2
+    # exif and place, and what reads the faces
+    assert planning.result(10) == 3
     assert runs(photo)["face_embedding dlib-resnet-v1"] == "pending"
 
 
@@ -296,7 +299,8 @@ def test_faces_that_go_while_somebody_plans_are_not_waited_for_in_vain(
         face.delete()
         planning = in_a_thread(plan, [photo.pk], lane=Lane.BACKFILL)
         wait_until_blocked()
-    assert planning.result(10) == 2
+    # exif and place, and what reads the faces
+    assert planning.result(10) == 3
     assert photo.stage_runs.values_list("state", "skip_reason").get(stage="face_embedding") == ("skipped", "no_faces")
 
 

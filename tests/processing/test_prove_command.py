@@ -49,7 +49,7 @@ def test_what_a_person_reads_when_all_is_sound(library: Library) -> None:
     status, text = proving.say()
     assert status == 0
     lines = text.splitlines()
-    assert lines[0].startswith("2 photos, 4 runs, 10 stored objects; 0.0 MB read; ")
+    assert lines[0].startswith("2 photos, 6 runs, 10 stored objects; 0.0 MB read; ")
     assert [line.split()[:2] for line in lines if line.strip()][1:6] == [
         ["lost", "0"],
         ["doubled", "0"],
@@ -102,7 +102,7 @@ def test_the_repair_says_what_it_is_going_to_do_and_asks(library: Library, monke
         proving.prove("--repair")
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     status, text = proving.say("--repair")
-    assert (status, photo.stage_runs.count()) == (1, 1)
+    assert (status, photo.stage_runs.count()) == (1, 2)
     assert text.endswith("Repair\n  plan the missing runs of 1 photo\nDo this? [y/N] Nothing was done.\n")
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
     status, text = proving.say("--repair")
@@ -122,7 +122,11 @@ def test_a_store_that_is_not_mounted_is_not_repaired(library: Library, photo_sto
     with pytest.raises(CommandError, match="Not repaired: nothing lies in renditions") as refused:
         proving.say("--repair", "--yes")
     assert refused.value.returncode == 2
-    assert set(StageRun.objects.values_list("state", flat=True)) == {"done"}
+    assert set(StageRun.objects.values_list("stage", "state")) == {
+        ("exif", "done"),
+        ("place", "skipped"),
+        ("renditions", "done"),
+    }
 
 
 def test_a_store_that_does_not_answer_proves_nothing(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +221,11 @@ def test_a_disk_that_goes_away_during_the_proof_proves_nothing(
     with pytest.raises(CommandError, match="Nothing lies in renditions any more") as refused:
         proving.say("--repair", "--yes")
     assert refused.value.returncode == 2
-    assert set(StageRun.objects.values_list("state", flat=True)) == {"done"}
+    assert set(StageRun.objects.values_list("stage", "state")) == {
+        ("exif", "done"),
+        ("place", "skipped"),
+        ("renditions", "done"),
+    }
 
 
 def test_a_disk_that_goes_away_before_the_answer_is_not_repaired(
@@ -234,7 +242,7 @@ def test_a_disk_that_goes_away_before_the_answer_is_not_repaired(
     with pytest.raises(CommandError, match="Not repaired: nothing lies in renditions") as refused:
         proving.say("--repair")
     assert refused.value.returncode == 2
-    assert photo.stage_runs.count() == 1
+    assert photo.stage_runs.count() == 2
 
 
 @pytest.mark.parametrize("text", ["7", "d", "7 d", "-1h", "1y"])
@@ -267,7 +275,11 @@ def test_settling_waits_for_what_moves(finishing_later: Photo) -> None:
     said = proving.prove("--settle", "60")
     assert (said.status, said.body["is_settled"], said.body["explained"]) == (0, True, {})
     assert time.monotonic() - started < 50
-    assert set(finishing_later.stage_runs.values_list("state", flat=True)) == {"done"}
+    assert set(finishing_later.stage_runs.values_list("stage", "state")) == {
+        ("exif", "done"),
+        ("place", "skipped"),
+        ("renditions", "done"),
+    }
 
 
 def test_settling_ends_when_its_time_is_over(library: Library) -> None:

@@ -55,19 +55,22 @@ def test_a_missing_run_is_lost_and_planned_by_the_repair(library: Library) -> No
 
     said = proving.prove("--repair", "--yes", "--no-bytes")
 
-    assert (said.status, said.counts) == (1, {**proving.NOTHING, "lost": 4})
+    assert (said.status, said.counts) == (1, {**proving.NOTHING, "lost": 5})
     assert sorted((one["photo"], one["stage"], one["code"]) for one in said.body["findings"]) == sorted(
         [
             (str(bare.pk), "exif", "run_missing"),
+            (str(bare.pk), "place", "run_missing"),
             (str(bare.pk), "renditions", "run_missing"),
             (str(half.pk), "renditions", "run_missing"),
             (str(superseded.pk), "exif", "run_missing"),
         ]
     )
-    assert said.body["repair"] == {"plan": ["plan the missing runs of 3 photos"], "done": ["4 runs planned"]}
+    assert said.body["repair"] == {"plan": ["plan the missing runs of 3 photos"], "done": ["5 runs planned"]}
+    # the place waits for exif
     assert StageRun.objects.filter(state=RunState.PENDING, lane=Lane.BACKFILL).count() == 4
+    assert StageRun.objects.filter(state=RunState.WAITING, lane=Lane.BACKFILL).count() == 1
     photo_samples.run_everything()
-    assert (proving.prove().counts, StageRun.objects.count()) == (proving.NOTHING, 8)
+    assert (proving.prove().counts, StageRun.objects.count()) == (proving.NOTHING, 12)
 
 
 @pytest.mark.parametrize("state", [RunState.PENDING, RunState.DEAD])

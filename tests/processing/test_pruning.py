@@ -45,7 +45,7 @@ def test_what_a_later_run_has_replaced_goes(make_run: MakeRun, make_photo: Calla
     for version, days in (("1.old", 300), ("2.old", 200), ("3.young", 89), (planned, 80)):
         done(make_run, version, days, photo=photo)
     counts = pruning.count_prunable(older_than=DAYS_90)
-    assert counts == {"exif": 2, "renditions": 0, "face_detection": 0, "face_embedding": 0}
+    assert counts == {"exif": 2, "place": 0, "renditions": 0, "face_detection": 0, "face_embedding": 0}
     assert prune() == {"exif": 2}
     assert left() == {(photo.pk, "exif", "3.young"), (photo.pk, "exif", planned)}
     assert prune() == {}

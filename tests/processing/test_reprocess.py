@@ -24,10 +24,11 @@ def test_what_is_missing_is_planned(
     make_photo: MakePhoto, settings: Settings, fresh_versions: Callable[[], None]
 ) -> None:
     bare, planned = make_photo(), make_photo()
-    assert photo_samples.plan_missing(Photo.objects.filter(pk=planned.pk)) == 2
-    assert photo_samples.plan_missing(Photo.objects.all()) == 2
+    assert photo_samples.plan_missing(Photo.objects.filter(pk=planned.pk)) == 3
+    assert photo_samples.plan_missing(Photo.objects.all()) == 3
     assert set(bare.stage_runs.values_list("stage", "state", "lane")) == {
         ("exif", "pending", Lane.BACKFILL),
+        ("place", "waiting", Lane.BACKFILL),
         ("renditions", "pending", Lane.BACKFILL),
     }
     assert photo_samples.plan_missing(Photo.objects.all()) == 0
@@ -94,7 +95,7 @@ def test_without_consent_no_face_work_runs_again(make_photo: MakePhoto, face_lib
 def test_a_photo_that_has_no_run_yet_gets_one(make_photo: MakePhoto) -> None:
     photo = make_photo()
     assert reprocess.run_again(photos=Photo.objects.all(), stage="exif") == 1
-    assert photo_samples.states(photo) == {"exif": "pending", "renditions": "pending"}
+    assert photo_samples.states(photo) == {"exif": "pending", "place": "waiting", "renditions": "pending"}
 
 
 def test_only_the_photos_that_were_chosen(make_photo: MakePhoto) -> None:
@@ -115,6 +116,7 @@ def test_workers_are_rung_for_once_for_many(make_photo: MakePhoto, broker: objec
     assert reprocess.run_again(photos=Photo.objects.all(), stage="exif") == 33
     assert {stage.queue: broker.llen(stage.queue) for stage in registry.all_stages()} == {
         "ingest": 2,
+        "maintenance": 0,
         "faces": 0,
         "embeddings": 0,
     }

@@ -55,8 +55,9 @@ def states() -> dict[tuple[str, str, int], int]:
 
 
 UNKNOWN = (
-    "How long it takes cannot be said: no run of exif was done lately; no run of renditions was done lately; "
-    "no live worker serves the queue ingest."
+    "How long it takes cannot be said: no run of exif was done lately; no run of place was done lately; "
+    "no run of renditions was done lately; no live worker serves the queue ingest; "
+    "no live worker serves the queue maintenance."
 )
 
 
@@ -64,15 +65,19 @@ def test_what_is_missing_is_counted_and_begun(library: Library) -> None:
     other = factories.make_library()
     photos = [factories.make_photo(one) for one in (library, library, other)]
     trash.move_to_trash(photo_ids=[photos[1].pk])
-    counts = ["stage start over follow", "exif 1", "renditions 1", UNKNOWN]
+    counts = ["stage start over follow", "exif 1", "place 1", "renditions 1", UNKNOWN]
     assert say("--library", library.name, "--dry-run") == [*counts, "Nothing was changed."]
     assert StageRun.objects.count() == 0
-    assert say("--library", library.name) == [*counts, "2 runs start over."]
+    assert say("--library", library.name) == [*counts, "3 runs start over."]
     assert set(StageRun.objects.values_list("photo", flat=True)) == {photos[0].pk}
-    assert say("--missing")[-1] == "2 runs start over."
+    assert say("--missing")[-1] == "3 runs start over."
     assert set(StageRun.objects.values_list("photo", flat=True)) == {photos[0].pk, photos[2].pk}
     assert say() == say("--missing") == say("--dead") == ["Nothing is to be done."]
-    assert set(states()) == {("exif", "pending", Lane.BACKFILL), ("renditions", "pending", Lane.BACKFILL)}
+    assert set(states()) == {
+        ("exif", "pending", Lane.BACKFILL),
+        ("place", "waiting", Lane.BACKFILL),
+        ("renditions", "pending", Lane.BACKFILL),
+    }
 
 
 def test_dead_work_on_libraries_is_left_out_and_said(library: Library) -> None:
@@ -96,6 +101,7 @@ def test_a_stage_is_made_anew_for_chosen_photos(library: Library) -> None:
     assert say("--all", "--stage", "exif", *chosen, "--yes") == [
         "stage start over follow",
         "exif 2",
+        "place 0 2",
         "It takes about 1 s with the workers that are there, if nothing else is to be done.",
         "2 runs start over.",
     ]
@@ -138,7 +144,7 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("typed", "runs"), [("y\n", 2), ("YES\n", 2), ("n\n", 0), ("\n", 0), ("", 0)])
+@pytest.mark.parametrize(("typed", "runs"), [("y\n", 3), ("YES\n", 3), ("n\n", 0), ("\n", 0), ("", 0)])
 def test_on_a_terminal_it_asks(library: Library, monkeypatch: pytest.MonkeyPatch, typed: str, runs: int) -> None:
     factories.make_photo(library)
     monkeypatch.setattr(sys, "stdin", Terminal(typed))
@@ -150,7 +156,7 @@ def test_with_yes_it_does_not_ask(library: Library, monkeypatch: pytest.MonkeyPa
     factories.make_photo(library)
     monkeypatch.setattr(sys, "stdin", Terminal(""))
     assert not any("Begin?" in line for line in say())
-    assert StageRun.objects.count() == 2
+    assert StageRun.objects.count() == 3
 
 
 def test_what_is_paused_is_said(library: Library) -> None:
@@ -169,8 +175,11 @@ def test_where_nobody_can_be_asked_nothing_is_done(library: Library, monkeypatch
     assert StageRun.objects.count() == 0
 
 
-@pytest.mark.parametrize("choice", ["--missing", "--all"])
-def test_an_interruption_says_how_to_go_on(library: Library, monkeypatch: pytest.MonkeyPatch, choice: str) -> None:
+# what is missing is planned whole; all begins with what reads the originals
+@pytest.mark.parametrize(("choice", "runs"), [("--missing", 3), ("--all", 2)])
+def test_an_interruption_says_how_to_go_on(
+    library: Library, monkeypatch: pytest.MonkeyPatch, choice: str, runs: int
+) -> None:
     photos = [factories.make_photo(library) for _ in range(3)]
     monkeypatch.setattr(outdated, "PHOTOS_PER_TRANSACTION", 1)
     begin, calls = reprocess._begin_anew, []
@@ -186,12 +195,14 @@ def test_an_interruption_says_how_to_go_on(library: Library, monkeypatch: pytest
         say(choice)
     second = sorted(photo.pk for photo in photos)[1]
     how = f" with --after {second}" if choice == "--all" else ""
-    assert str(stopped.value) == f"Interrupted: 4 runs start over. The same command{how} goes on with the others."
+    assert (
+        str(stopped.value) == f"Interrupted: {2 * runs} runs start over. The same command{how} goes on with the others."
+    )
     assert stopped.value.returncode == 130
-    assert StageRun.objects.count() == 4
+    assert StageRun.objects.count() == 2 * runs
     monkeypatch.setattr(reprocess, "_begin_anew", begin)
-    assert say(choice, *(["--after", second] if how else []))[-1] == "2 runs start over."
-    assert StageRun.objects.count() == 6
+    assert say(choice, *(["--after", second] if how else []))[-1] == f"{runs} runs start over."
+    assert StageRun.objects.count() == 3 * runs
 
 
 # estimates

@@ -107,7 +107,11 @@ def test_an_upload_that_races_with_a_purge_finds_its_photo_there(
         assert purged + again == (photo != first)
         assert one.is_new + other.is_new == (photo != first)
         assert storage.read_object(alias=storage.ORIGINALS, key=photo.storage_key) == data
-        assert set(photo.stage_runs.values_list("stage", "state")) == {("exif", "pending"), ("renditions", "pending")}
+        assert set(photo.stage_runs.values_list("stage", "state")) == {
+            ("exif", "pending"),
+            ("place", "waiting"),
+            ("renditions", "pending"),
+        }
         outcomes.add((purged + again, one.is_new or other.is_new))
     # it went both ways, or nothing was tried
     assert outcomes == {(0, False), (1, True)}

@@ -24,7 +24,7 @@ from processing.stages import registry
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store")]
 
-STAGES = ("exif", "renditions", "face_detection", "face_embedding")
+STAGES = ("exif", "place", "renditions", "face_detection", "face_embedding")
 
 
 def test_every_photo_has_exactly_one_result_per_stage(face_library: Library, shared_photos: Path) -> None:
@@ -45,7 +45,8 @@ def test_every_photo_has_exactly_one_result_per_stage(face_library: Library, sha
     per_stage = StageRun.objects.values_list("photo_id", "stage").annotate(count=Count("pk"))
     assert set(per_stage) == {(photo.pk, stage, 1) for photo in photos.values() for stage in STAGES}
     assert set(StageRun.objects.filter(state="skipped").values_list("stage", "skip_reason")) == {
-        ("face_embedding", "no_faces")
+        ("face_embedding", "no_faces"),
+        ("place", "no_position"),
     }
     faces = {name: Face.objects.kept().filter(photo=photo).count() for name, photo in photos.items()}
     assert (faces["groups/kit_with_rose.jpg"], faces["scenes/notocactus_minimus.jpg"]) == (2, 0)
@@ -63,11 +64,13 @@ def test_what_a_run_keeps_of_its_work(face_library: Library) -> None:
     inputs = {run.stage: run.inputs for run in photo.stage_runs.all()}
     assert inputs == {
         "exif": {},
+        "place": {},
         "renditions": {},
         "face_detection": {"renditions": versions["renditions"]},
         "face_embedding": {"face_detection": versions["face_detection"]},
     }
-    for run in photo.stage_runs.all():
+    # never begun: the portrait says no position
+    for run in photo.stage_runs.exclude(stage="place"):
         assert (run.version, run.attempt, run.worker, run.lease_token) == (versions[run.stage], 1, "worker@test", None)
         assert 0 < run.work_seconds < 30
         assert run.started_at < run.finished_at
@@ -89,13 +92,15 @@ def test_running_a_stage_again_leaves_equal_rows_and_bytes(face_library: Library
     assert (len(rows["Face"]), len(rows["FaceEmbedding"]), len(rows["Person"])) == (3, 3, 1)
 
     for stage in STAGES:
-        expected = 2 if stage == "face_embedding" else 3  # the picture without a face has nothing to embed
+        # the picture without a face has nothing to embed, and none of them has a position
+        expected = {"place": 0, "face_embedding": 2}.get(stage, 3)
         assert reprocess.run_again(photos=Photo.objects.all(), stage=stage) == expected
         photo_samples.run_everything()
         assert photo_samples.written_rows() == rows, stage
         assert photo_samples.files_below(photo_store) == bytes_before, stage
     assert set(StageRun.objects.values_list("stage", "state")) == {
-        *((stage, "done") for stage in STAGES),
+        *((stage, "done") for stage in STAGES if stage != "place"),
+        ("place", "skipped"),
         ("face_embedding", "skipped"),
     }
     assert set(StageRun.objects.values_list("attempt", flat=True)) <= {0, 1}
@@ -109,10 +114,15 @@ def test_one_damaged_file_is_dead_at_once_and_fails_no_other(face_library: Libra
 
     photo_samples.run_everything()
 
-    assert photo_samples.states(first) == dict.fromkeys(STAGES, "done")
-    assert photo_samples.states(last) == {**dict.fromkeys(STAGES, "done"), "face_embedding": "skipped"}
+    assert photo_samples.states(first) == {**dict.fromkeys(STAGES, "done"), "place": "skipped"}
+    assert photo_samples.states(last) == {
+        **dict.fromkeys(STAGES, "done"),
+        "place": "skipped",
+        "face_embedding": "skipped",
+    }
     assert photo_samples.states(damaged) == {
         "exif": "done",
+        "place": "skipped",
         "renditions": "dead",
         "face_detection": "waiting",
         "face_embedding": "waiting",

@@ -29,7 +29,7 @@ from processing.stages.renditions import RenditionsStage
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("photo_store")]
 
-STAGES = ("exif", "renditions", "face_detection", "face_embedding")
+STAGES = ("exif", "place", "renditions", "face_detection", "face_embedding")
 
 
 class PoisonedDetection(FaceDetectionStage):
@@ -197,7 +197,7 @@ def test_a_stage_and_the_one_that_reads_it_commit_at_once_and_do_not_deadlock(
             return written
 
     photo = photo_samples.take_in(face_library, photo_samples.portrait())
-    for name in STAGES[:3]:
+    for name in STAGES[:4]:
         photo_samples.run(name)
     replaced_stage(FindsNothing)
     replaced_stage(Slow)
@@ -392,7 +392,7 @@ def test_work_goes_on_without_a_broker(
     settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{closed_port}/0"
     monkeypatch.setattr(publish, "_publisher", publish._Publisher())
     photo = photo_samples.take_through(face_library, photo_samples.portrait())
-    assert photo_samples.states(photo) == dict.fromkeys(STAGES, "done")
+    assert photo_samples.states(photo) == {**dict.fromkeys(STAGES, "done"), "place": "skipped"}
 
 
 def test_a_host_without_the_model_claims_nothing(face_library: Library, settings: Settings, tmp_path: Path) -> None:
