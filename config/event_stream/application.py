@@ -34,6 +34,7 @@ class Application:
     def __init__(self) -> None:
         self.hub = Hub()
         self._answer = Answerer(self.hub)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or begin and end with the server."""
@@ -45,8 +46,9 @@ class Application:
             await self._serve(scope, receive, send)
 
     def close(self) -> None:
-        """End all streams, so that the server can end; may be called by a signal handler."""
-        self._loop.call_soon_threadsafe(self.hub.close)
+        """End all streams, so that the server can end; may be called by a signal handler, and before it has begun."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.hub.close)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

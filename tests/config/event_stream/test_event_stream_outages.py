@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 
 import event_streams
 import pytest
+from django.db import connection
 from event_streams import QUICK, EventsProcess, bearer, numbers, tell, wait_for_number
 from faults.proxy import PASS, Mode, Proxy
 
 from accounts.models import Library, Membership, User
+from photos.models import Event
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -64,6 +66,25 @@ def test_a_restart_of_the_database_is_outlived(
     log = behind.log.read_text()
     assert log.count("events cannot be read") == 1
     assert log.count("events are read again") == 1
+
+
+def test_a_database_that_was_put_back_is_noticed(
+    behind: EventsProcess, proxy: Proxy, library: Library, member: User
+) -> None:
+    stream = behind.listen(bearer(member)).wait_until_open()
+    tell(library, *range(5))
+    wait_for_number(stream, 4)
+    last = stream.heard[-1].id
+    # as after a restore from a backup of a moment ago: rows and sequence are those of then
+    Event.objects.filter(position__gt=last - 3).delete()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setval('photos_event_position', %s)", [last - 3])
+    proxy.reset_connections()
+    stream.wait_for(lambda one: one.kinds[-1] == "reset")
+    assert (stream.heard[-1].id, stream.heard[-1].said["reason"]) == (last - 3, "database_restored")
+    tell(library, "after")
+    wait_for_number(stream, "after")
+    assert stream.heard[-1].id == last - 2
 
 
 def test_what_is_missed_is_read_when_the_database_is_back(
