@@ -10,7 +10,7 @@ from accounts.models import ErasureKind, Library
 from accounts.problems import ConflictError
 from accounts.services import erasure as receipts
 from photos import storage
-from photos.models import Face, FaceEmbedding, Person, Photo, Rendition
+from photos.models import Face, FaceEmbedding, ImageEmbedding, Person, Photo, Rendition
 from photos.services import erasure, events, purge, sidecars
 from processing import ledger
 from processing.consent import FORGET
@@ -176,6 +176,7 @@ def _count(photo_ids: Collection[UUID]) -> dict[str, int]:
     counts = {name: model.objects.filter(photo_id__in=photo_ids).count() for name, model in rows.items()}
     sizes = Photo.objects.filter(pk__in=photo_ids).values_list("byte_size", flat=True)
     embeddings = FaceEmbedding.objects.filter(face__photo_id__in=photo_ids).count()
+    embeddings += ImageEmbedding.objects.filter(photo_id__in=photo_ids).count()
     return {**counts, "embeddings": embeddings, "bytes": sum(sizes)}
 
 

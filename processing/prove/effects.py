@@ -19,6 +19,7 @@ from processing.stages.face_detection import NO_FACES
 
 # Two faces of one detection overlap by less: its own suppression takes care of that. 0.9 is one place, found twice.
 DOUBLED_OVERLAP = 0.9
+IMAGE_EMBEDDING = "image_embedding"
 
 
 class Effects:
@@ -32,6 +33,7 @@ class Effects:
         self._metadata = batch.metadata.get(photo.pk)
         self._faces: list[FaceRow] = batch.faces[photo.pk]
         self._embeddings = batch.embeddings[photo.pk]
+        self._image_vectors = batch.image_vectors[photo.pk]
         self._ripe_at = batch.changes_until(photo.pk, now=situation.now)
 
     def doubled(self) -> Iterator[Finding]:
@@ -50,11 +52,15 @@ class Effects:
         for (face_id, model), count in _twice((row.face_id, row.model) for row in self._embeddings):
             detail = f"{count} vectors of face {face_id} by {model}"
             yield self._found("embedding_twice", detail, stage="face_embedding", item=f"{face_id} {model}")
+        for (model,), count in _twice((row.model,) for row in self._image_vectors):
+            detail = f"{count} vectors of the photo by {model}"
+            yield self._found("embedding_twice", detail, stage="image_embedding", item=model)
 
     def wrong(self) -> Iterator[Finding]:
         """Find rows that are missing, or are not those of the run that ended last."""
         yield from self._exif()
         yield from self._rendition_rows()
+        yield from self._image_vector_rows()
         if self._photo.with_faces:
             yield from self._face_rows()
             yield from self._embedding_rows()
@@ -89,8 +95,23 @@ class Effects:
             yield self._missing(done, f"no rendition {', '.join(missing)}")
         elif self._photo.thumbhash is None:
             yield self._missing(done, "no thumbhash")
+        elif self._photo.perceptual_hash != self._photo.fingerprint:
+            yield self._missing(done, "no fingerprint with its hash")
         else:
             yield from self._outdated("renditions", "", versions)
+
+    def _image_vector_rows(self) -> Iterator[Finding]:
+        versions = {row.model: row.version for row in self._image_vectors}
+        for run in self._runs:
+            if run.stage != IMAGE_EMBEDDING or run.version not in self._situation.planned[IMAGE_EMBEDDING]:
+                continue
+            if run.state == RunState.DONE and run.model not in versions:
+                yield self._missing(run, f"no vector by {run.model}")
+            elif run.state == RunState.DONE:
+                yield from self._outdated(IMAGE_EMBEDDING, run.model, {versions[run.model]})
+        for row in self._image_vectors:
+            if detail := _wrong_vector(row, self._photo):
+                yield self._found("embedding_wrong", detail, stage=IMAGE_EMBEDDING, item=str(row.pk))
 
     def _face_rows(self) -> Iterator[Finding]:
         if self._done("face_detection"):

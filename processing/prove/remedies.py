@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts.models import Library
-from photos.models import Face, ObjectSweep, Rendition
+from photos.models import Face, ImageEmbedding, ObjectSweep, Rendition
 from photos.services import faces, quotas
 from processing import ledger
 from processing.consent import libraries_wanting_faces
@@ -67,6 +67,7 @@ def given_up(*, photo_ids: Sequence[UUID], stage: str) -> int:
 def remove_vectors(*, embedding_ids: Sequence[UUID]) -> None:
     """Remove vectors that cannot come from their model, so that others are made in their place."""
     faces.forget_embeddings(embedding_ids=embedding_ids)
+    ImageEmbedding.objects.filter(pk__in=embedding_ids).delete()
 
 
 def release(*, photo_ids: Sequence[UUID], stages: Iterable[str]) -> int:
@@ -137,6 +138,9 @@ def remove_doubles(*, photo_id: UUID) -> bool:
     faces.forget_faces(face_ids=gone)
     vectors = _surplus(batch.embeddings[photo_id], lambda row: (row.face_id, row.model), best=lambda row: row.pk)
     faces.forget_embeddings(embedding_ids=[row.pk for row in vectors])
+    of_photo = _surplus(batch.image_vectors[photo_id], lambda row: row.model, best=lambda row: row.pk)
+    ImageEmbedding.objects.filter(pk__in=[row.pk for row in of_photo]).delete()
+    again |= {"image_embedding"} if of_photo else set()
     again |= {"face_detection"} if gone else set()
     again |= {"face_embedding"} if vectors else set()
     for photo in batch.photos:

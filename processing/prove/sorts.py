@@ -78,7 +78,7 @@ SORTS: dict[str, Sort] = {
     ),
     "embedding_twice": Sort(
         Kind.DOUBLED,
-        "A face has the vector of one model twice.",
+        "A face, or a photo, has the vector of one model twice.",
         f"{_CONSTRAINT} --repair keeps one.",
         Remedy.REMOVE_DOUBLES,
     ),

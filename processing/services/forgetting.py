@@ -12,7 +12,7 @@ from accounts.models import ErasureKind, ErasureReceipt, Library, User
 from accounts.problems import InvalidValueError, NotFoundError
 from accounts.roles import Permission
 from accounts.services import erasure as receipts
-from photos.models import Face, FaceEmbedding, Person, Photo
+from photos.models import Face, FaceEmbedding, ImageEmbedding, Person, Photo
 from photos.services.people import refresh_photos_of
 from processing.kinds.erase_faces import ERASE
 from processing.kinds.forget import FORGETTING
@@ -112,8 +112,10 @@ def extent_of_faces(library: Library) -> dict[str, int]:
 def extent_of_library(library: Library) -> dict[str, int]:
     """Count what goes with a library. The links of its shares open nothing any more from the first moment on."""
     photos = Photo.objects.filter(library=library)
-    return extent_of_faces(library) | {
+    faces = extent_of_faces(library)
+    return faces | {
         "photos": photos.count(),
+        "embeddings": faces["embeddings"] + ImageEmbedding.objects.filter(library=library).count(),
         "bytes": photos.aggregate(total=Sum("byte_size", default=0))["total"],
         "members": library.memberships.count(),
         "api_keys": library.api_keys.count(),

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import photo_samples
+import proving
 import pytest
 from django.db import connection
 from pytest_django import Settings
@@ -182,3 +183,81 @@ def test_a_vector_of_other_dimensions_than_it_says_is_refused_by_the_database(
         ImageEmbedding.objects.create(
             photo=photo, library=library, model="x", version="1", dimensions=3, vector=[1.0, 0.0]
         )
+
+
+# the proof
+
+
+@pytest.fixture
+def proven(library: Library, in_use: ModelSelection, quick_ripening: None) -> Photo:
+    photo = photo_samples.take_through(library, photo_samples.picture())
+    assert proving.prove().counts == proving.NOTHING
+    return photo
+
+
+def repaired() -> set[tuple[str, str, str]]:
+    """Prove and repair, run what is to be run again, and prove once more; gives code, stage and detail of each."""
+    said = proving.prove("--repair", "--yes")
+    photo_samples.run_everything()
+    assert proving.prove().counts == proving.NOTHING
+    return {(one["code"], one["stage"], one["detail"]) for one in said.body["findings"]}
+
+
+def test_a_missing_vector_is_found_and_made_anew(proven: Photo) -> None:
+    ImageEmbedding.objects.all().delete()
+    assert repaired() == {("result_missing", STAGE, f"{STAGE}: no vector by {NAME}")}
+    assert ImageEmbedding.objects.count() == 1
+
+
+@pytest.mark.parametrize(("value", "length"), [(0.5, "11.3"), (0.0, "0")])
+def test_a_vector_that_is_none_of_the_model_is_made_anew(proven: Photo, value: float, length: str) -> None:
+    row = ImageEmbedding.objects.get()
+    ImageEmbedding.objects.update(vector=[value] * 512)
+    assert repaired() == {("embedding_wrong", STAGE, f"vector {row.pk}: length {length}, {NAME} gives 0.98 to 1.02")}
+    assert np.linalg.norm(ImageEmbedding.objects.get().vector) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_vector_of_other_dimensions_is_made_anew(proven: Photo) -> None:
+    row = ImageEmbedding.objects.get()
+    with connection.cursor() as cursor:
+        cursor.execute('DROP INDEX "image_embedding_b32_laion_hnsw"')
+    ImageEmbedding.objects.update(dimensions=2, vector=[1.0, 0.0])
+    assert repaired() == {("embedding_wrong", STAGE, f"vector {row.pk}: 2 dimensions, {NAME} gives 512")}
+    assert ImageEmbedding.objects.get().dimensions == 512
+
+
+def test_a_vector_of_another_library_is_made_anew(proven: Photo) -> None:
+    other = Library.objects.create(name="another")
+    ImageEmbedding.objects.update(library=other)
+    [(code, stage, detail)] = repaired()
+    assert (code, stage) == ("embedding_wrong", STAGE)
+    assert f"of library {other.pk}" in detail
+    assert ImageEmbedding.objects.get().library_id == proven.library_id
+
+
+def test_a_vector_that_is_there_twice_is_kept_once(proven: Photo) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute('ALTER TABLE "photos_imageembedding" DROP CONSTRAINT "image_embedding_photo_model_unique"')
+    row = ImageEmbedding.objects.get()
+    ImageEmbedding.objects.create(
+        photo=proven, library_id=row.library_id, model=NAME, version=row.version, dimensions=512, vector=row.vector
+    )
+    assert repaired() == {("embedding_twice", STAGE, f"2 vectors of the photo by {NAME}")}
+    assert ImageEmbedding.objects.count() == 1
+
+
+def test_rows_of_an_older_run_are_made_anew(proven: Photo) -> None:
+    ImageEmbedding.objects.update(version="0.old")
+    [(code, stage, _)] = repaired()
+    assert (code, stage) == ("result_outdated", STAGE)
+
+
+def test_a_missing_fingerprint_is_found_and_made_anew(proven: Photo) -> None:
+    PhotoFingerprint.objects.all().delete()
+    missing = {("result_missing", "renditions", "renditions: no fingerprint with its hash")}
+    assert repaired() == missing
+    PhotoFingerprint.objects.update(hash=7)
+    assert repaired() == missing
+    proven.refresh_from_db()
+    assert PhotoFingerprint.objects.get().hash == proven.perceptual_hash
