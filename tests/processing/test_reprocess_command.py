@@ -55,8 +55,10 @@ def states() -> dict[tuple[str, str, int], int]:
 
 
 UNKNOWN = (
-    "How long it takes cannot be said: no run of exif was done lately; no run of place was done lately; "
-    "no run of renditions was done lately; no live worker serves the queue ingest; no live worker serves",
+    (
+        "How long it takes cannot be said: no run of exif was done lately; no run of place was done lately; "
+        "no run of renditions was done lately; no live worker serves the queue ingest; no live worker serves"
+    ),
     "the queue maintenance.",
 )
 
