@@ -119,7 +119,7 @@ def test_a_superuser_sees_everything_also_when_there_is_nothing() -> None:
 
     empty = client.get(SUMMARY)
 
-    assert [one["counts"] for one in by_name(empty).values()] == [NO_RUNS] * 8
+    assert [one["counts"] for one in by_name(empty).values()] == [NO_RUNS] * 10
     assert empty.json()["is_settled"] is True
     factories.make_run(factories.make_photo(factories.make_library()))
     assert by_name(client.get(SUMMARY))["exif"]["counts"] == NO_RUNS | {"done": 1}
@@ -197,7 +197,7 @@ def test_face_analysis_is_switched_and_who_did_it_is_kept(library: Library) -> N
     assert library.face_analysis_changed_by == admin
     assert library_work.work(kind="plan", task_id="t", worker="w") == 1
     assert StageRun.objects.get(stage="face_detection").state == "pending"
-    assert client.get(address).json()["face_work"]["planning"]["report"] == {"photos": 1, "of": 1, "runs": 3}
+    assert client.get(address).json()["face_work"]["planning"]["report"] == {"photos": 1, "of": 1, "runs": 4}
     face = factories.make_face(photo, person=factories.make_person(library, name="Ada"))
     assert client.get("/api/v1/people").json()["results"][0]["name"] == "Ada"
 

@@ -115,7 +115,7 @@ def test_off_withdraws_what_is_open_at_once(face_library: Library) -> None:
     # what is known goes in the background
     assert photo_samples.states(done) == dict.fromkeys(
         ("exif", "renditions", "face_detection", "face_embedding"), "done"
-    )
+    ) | {"place": "skipped"}
     for photo in (waiting, dead):
         for run in photo.stage_runs.filter(stage__startswith="face_"):
             assert (run.state, run.skip_reason, run.error_code, run.attempt) == ("skipped", "face_analysis_off", "", 0)

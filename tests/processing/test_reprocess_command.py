@@ -55,9 +55,11 @@ def states() -> dict[tuple[str, str, int], int]:
 
 
 UNKNOWN = (
-    "How long it takes cannot be said: no run of exif was done lately; no run of place was done lately; "
-    "no run of renditions was done lately; no live worker serves the queue ingest; "
-    "no live worker serves the queue maintenance."
+    (
+        "How long it takes cannot be said: no run of exif was done lately; no run of place was done lately; "
+        "no run of renditions was done lately; no live worker serves the queue ingest; no live worker serves"
+    ),
+    "the queue maintenance.",
 )
 
 
@@ -65,7 +67,7 @@ def test_what_is_missing_is_counted_and_begun(library: Library) -> None:
     other = factories.make_library()
     photos = [factories.make_photo(one) for one in (library, library, other)]
     trash.move_to_trash(photo_ids=[photos[1].pk])
-    counts = ["stage start over follow", "exif 1", "place 1", "renditions 1", UNKNOWN]
+    counts = ["stage start over follow", "exif 1", "place 1", "renditions 1", *UNKNOWN]
     assert say("--library", library.name, "--dry-run") == [*counts, "Nothing was changed."]
     assert StageRun.objects.count() == 0
     assert say("--library", library.name) == [*counts, "3 runs start over."]
@@ -97,6 +99,7 @@ def test_a_stage_is_made_anew_for_chosen_photos(library: Library) -> None:
     plan([photo.pk for photo in photos], lane=Lane.UPLOAD)
     finish_all(2.0)
     make_worker("ingest", processes=4)
+    make_worker("maintenance", processes=4)
     chosen = ["--photo", photos[0].pk, "--photo", photos[2].pk]
     assert say("--all", "--stage", "exif", *chosen, "--yes") == [
         "stage start over follow",
