@@ -16,7 +16,7 @@ from accounts.models import Invitation, Library, Membership, Role, User
 from accounts.roles import BUILT_IN_ROLES
 from accounts.services import tokens
 from photos import storage
-from photos.models import Face, Metadata, Person, Photo, Rendition
+from photos.models import DecisionKind, Face, FaceLink, LinkKind, Metadata, Person, PersonDecision, Photo, Rendition
 from processing.models import RunState, StageRun
 
 PASSWORD = "correct horse battery"
@@ -135,13 +135,13 @@ def make_person(library: Library, **values: Any) -> Person:
 
 
 def make_face(photo: Photo, *, person: Person | None = None, chip: bytes | None = None, **values: Any) -> Face:
-    """Make a face that is kept. With `chip` its chip is stored, without it lies nowhere."""
+    """Make a face that is kept. With `chip` its chip is stored; one that is `person_decided` has its decision."""
     key = storage.chip_key(
         library_id=photo.library_id, photo_id=photo.pk, version="1.cccc", position=f"place{next(_numbers)}"
     )
     if chip is not None:
         storage.write_object(alias=storage.RENDITIONS, key=key, file=ContentFile(chip))
-    return Face.objects.create(
+    face = Face.objects.create(
         **{
             "photo": photo,
             "person": person,
@@ -161,6 +161,11 @@ def make_face(photo: Photo, *, person: Person | None = None, chip: bytes | None 
             **values,
         }
     )
+    if face.person_decided:
+        about = {"library_id": photo.library_id, "person": person}
+        decision = PersonDecision.objects.create(kind=DecisionKind.MOVE, **about)
+        FaceLink.objects.create(decision=decision, face=face, person=person, kind=LinkKind.IS)
+    return face
 
 
 def make_run(photo: Photo, stage: str = "exif", state: str = RunState.DONE, **values: Any) -> StageRun:

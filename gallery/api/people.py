@@ -66,7 +66,7 @@ class PersonViewSet(PersonRightsMixin, ListModelMixin, RetrieveModelMixin, Gener
         person = self.get_object()
         given = RenameSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        people.rename_person(person=person, name=given.validated_data.get("name", person.name))
+        people.rename_person(person=person, name=given.validated_data.get("name", person.name), by=request.user)
         return Response(self.get_serializer(person).data)
 
     @extend_schema(

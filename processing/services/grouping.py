@@ -1,7 +1,8 @@
 """Grouping faces into people: when it is due, and what one grouping does. A library's work, not a photo's."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
@@ -9,7 +10,8 @@ from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
 from photos.models import FaceEmbedding, GroupLoss
-from photos.services import people
+from photos.services import groups
+from photos.services.decisions import FREE, FaceVerdict
 from processing.consent import is_somebody_being_forgotten, libraries_wanting_faces
 from processing.engines import catalogue
 from processing.models import LibraryRun, ModelSelection, RunState
@@ -17,9 +19,12 @@ from processing.models.ledger import DISCARDED, Lane
 from processing.publish import ring_on_commit
 from processing.stages.base import FACE_ANALYSIS_OFF
 
+if TYPE_CHECKING:
+    from processing.engines.grouping import Decisions, Verdicts
+
 KIND = "people"
 QUEUE = "people"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 NO_MODEL = "no_model_in_use"
 FORGETTING = "person_being_forgotten"
 
@@ -61,11 +66,12 @@ class Grouped:
     persons: dict[UUID, UUID | None]
     new_people: list[UUID]
     losses: list[GroupLoss]
-    let_go: list[people.LetGo]
+    let_go: list[groups.LetGo]
+    verdicts: dict[UUID, FaceVerdict]
 
     def write(self) -> dict[str, int]:
         """Write it; gives the report."""
-        moved = people.write_grouping(
+        moved = groups.write_grouping(
             library_id=self.library_id,
             model=self.model,
             components=self.components,
@@ -73,6 +79,7 @@ class Grouped:
             new_people=self.new_people,
             losses=self.losses,
             let_go=self.let_go,
+            verdicts=self.verdicts,
         )
         return {
             "faces": self.face_count,
@@ -150,7 +157,7 @@ def libraries_due(rule: Rule, *, among: Collection[UUID] | None = None) -> list[
 
 def is_due(*, library_id: UUID, rule: Rule) -> bool:
     """Tell whether a library's groups are not what grouping it now would give."""
-    if people.has_ungrouped(library_id=library_id, model=rule.model.name):
+    if groups.has_ungrouped(library_id=library_id, model=rule.model.name):
         return True
     last = _last_version(library_id)
     return last is not None and last != rule.version
@@ -162,36 +169,44 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
     Recomputes only what has changed since the last grouping, unless the rule has: the result is the same as from
     scratch.
     """
-    # imports SciPy, which the web process needs for nothing else
-    from processing.engines.grouping import NewPerson, assign_persons, regroup
-
     rule = rule_in_use()
     if rule is None:
         return NothingToDo(NO_MODEL)
     reason = _reason_against(library_id)
     if reason:
         return NothingToDo(reason)
-    faces = people.read_library(library_id=library_id, model=rule.model.name)
+    faces = groups.read_library(library_id=library_id, model=rule.model.name)
     if _last_version(library_id) != rule.version:
         faces.components[:] = -1
+    return group_faces(library_id, faces, rule)
+
+
+def group_faces(library_id: UUID, faces: groups.LibraryFaces, rule: Rule) -> Grouped:
+    """Group faces that were read by a rule; those whose component is -1 have to be, the others where that touches them.
+
+    Decisions that were read with them are obeyed, whatever the rule says.
+    """
+    # imports SciPy, which the web process needs for nothing else
+    from processing.engines.grouping import NewPerson, assign_persons, regroup
+
     found = regroup(
         faces.vectors,
         faces.components,
         {one.component for one in (*faces.losses, *faces.let_go)},
         threshold=rule.threshold,
         metric=rule.model.metric,
+        decisions=_decisions(faces),
     )
     touched = [int(index) for index in found.touched]
-    assignment = assign_persons(
+    assigned = assign_persons(
         found.labels,
         vectors=faces.vectors[found.touched],
         metric=rule.model.metric,
         previous=[faces.persons[index] for index in touched],
-        named=people.anchored_people(library_id=library_id),
-        pinned={place: faces.persons[index] for place, index in enumerate(touched) if faces.decided[index]},
+        verdicts=_verdicts(faces, touched, cherished=groups.cherished_people(library_id=library_id)),
     )
-    new_ids = {one: people.new_person_id() for one in assignment.persons if isinstance(one, NewPerson)}
-    chosen = [new_ids.get(one, one) for one in assignment.persons]
+    new_ids = {one: groups.new_person_id() for one in assigned if isinstance(one, NewPerson)}
+    chosen = [new_ids.get(one, one) for one in assigned]
     return Grouped(
         library_id=library_id,
         model=rule.model.name,
@@ -201,6 +216,38 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
         new_people=list(new_ids.values()),
         losses=faces.losses,
         let_go=faces.let_go,
+        verdicts=faces.verdicts,
+    )
+
+
+def _decisions(faces: groups.LibraryFaces) -> "Decisions":
+    """Say what was decided of the rows, with numbers for people: the older one has the lower."""
+    from processing.engines.grouping import NOBODY, Decisions
+
+    people = {one.person_id for one in faces.verdicts.values() if one.person_id}
+    people |= {person for one in faces.verdicts.values() for person in one.barred}
+    number = {person: place for place, person in enumerate(sorted(people))}
+    pinned, barred = {}, {}
+    for row, face_id in enumerate(faces.face_ids) if faces.verdicts else ():
+        verdict = faces.verdicts.get(face_id, FREE)
+        if verdict.is_pinned:
+            pinned[row] = NOBODY if verdict.person_id is None else number[verdict.person_id]
+        if verdict.barred:
+            barred[row] = frozenset(number[person] for person in verdict.barred)
+    return Decisions(pinned=pinned, barred=barred)
+
+
+def _verdicts(faces: groups.LibraryFaces, touched: Sequence[int], *, cherished: set[UUID]) -> "Verdicts":
+    """Say what was decided of the rows `touched`, by their places there."""
+    from processing.engines.grouping import Verdicts
+
+    found = {place: faces.verdicts.get(faces.face_ids[row], FREE) for place, row in enumerate(touched)}
+    return Verdicts(
+        pinned={place: one.person_id for place, one in found.items() if one.is_pinned},
+        held={place for place, one in found.items() if one.is_held},
+        barred={place: one.barred for place, one in found.items() if one.barred},
+        anchored={one.person_id for one in faces.verdicts.values() if one.person_id},
+        cherished=cherished,
     )
 
 
