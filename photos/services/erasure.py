@@ -7,7 +7,18 @@ from django.db import transaction
 
 from accounts.services import erasure as receipts
 from photos import storage
-from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss, ObjectSweep, Person
+from photos.models import (
+    DecisionKind,
+    Face,
+    FaceEmbedding,
+    FaceLink,
+    FaceSuppression,
+    GroupLoss,
+    ObjectSweep,
+    Person,
+    PersonDecision,
+    Regrouping,
+)
 from photos.services import faces as face_rows
 from photos.services import object_sweeps
 
@@ -38,14 +49,16 @@ def erase_faces(*, library_id: UUID, photo_ids: Sequence[UUID], unfinished: Coll
 def erase_people(*, library_id: UUID, limit: int) -> dict[str, int]:
     """Erase people of a library, with their names, also in the admin's notes, `limit` of them; gives how many `people`.
 
-    What the next grouping of the library would have had to look at goes too: there are no groups any more.
+    What the next grouping of the library would have had to look at goes too: there are no groups any more; and after
+    the last of them what was decided of nobody in particular.
     """
     GroupLoss.objects.filter(library_id=library_id).delete()
+    Regrouping.objects.filter(library_id=library_id).delete()
     people = Person.objects.select_for_update().filter(library_id=library_id).order_by("pk")
     chosen = list(people.values_list("pk", flat=True)[:limit])
-    receipts.blank_admin_log(Person, chosen)
-    Person.objects.filter(pk__in=chosen).delete()
-    return {"people": len(chosen)}
+    if not chosen:
+        PersonDecision.objects.filter(library_id=library_id).delete()
+    return {"people": _delete_people(chosen)}
 
 
 @transaction.atomic
@@ -79,4 +92,39 @@ def delete_person(*, person_id: UUID) -> bool:
     locked = list(Person.objects.select_for_update().filter(pk=person_id).values_list("pk", flat=True))
     if not locked or Face.objects.filter(person_id=person_id).exists():
         return False
-    return bool(Person.objects.filter(pk=person_id).delete()[0])
+    return bool(_delete_people(locked))
+
+
+@transaction.atomic
+def take_name(*, person_id: UUID) -> bool:
+    """Take the name of somebody away who is about to be erased, wherever it is kept; False if the person is gone.
+
+    Also the names of those who were merged into the person, and what the name was before it was changed.
+    """
+    if not Person.objects.filter(pk=person_id).update(name=""):
+        return False
+    everybody = _with_merged([person_id])
+    Person.objects.filter(pk__in=everybody).update(name="")
+    named = PersonDecision.objects.filter(kind=DecisionKind.NAME, person__in=everybody)
+    named.update(details={"before": "", "after": ""})
+    return True
+
+
+def _delete_people(person_ids: Sequence[UUID]) -> int:
+    """Delete people with those who were merged into them, and all that was decided of them; gives how many."""
+    everybody = _with_merged(person_ids)
+    receipts.blank_admin_log(Person, everybody)
+    # undoing would make somebody anew
+    FaceLink.objects.filter(before__in=everybody).update(before=None)
+    _, counts = Person.objects.filter(pk__in=everybody).delete()
+    return counts.get("photos.Person", 0)
+
+
+def _with_merged(person_ids: Sequence[UUID]) -> list[UUID]:
+    """Give the keys of people, and of those who were merged into them, and into those."""
+    found, last = list(person_ids), list(person_ids)
+    while last:
+        merged = Person.objects.filter(merged_into__in=last).exclude(pk__in=found)
+        last = list(merged.values_list("pk", flat=True))
+        found += last
+    return found

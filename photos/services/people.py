@@ -191,7 +191,8 @@ def decide_face(
 ) -> PersonDecision | None:
     """Put a face to a person, to a new one of that name, or to nobody, for good: no regrouping moves it again.
 
-    The others of the person that it was stay with that person. Raises ConflictError for a person of another library,
+    The others of somebody with a name stay with them; those of somebody of whom nobody has said anything may follow it.
+    Raises ConflictError for a person of another library,
     NotFoundError if the face or the person has been removed meanwhile, BeingForgottenError where either person is to be
     forgotten: none of the faces escapes that.
     """
@@ -210,11 +211,12 @@ def decide_face(
     if verdict.is_pinned and not verdict.is_held and verdict.person_id == now:
         return None
     details = {"made": str(now)} if new_name is not None else {}
+    holders = {one.pk for one in people if one.name} | {now}
     decision = _record(
         DecisionKind.MOVE,
         target,
         by,
-        faces,
+        [one for one in faces if one.person_id in holders or one.pk == face.pk],
         said=[Said(face.pk, LinkKind.IS, now)],
         without=[locked],
         library_id=library_id,
@@ -230,8 +232,9 @@ def decide_face(
 def reject_face(*, face: Face, person: Person | None = None, by: User | None = None) -> PersonDecision | None:
     """Say that a face is not somebody: not the person whose it is now, unless another is given.
 
-    If it is theirs, it is nobody's from now on, until a grouping finds somebody else; the others stay theirs. Raises
-    OfNobodyError, ConflictError for a person of another library, NotFoundError, BeingForgottenError.
+    If it is theirs, it is nobody's from now on, until a grouping finds somebody else; the others stay theirs. Somebody
+    nameless who has no other face is gone, and the decision with them. Raises OfNobodyError, ConflictError for a person
+    of another library, NotFoundError, BeingForgottenError.
     """
     library_id = face.photo.library_id
     if person is not None and person.library_id != library_id:
@@ -253,11 +256,12 @@ def reject_face(*, face: Face, person: Person | None = None, by: User | None = N
         said=[Said(face.pk, LinkKind.IS_NOT, target.pk)],
         without=[locked],
     )
+    is_gone = False
     if locked.person_id == target.pk:
         put_faces(persons={face.pk: None})
-        delete_empty_people(library_id=library_id, among=[target.pk])
+        is_gone = bool(delete_empty_people(library_id=library_id, among=[target.pk]))
     face.refresh_from_db(fields=["person", "person_decided"])
-    return decision
+    return None if is_gone else decision
 
 
 def _record(

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from accounts.models import User
 from accounts.problems import ConflictError, NotFoundError
-from photos.models import DecisionKind, FaceLink, LinkKind, Person, PersonDecision
+from photos.models import DecisionKind, Face, FaceLink, LinkKind, Person, PersonDecision
 from photos.services.decisions import (
     FREE,
     MUST,
@@ -57,17 +57,21 @@ def undo(*, decision: PersonDecision, by: User | None = None) -> PersonDecision:
     _refuse_if_decided_since(locked)
     own = list(locked.links.filter(in_force=True).order_by("pk"))
     ended = list(locked.ended_links.order_by("pk"))
-    faces = {face.pk: face for face in lock_faces(pk__in={link.face_id for link in [*own, *ended]})}
+    concerned = {link.face_id for link in [*own, *ended]}
+    lock_faces(Q(pk__in=concerned) | Q(person__in=_receivers(own)))
     people = _people_of(locked, own)
     list(Person.objects.select_for_update(no_key=True).filter(pk__in=people).order_by("pk").values_list("pk"))
     refuse_if_forgotten(*people)
-    PersonDecision.objects.filter(pk=locked.pk).update(undone_at=Now(), undone_by=by)
+    # told of also when who was made for it is gone
+    is_of_made = locked.details.get("made") == str(locked.person_id)
+    about = None if is_of_made else locked.person_id
+    PersonDecision.objects.filter(pk=locked.pk).update(undone_at=Now(), undone_by=by, person=about)
     FaceLink.objects.filter(pk__in=[link.pk for link in own]).update(in_force=False)
     _undo_of_person(locked)
     for link in ended:
         _revive(link)
-    put_faces(persons=_persons_before(own, library_id=locked.library_id))
-    refresh(faces)
+    put_faces(persons={**_persons_before(own, library_id=locked.library_id), **_followers(own)})
+    refresh(concerned)
     delete_empty_people(library_id=locked.library_id, among=people)
     locked.refresh_from_db()
     return locked
@@ -160,6 +164,18 @@ def _persons_before(links: Collection[FaceLink], *, library_id: UUID) -> dict[UU
         before = verdict.person_id if verdict.is_pinned else link.before and _there(link.before, library_id)
         persons[link.face_id] = None if before in verdict.barred else before
     return persons
+
+
+def _receivers(links: Iterable[FaceLink]) -> set[UUID]:
+    """Give those to whom links had given faces that were not theirs."""
+    return {link.person_id for link in links if link.kind in MUST and link.person_id and link.person_id != link.before}
+
+
+def _followers(links: Collection[FaceLink]) -> dict[UUID, None]:
+    """Give the faces that were somebody's by likeness to those given back alone: they are nobody's until a grouping."""
+    pinned = FaceLink.objects.filter(in_force=True, kind__in=MUST).exclude(person=None).values("person")
+    alone = Face.objects.filter(person__in=_receivers(links)).exclude(person__in=pinned)
+    return dict.fromkeys(alone.exclude(pk__in=[link.face_id for link in links]).values_list("pk", flat=True))
 
 
 def _there(person_id: UUID, library_id: UUID) -> UUID:

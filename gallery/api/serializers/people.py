@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from gallery.api.links import chip_url
-from photos.models import Person
+from photos.models import DecisionKind, LinkKind, Person
 
 
 class CoverSerializer(serializers.Serializer):
@@ -44,13 +44,43 @@ class RenameSerializer(serializers.Serializer):
     )
 
 
+class ExportedMergedSerializer(serializers.Serializer):
+    """Output: somebody who was merged into the person of an export."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+
+
 class ExportedPersonSerializer(serializers.Serializer):
     """Output: the person of an export."""
 
     id = serializers.UUIDField()
     library = serializers.UUIDField()
     name = serializers.CharField()
+    is_hidden = serializers.BooleanField()
     created_at = serializers.DateTimeField()
+    merged = ExportedMergedSerializer(many=True)
+
+
+class ExportedLinkSerializer(serializers.Serializer):
+    """Output: what a decision of an export says of a face."""
+
+    face = serializers.UUIDField()
+    kind = serializers.ChoiceField(LinkKind.choices)
+    in_force = serializers.BooleanField()
+
+
+class ExportedDecisionSerializer(serializers.Serializer):
+    """Output: a decision of an export."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(DecisionKind.choices)
+    made_at = serializers.DateTimeField()
+    undone_at = serializers.DateTimeField(allow_null=True)
+    names = serializers.ListField(
+        child=serializers.CharField(allow_blank=True), help_text="Before and after, where it was a name."
+    )
+    faces = ExportedLinkSerializer(many=True)
 
 
 class ExportedEmbeddingSerializer(serializers.Serializer):
@@ -89,3 +119,4 @@ class PersonExportSerializer(serializers.Serializer):
     exported_at = serializers.DateTimeField()
     person = ExportedPersonSerializer()
     faces = ExportedFaceSerializer(many=True)
+    decisions = ExportedDecisionSerializer(many=True)
