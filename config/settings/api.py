@@ -75,6 +75,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     # choices that fields of other names, or of the same name, share
     "ENUM_NAME_OVERRIDES": {
+        "DecisionKindEnum": "photos.models.DecisionKind",
         "PermissionEnum": "accounts.roles.Permission",
         "PhotoStateEnum": "processing.states.PhotoState",
         "RunStateEnum": "processing.models.RunState",

@@ -5,7 +5,9 @@ from rest_framework.routers import SimpleRouter
 from gallery.api.administration.dead_letters import DeadLetterViewSet
 from gallery.api.administration.stages import StageViewSet
 from gallery.api.administration.workers import WorkerViewSet
+from gallery.api.decisions import DecisionViewSet
 from gallery.api.erasures import ErasureViewSet
+from gallery.api.face_acts import FaceActViewSet
 from gallery.api.faces import FaceViewSet
 from gallery.api.libraries import LibrarySwitchViewSet
 from gallery.api.people import PersonViewSet
@@ -18,7 +20,9 @@ router = SimpleRouter(trailing_slash=False, use_regex_path=False)
 router.register("photos", PhotoViewSet, basename="photo")
 router.register("photos", PhotoFileViewSet, basename="photo-file")
 router.register("faces", FaceViewSet, basename="face")
+router.register("faces", FaceActViewSet, basename="face-act")
 router.register("people", PersonViewSet, basename="person")
+router.register("decisions", DecisionViewSet, basename="decision")
 router.register("shares", ShareViewSet, basename="share")
 router.register("erasures", ErasureViewSet, basename="erasure")
 router.register("libraries", LibrarySwitchViewSet, basename="library-switch")

@@ -5,6 +5,7 @@ then on, whatever a grouping thinks. Each function gives the decision, or None w
 """
 
 from collections.abc import Collection, Sequence
+from typing import TypedDict
 from uuid import UUID
 
 from django.db import transaction
@@ -24,6 +25,7 @@ from photos.services.decisions import (
     lock_people_of,
     record,
     refresh,
+    resolve,
     verdicts_of,
 )
 from photos.services.face_persons import delete_empty_people, put_faces
@@ -41,6 +43,14 @@ class OfNobodyError(ConflictError):
     """The face is nobody's."""
 
     code = "of_nobody"
+
+
+class PersonChanges(TypedDict, total=False):
+    """What may be changed of a person; what is missing stays. `cover` is the key of a face, None the best one."""
+
+    name: str
+    hidden: bool
+    cover: UUID | None
 
 
 @transaction.atomic
@@ -74,7 +84,7 @@ def hide_person(*, person: Person, is_hidden: bool, by: User | None = None) -> P
 
 
 @transaction.atomic
-def choose_cover(*, person: Person, face: Face | None, by: User | None = None) -> PersonDecision | None:
+def choose_cover(*, person: Person, face_id: UUID | None, by: User | None = None) -> PersonDecision | None:
     """Let one of a person's faces stand for them; None: the best one. One that goes is followed by the best.
 
     Raises NotTheirFaceError, NotFoundError, BeingForgottenError.
@@ -82,15 +92,25 @@ def choose_cover(*, person: Person, face: Face | None, by: User | None = None) -
     lock_people_of(person.library_id)
     faces = lock_faces(person_id=person.pk)
     [locked] = lock_people(person)
-    if face is not None:
-        _chosen(faces, [face.pk])
-    chosen = None if face is None else face.pk
-    person.chosen_cover_id = chosen
-    if locked.chosen_cover_id == chosen:
+    if face_id is not None:
+        _chosen(faces, [face_id])
+    person.chosen_cover_id = face_id
+    if locked.chosen_cover_id == face_id:
         return None
-    Person.objects.filter(pk=person.pk).update(chosen_cover=chosen)
+    Person.objects.filter(pk=person.pk).update(chosen_cover=face_id)
     before = locked.chosen_cover_id and str(locked.chosen_cover_id)
-    return _record(DecisionKind.COVER, locked, by, faces, before=before, after=chosen and str(chosen))
+    return _record(DecisionKind.COVER, locked, by, faces, before=before, after=face_id and str(face_id))
+
+
+@transaction.atomic
+def change_person(*, person: Person, changes: PersonChanges, by: User | None = None) -> list[PersonDecision]:
+    """Change some of what is said of a person, or nothing; gives the decisions. Raises what each of them raises."""
+    made = [
+        rename_person(person=person, name=changes["name"], by=by) if "name" in changes else None,
+        hide_person(person=person, is_hidden=changes["hidden"], by=by) if "hidden" in changes else None,
+        choose_cover(person=person, face_id=changes["cover"], by=by) if "cover" in changes else None,
+    ]
+    return [decision for decision in made if decision is not None]
 
 
 @transaction.atomic
@@ -186,6 +206,18 @@ def confirm_faces(
 
 
 @transaction.atomic
+def confirm_face(*, face: Face, by: User | None = None) -> PersonDecision | None:
+    """Say that a face is the person whose it is. Raises OfNobodyError, and what `confirm_faces` raises."""
+    lock_people_of(face.photo.library_id)
+    current = Face.objects.filter(pk=face.pk).select_related("person").first()
+    if current is None:
+        raise NotFoundError("The face is gone: it was not found again.")
+    if current.person is None:
+        raise OfNobodyError("The face is nobody's: say whose it is.")
+    return confirm_faces(person=current.person, face_ids=[face.pk], by=by)
+
+
+@transaction.atomic
 def decide_face(
     *, face: Face, person: Person | None, new_name: str | None = None, by: User | None = None
 ) -> PersonDecision | None:
@@ -262,6 +294,11 @@ def reject_face(*, face: Face, person: Person | None = None, by: User | None = N
         is_gone = bool(delete_empty_people(library_id=library_id, among=[target.pk]))
     face.refresh_from_db(fields=["person", "person_decided"])
     return None if is_gone else decision
+
+
+def who_is(*, person_id: UUID) -> UUID | None:
+    """Give the key of whom a person was merged into, or of the person; None if there is nobody of that key."""
+    return resolve(person_id)
 
 
 def _record(

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
-from django.db.models import Prefetch
+from django.db.models import F, Prefetch
 from django.utils import timezone
 
 from accounts.models import AuditAction, User
@@ -56,7 +56,7 @@ def _pieces(person: Person) -> Iterator[str]:
 
 
 def _decided(decision: PersonDecision, person: Person) -> dict[str, Any]:
-    links = decision.links.filter(person=person).order_by("pk").values("face", "kind", "in_force")
+    links = decision.links.filter(person=person).order_by("pk").values("face", "in_force", says=F("kind"))
     is_name = decision.kind == DecisionKind.NAME
     return {
         "id": decision.pk,

@@ -79,6 +79,14 @@ def _upload(world: World) -> dict[str, Any]:
     return {"library": world.place.library.pk, "file": BytesIO(factories.image_bytes())}
 
 
+def _foreign_person(world: World) -> dict[str, Any]:
+    return {"person": str(world.elsewhere.person.pk)}
+
+
+def _foreign_people(world: World) -> dict[str, Any]:
+    return {"people": [str(world.elsewhere.person.pk)]}
+
+
 REASON = {"reason": "why"}
 ALIKE = {"fingerprint": "0" * 16}
 # what an operation takes
@@ -106,6 +114,11 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "POST libraries/{pk}/invitations": lambda w: {"email": "new@example.org"},
     "POST photos": _upload,
     "PATCH people/{pk}": lambda w: {"name": "Grace"},
+    "POST people/{pk}/merge": lambda w: {"people": [str(w.place.other_person.pk)]},
+    "POST people/{pk}/split": lambda w: {"faces": [str(w.place.face.pk)]},
+    "POST people/{pk}/confirm": lambda w: {},
+    "PATCH faces/{pk}": lambda w: {"person": None},
+    "POST faces/{pk}/reject": lambda w: {},
     "POST libraries/{pk}/face-analysis": lambda w: {"enabled": False},
     "POST libraries/{library_id}/members": lambda w: {"email": w.newcomer.email},
     "PATCH libraries/{library_id}/members/{user_id}": lambda w: {"role": "visitor"},
@@ -134,6 +147,7 @@ ALLOWED = {
     "DELETE invitations/{pk}": 204,
     "POST libraries/{pk}/forget": 202,
     "POST people/{pk}/forget": 202,
+    "POST people/{pk}/split": 201,
     "POST shares": 201,
     "DELETE shares/{pk}": 204,
     "DELETE photos/{pk}": 204,
@@ -168,6 +182,7 @@ def within() -> list[Call]:
     """Give the rows for nested ids, for filters by ids, and for what lies in the trash."""
     see_photos, see_people = Seeing(Permission.VIEW_PHOTOS), Seeing(Permission.VIEW_PEOPLE)
     manage, trash = Doing(Permission.MANAGE_MEMBERS), Permission.TRASH_PHOTOS
+    decide = Doing(Permission.EDIT_PEOPLE, seeing=Permission.VIEW_PEOPLE)
     role = BODIES["PATCH libraries/{library_id}/members/{user_id}"]
     return [
         # filters by an id
@@ -180,12 +195,20 @@ def within() -> list[Call]:
                 "photos?camera_make={make}": see_photos,
                 "people?library={library_id}": see_people,
                 "people?is_named=true&library={library_id}": see_people,
+                "faces?photo={photo}": see_people,
+                "faces?person={person}": see_people,
+                "faces?library={library_id}": see_people,
+                "decisions?library={library_id}": see_people,
             }.items()
         ),
         # an id within another one
         Call("PATCH member of another library", manage, f"{MEMBERS}/{{foreign_user}}", role, allowed=404),
         Call("DELETE member of another library", manage, f"{MEMBERS}/{{foreign_user}}", allowed=404),
         Call("DELETE nobody", manage, f"{MEMBERS}/00000000-0000-7000-8000-000000000000", allowed=404),
+        # people and faces that a body names
+        Call("POST merge somebody foreign", decide, "people/{person}/merge", _foreign_people, allowed=404),
+        Call("PATCH face to somebody foreign", decide, "faces/{face}", _foreign_person, allowed=404),
+        Call("POST reject somebody foreign", decide, "faces/{face}/reject", _foreign_person, allowed=404),
         Call("GET rendition that is none", see_photos, "photos/{photo}/renditions/x1", allowed=404),
         # what lies in the trash is there for those who may bring it back, and there alone
         Call("POST restore trashed", Doing(trash, seeing=trash), "photos/{trashed}/restore"),
@@ -215,7 +238,7 @@ def address(call: Call, world: World) -> str:
     subjects = {
         "photos": place.photo, "people": place.person, "faces": place.face, "libraries": place.library,
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
-        "shares": place.share, "erasures": place.receipt, "auth": place.linked,
+        "decisions": place.decision, "shares": place.share, "erasures": place.receipt, "auth": place.linked,
     }  # fmt: skip
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(
@@ -224,6 +247,7 @@ def address(call: Call, world: World) -> str:
         user_id=place.member.pk,
         foreign_user=world.elsewhere.member.pk,
         person=place.person.pk,
+        face=place.face.pk,
         photo=place.photo.pk,
         trashed=place.trashed.pk,
         make=place.photo.metadata.camera_make,

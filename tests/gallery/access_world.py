@@ -17,6 +17,7 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import shares
+from photos.services import people
 from processing.models import RunState
 
 EVERYTHING = frozenset(Permission.values)
@@ -40,6 +41,10 @@ class Place:
         self.library_run = dead_library_run(self.library)
         self.person = factories.make_person(self.library, name=f"Ada {number}")
         self.face = factories.make_face(self.photo, person=self.person, chip=b"chip")
+        factories.make_face(self.photo, person=self.person)
+        self.other_person = factories.make_person(self.library)
+        self.decision = people.rename_person(person=self.person, name=f"Ada Lovelace {number}")
+        self.person.refresh_from_db()
         self.admin: User = factories.make_member(self.library, "admin")
         self.member: User = factories.make_member(self.library, "visitor")
         self.key = api_keys.create(owner=self.admin, name="camera", scopes=["photos.view"]).key
@@ -60,7 +65,7 @@ class Place:
         """Give what nobody may read who does not see the library."""
         rows = (
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
-            self.key, self.invitation, self.event, self.share, self.receipt,
+            self.key, self.invitation, self.event, self.share, self.receipt, self.decision,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,

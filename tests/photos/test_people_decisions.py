@@ -272,10 +272,10 @@ def test_the_cover_is_the_chosen_face_while_it_is_theirs(library: Library) -> No
         return Person.objects.with_faces().get(pk=ada.pk).cover["id"]
 
     assert cover() == str(best.pk)
-    assert people.choose_cover(person=ada, face=plain).kind == "cover"
+    assert people.choose_cover(person=ada, face_id=plain.pk).kind == "cover"
     assert cover() == str(plain.pk)
     with pytest.raises(people.NotTheirFaceError):
-        people.choose_cover(person=ada, face=others[0])
+        people.choose_cover(person=ada, face_id=others[0].pk)
     assert cover() == str(plain.pk)
     people.decide_face(face=plain, person=None)
     assert cover() == str(best.pk)
@@ -283,8 +283,8 @@ def test_the_cover_is_the_chosen_face_while_it_is_theirs(library: Library) -> No
     assert cover() == str(plain.pk)
     Face.objects.filter(pk=plain.pk).delete()
     assert cover() == str(best.pk)
-    assert people.choose_cover(person=ada, face=None).details == {"before": str(plain.pk), "after": None}
-    assert people.choose_cover(person=ada, face=None) is None
+    assert people.choose_cover(person=ada, face_id=None).details == {"before": str(plain.pk), "after": None}
+    assert people.choose_cover(person=ada, face_id=None) is None
 
 
 def test_detection_removes_no_face_of_which_somebody_said_who_it_is_or_is_not(library: Library) -> None:

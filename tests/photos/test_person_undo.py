@@ -40,7 +40,7 @@ def acts(library: Library) -> dict[str, Callable[[], PersonDecision]]:
         "name": lambda: people.rename_person(person=bob, name="Bob"),
         "no name": lambda: people.rename_person(person=ada, name=""),
         "hide": lambda: people.hide_person(person=cy, is_hidden=True),
-        "cover": lambda: people.choose_cover(person=ada, face=hers[1]),
+        "cover": lambda: people.choose_cover(person=ada, face_id=hers[1].pk),
         "merge": lambda: people.merge_people(into=cy, people=[bob]),
         "merge with a name": lambda: people.merge_people(into=bob, people=[cy]),
         "split": lambda: people.split_person(person=ada, face_ids=[hers[0].pk, hers[1].pk], name="Eve"),
