@@ -69,7 +69,7 @@ class FaceActViewSet(ListModelMixin, GenericViewSet):
         given.is_valid(raise_exception=True)
         person_id, new = given.validated_data.get("person"), given.validated_data.get("new_person")
         made = people.decide_face(
-            face=face, person=self._person(person_id), new_name=new and new["name"], by=request.user
+            face=face, person=self._person(person_id, face), new_name=new and new["name"], by=request.user
         )
         return self._decided(face, made)
 
@@ -87,7 +87,7 @@ class FaceActViewSet(ListModelMixin, GenericViewSet):
         face = self.get_object()
         given = RejectionSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        person = self._person(given.validated_data.get("person"))
+        person = self._person(given.validated_data.get("person"), face)
         return self._decided(face, people.reject_face(face=face, person=person, by=request.user))
 
     @extend_schema(
@@ -103,10 +103,12 @@ class FaceActViewSet(ListModelMixin, GenericViewSet):
         face = self.get_object()
         return self._decided(face, people.confirm_face(face=face, by=request.user))
 
-    def _person(self, person_id: UUID | None) -> Person | None:
+    def _person(self, person_id: UUID | None, face: Face) -> Person | None:
+        """Give the person whom the body names, of the library of the face."""
         if person_id is None:
             return None
-        person = Person.objects.visible_to(self.request.user).filter(pk=person_id).first()
+        people_there = Person.objects.visible_to(self.request.user).filter(library=face.library_id)
+        person = people_there.filter(pk=person_id).first()
         if person is None:
             raise NotFoundError("The person is not there, or you may not see it.")
         return person

@@ -91,7 +91,8 @@ class PersonActsMixin:
         given = MergeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         wanted = list(dict.fromkeys(given.validated_data["people"]))
-        found = {one.pk: one for one in Person.objects.visible_to(request.user).filter(pk__in=wanted)}
+        there = Person.objects.visible_to(request.user).filter(library=person.library_id)
+        found = {one.pk: one for one in there.filter(pk__in=wanted)}
         if len(found) < len(wanted):
             raise NotFoundError("One of them is not there, or you may not see it.")
         made = people.merge_people(into=person, people=[found[one] for one in wanted], by=request.user)

@@ -14,6 +14,7 @@ from gallery.api.people import PersonViewSet
 from gallery.api.photo_files import PhotoFileViewSet
 from gallery.api.photos import PhotoViewSet
 from gallery.api.processing import ProcessingViewSet
+from gallery.api.regrouping import LibraryRegroupingViewSet
 from gallery.api.shares import ShareViewSet
 
 router = SimpleRouter(trailing_slash=False, use_regex_path=False)
@@ -26,6 +27,7 @@ router.register("decisions", DecisionViewSet, basename="decision")
 router.register("shares", ShareViewSet, basename="share")
 router.register("erasures", ErasureViewSet, basename="erasure")
 router.register("libraries", LibrarySwitchViewSet, basename="library-switch")
+router.register("libraries", LibraryRegroupingViewSet, basename="library-regrouping")
 router.register("processing", ProcessingViewSet, basename="processing")
 router.register("admin/dlq", DeadLetterViewSet, basename="admin-dlq")
 router.register("admin/stages", StageViewSet, basename="admin-stage")

@@ -5,8 +5,9 @@ from processing.kinds.erase_faces import ERASE
 from processing.kinds.forget import FORGETTING
 from processing.kinds.people import PeopleKind
 from processing.kinds.plan import PLAN
+from processing.kinds.regroup_preview import RegroupPreviewKind
 
-_KINDS: dict[str, Kind] = {kind.name: kind for kind in (PeopleKind(), PLAN, ERASE, FORGETTING)}
+_KINDS: dict[str, Kind] = {kind.name: kind for kind in (PeopleKind(), RegroupPreviewKind(), PLAN, ERASE, FORGETTING)}
 
 
 def all_kinds() -> tuple[Kind, ...]:

@@ -1,7 +1,7 @@
 """Grouping faces into people: when it is due, and what one grouping does. A library's work, not a photo's."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
-from photos.models import FaceEmbedding, GroupLoss
+from photos.models import FaceEmbedding, GroupLoss, LibraryThreshold
 from photos.services import groups
 from photos.services.decisions import FREE, FaceVerdict
 from processing.consent import is_somebody_being_forgotten, libraries_wanting_faces
@@ -90,18 +90,46 @@ class Grouped:
 
 
 def rule_in_use() -> Rule | None:
-    """Give the rule of the embedding model in use; none if there is none, or only a newer release knows it."""
+    """Give the rule of the embedding model in use; none if there is none, or only a newer release knows it.
+
+    A library may have a threshold of its own: see `rule_of`.
+    """
     name = _model_in_use()
     if name not in catalogue.MODELS:
         return None
     model = catalogue.get(name)
     threshold = settings.FACE_CLUSTER_THRESHOLD
+    return rule_with(model=model, threshold=model.threshold if threshold is None else threshold)
+
+
+def rule_with(*, model: catalogue.Model, threshold: float) -> Rule:
+    """Give the rule of a model and a threshold, under the floors that are set."""
     return Rule(
         model=model,
-        threshold=model.threshold if threshold is None else threshold,
+        threshold=threshold,
         confidence=settings.FACE_MIN_CONFIDENCE,
         quality=settings.FACE_MIN_QUALITY,
     )
+
+
+def rule_of(library_id: UUID) -> Rule | None:
+    """Give the rule by which a library is grouped: that in use, with the library's own threshold if it has one."""
+    rule = rule_in_use()
+    return rule and _own_rules(rule, among=[library_id]).get(library_id, rule)
+
+
+def rules_of_all() -> list[Rule]:
+    """Give the rules by which any library is grouped."""
+    rule = rule_in_use()
+    return [rule, *set(_own_rules(rule).values())] if rule else []
+
+
+def _own_rules(rule: Rule, *, among: Collection[UUID] | None = None) -> dict[UUID, Rule]:
+    """Give the rules of libraries that have a threshold of their own for the rule's model."""
+    rows = LibraryThreshold.objects.filter(model=rule.model.name)
+    if among is not None:
+        rows = rows.filter(library__in=among)
+    return {one: replace(rule, threshold=threshold) for one, threshold in rows.values_list("library", "threshold")}
 
 
 def is_for_another_release() -> bool:
@@ -115,7 +143,7 @@ def request(*, library_id: UUID, model: str) -> None:
 
     A request that falls into the end of a running grouping may be lost; the reconciler makes up for it.
     """
-    rule = rule_in_use()
+    rule = rule_of(library_id)
     if rule is None or rule.model.name != model:
         return
     # one that was asked for under another rule is done under this one
@@ -123,7 +151,7 @@ def request(*, library_id: UUID, model: str) -> None:
         version=rule.version
     ).update(version=rule.version)
     LibraryRun.objects.bulk_create(
-        [LibraryRun(library_id=library_id, kind=KIND, version=rule.version, lane=Lane.UPLOAD, **_pending())],
+        [LibraryRun(library_id=library_id, kind=KIND, version=rule.version, lane=Lane.UPLOAD, **pending())],
         ignore_conflicts=True,
     )
     ring_on_commit(task=KIND, queue=QUEUE, ids=[library_id])
@@ -139,9 +167,11 @@ def request_where_due() -> int:
     if rule is None:
         return 0
     # one that was asked for under another rule would be claimed by nobody
-    LibraryRun.objects.filter(kind=KIND, state=RunState.PENDING).exclude(version=rule.version).update(
-        version=rule.version
-    )
+    pending = LibraryRun.objects.filter(kind=KIND, state=RunState.PENDING)
+    own = _own_rules(rule)
+    pending.exclude(version=rule.version).exclude(library__in=own).update(version=rule.version)
+    for library_id, its_own in own.items():
+        pending.filter(library=library_id).exclude(version=its_own.version).update(version=its_own.version)
     due = libraries_due(rule)
     for library_id in due:
         request(library_id=library_id, model=rule.model.name)
@@ -149,10 +179,14 @@ def request_where_due() -> int:
 
 
 def libraries_due(rule: Rule, *, among: Collection[UUID] | None = None) -> list[UUID]:
-    """Give the libraries, of all or of those `among`, for which a grouping is to be asked for, be one open or not."""
-    found = _libraries_with_faces(rule, among)
-    due = [library_id for library_id in found if is_due(library_id=library_id, rule=rule)]
-    return [library_id for library_id in due if not _is_dead_letter(library_id, rule)]
+    """Give the libraries, of all or of those `among`, for which a grouping is to be asked for, be one open or not.
+
+    `rule` is the one in use, which those with a threshold of their own have with that.
+    """
+    own = _own_rules(rule, among=among)
+    found = [(library_id, own.get(library_id, rule)) for library_id in _libraries_with_faces(rule, among)]
+    due = [(library_id, its) for library_id, its in found if is_due(library_id=library_id, rule=its)]
+    return [library_id for library_id, its in due if not _is_dead_letter(library_id, its)]
 
 
 def is_due(*, library_id: UUID, rule: Rule) -> bool:
@@ -169,10 +203,10 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
     Recomputes only what has changed since the last grouping, unless the rule has: the result is the same as from
     scratch.
     """
-    rule = rule_in_use()
+    rule = rule_of(library_id)
     if rule is None:
         return NothingToDo(NO_MODEL)
-    reason = _reason_against(library_id)
+    reason = reason_against(library_id)
     if reason:
         return NothingToDo(reason)
     faces = groups.read_library(library_id=library_id, model=rule.model.name)
@@ -251,7 +285,7 @@ def _verdicts(faces: groups.LibraryFaces, touched: Sequence[int], *, cherished: 
     )
 
 
-def _reason_against(library_id: UUID) -> str:
+def reason_against(library_id: UUID) -> str:
     """Say why a library is not grouped now; empty where it is."""
     if not libraries_wanting_faces().filter(pk=library_id).exists():
         return FACE_ANALYSIS_OFF
@@ -287,5 +321,6 @@ def _last_version(library_id: UUID) -> str | None:
     return runs.order_by("-finished_at").values_list("version", flat=True).first()
 
 
-def _pending() -> dict[str, object]:
+def pending() -> dict[str, object]:
+    """Give the columns of a run that is to be done."""
     return {"state": RunState.PENDING, "queued_at": Now()}

@@ -119,6 +119,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "POST people/{pk}/confirm": lambda w: {},
     "PATCH faces/{pk}": lambda w: {"person": None},
     "POST faces/{pk}/reject": lambda w: {},
+    "POST libraries/{pk}/regrouping": lambda w: {"threshold": 0.5},
     "POST libraries/{pk}/face-analysis": lambda w: {"enabled": False},
     "POST libraries/{library_id}/members": lambda w: {"email": w.newcomer.email},
     "PATCH libraries/{library_id}/members/{user_id}": lambda w: {"role": "visitor"},
@@ -148,6 +149,9 @@ ALLOWED = {
     "POST libraries/{pk}/forget": 202,
     "POST people/{pk}/forget": 202,
     "POST people/{pk}/split": 201,
+    # nothing is grouped by a model that is not there
+    "POST libraries/{pk}/regrouping": 409,
+    "POST libraries/{pk}/regrouping/apply": 409,
     "POST shares": 201,
     "DELETE shares/{pk}": 204,
     "DELETE photos/{pk}": 204,

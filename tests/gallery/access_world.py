@@ -17,6 +17,7 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import shares
+from photos.models import Regrouping
 from photos.services import people
 from processing.models import RunState
 
@@ -43,6 +44,10 @@ class Place:
         self.face = factories.make_face(self.photo, person=self.person, chip=b"chip")
         factories.make_face(self.photo, person=self.person)
         self.other_person = factories.make_person(self.library)
+        self.regrouping = Regrouping.objects.create(
+            library=self.library, model="dlib-resnet-v1", threshold=0.5, computed_at=timezone.now(), basis="x",
+            report={"refused": "why"},
+        )  # fmt: skip
         self.decision = people.rename_person(person=self.person, name=f"Ada Lovelace {number}")
         self.person.refresh_from_db()
         self.admin: User = factories.make_member(self.library, "admin")

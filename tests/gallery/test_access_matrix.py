@@ -78,6 +78,7 @@ DECLARED = {
         "GET people/{pk}/photos",
         "GET people/{pk}/decisions",
         "GET decisions",
+        "GET libraries/{pk}/regrouping",
         "GET faces",
     },
     "Doing(people.edit, people.view)": {
@@ -89,6 +90,8 @@ DECLARED = {
         "POST faces/{pk}/reject",
         "POST faces/{pk}/confirm",
         "POST decisions/{pk}/undo",
+        "POST libraries/{pk}/regrouping",
+        "POST libraries/{pk}/regrouping/apply",
     },
     "Doing(photos.upload, photos.view)": {"POST photos"},
     "Doing(photos.trash, photos.view)": {"DELETE photos/{pk}", "POST photos/{pk}/restore"},
