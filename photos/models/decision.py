@@ -61,13 +61,14 @@ class PersonDecision(models.Model):
 
     `person` is whom it is about: the one who was named, into whom others were merged, who was split, who a face was
     moved to (nobody, where it was said to be of nobody), or whom a face is not. `details` has what undoing needs: the
-    name or cover before and after, the merged people, the person that was made. It is erased with the person.
+    name or cover before and after, the merged people, the person that was made. Names are erased with the person.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     library = models.ForeignKey(Library, on_delete=models.CASCADE, related_name="person_decisions")
     kind = models.CharField(_("kind"), max_length=8, choices=DecisionKind.choices)
-    person = models.ForeignKey(Person, null=True, on_delete=models.CASCADE, related_name="decisions")
+    # none: said to be of nobody, or somebody who is gone; what it says of the faces of others stays in force
+    person = models.ForeignKey(Person, null=True, on_delete=models.SET_NULL, related_name="decisions")
     # nobody: the account is gone, or the decision is older than decisions are kept
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="person_decisions"

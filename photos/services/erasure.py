@@ -116,7 +116,11 @@ def _delete_people(person_ids: Sequence[UUID]) -> int:
     receipts.blank_admin_log(Person, everybody)
     # undoing would make somebody anew
     FaceLink.objects.filter(before__in=everybody).update(before=None)
+    decisions = list(PersonDecision.objects.filter(person__in=everybody).values_list("pk", flat=True))
+    PersonDecision.objects.filter(pk__in=decisions, kind=DecisionKind.NAME).delete()
     _, counts = Person.objects.filter(pk__in=everybody).delete()
+    # those that say something of the faces of others stay
+    PersonDecision.objects.filter(pk__in=decisions, links=None).delete()
     return counts.get("photos.Person", 0)
 
 

@@ -288,12 +288,13 @@ def reject_face(*, face: Face, person: Person | None = None, by: User | None = N
         said=[Said(face.pk, LinkKind.IS_NOT, target.pk)],
         without=[locked],
     )
-    is_gone = False
     if locked.person_id == target.pk:
         put_faces(persons={face.pk: None})
-        is_gone = bool(delete_empty_people(library_id=library_id, among=[target.pk]))
+        if delete_empty_people(library_id=library_id, among=[target.pk]):
+            decision.delete()
+            decision = None
     face.refresh_from_db(fields=["person", "person_decided"])
-    return None if is_gone else decision
+    return decision
 
 
 def who_is(*, person_id: UUID) -> UUID | None:

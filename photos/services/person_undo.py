@@ -46,12 +46,12 @@ class DecidedSinceError(ConflictError):
 def undo(*, decision: PersonDecision, by: User | None = None) -> PersonDecision:
     """Undo a decision: faces go back to whom they were of, and what it had ended is in force again.
 
-    Raises AlreadyUndoneError, DecidedSinceError, BeingForgottenError, NotFoundError if it has gone with its person.
+    Raises AlreadyUndoneError, DecidedSinceError, BeingForgottenError, NotFoundError if it is gone.
     """
     lock_people_of(decision.library_id)
     locked = PersonDecision.objects.select_for_update(no_key=True).filter(pk=decision.pk).first()
     if locked is None:
-        raise NotFoundError("The decision is gone, with the person that it was about.")
+        raise NotFoundError("The decision is gone.")
     if locked.undone_at is not None:
         raise AlreadyUndoneError("It has been undone already.")
     _refuse_if_decided_since(locked)
@@ -62,10 +62,7 @@ def undo(*, decision: PersonDecision, by: User | None = None) -> PersonDecision:
     people = _people_of(locked, own)
     list(Person.objects.select_for_update(no_key=True).filter(pk__in=people).order_by("pk").values_list("pk"))
     refuse_if_forgotten(*people)
-    # told of also when who was made for it is gone
-    is_of_made = locked.details.get("made") == str(locked.person_id)
-    about = None if is_of_made else locked.person_id
-    PersonDecision.objects.filter(pk=locked.pk).update(undone_at=Now(), undone_by=by, person=about)
+    PersonDecision.objects.filter(pk=locked.pk).update(undone_at=Now(), undone_by=by)
     FaceLink.objects.filter(pk__in=[link.pk for link in own]).update(in_force=False)
     _undo_of_person(locked)
     for link in ended:

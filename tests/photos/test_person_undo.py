@@ -8,8 +8,8 @@ from test_people_decisions import everything, links, persons_of, somebody
 
 from accounts.models import Library
 from accounts.problems import NotFoundError
-from photos.models import Face, FaceLink, Person, PersonDecision
-from photos.services import people, person_undo
+from photos.models import Face, Person, PersonDecision
+from photos.services import erasure, people, person_undo
 
 
 @pytest.fixture
@@ -201,10 +201,20 @@ def test_what_was_said_later_of_the_same_face_stands(library: Library) -> None:
 
 
 def test_a_decision_that_went_with_its_person_is_not_there(library: Library) -> None:
-    ada, _ = somebody(library, name="Ada")
+    ada, _ = somebody(library, name="Ada", faces=0)
     decision = people.rename_person(person=ada, name="Ada L.")
-    Face.objects.all().delete()
-    Person.objects.all().delete()
+    erasure.delete_person(person_id=ada.pk)
     with pytest.raises(NotFoundError):
         person_undo.undo(decision=decision)
-    assert (PersonDecision.objects.count(), FaceLink.objects.count()) == (0, 0)
+    assert PersonDecision.objects.count() == 0
+
+
+def test_what_was_said_of_others_outlives_somebody_who_is_gone(library: Library) -> None:
+    """A face goes from Ada to somebody nameless, and back; of him nothing is left, and her faces are held."""
+    ada, hers = somebody(library, name="Ada", faces=3)
+    nobody, [his] = somebody(library, faces=1)
+    people.decide_face(face=hers[0], person=nobody)
+    people.decide_face(face=his, person=None)
+    people.decide_face(face=hers[0], person=ada)
+    assert not Person.objects.filter(pk=nobody.pk).exists()
+    assert {(face.pk, "held", ada.pk) for face in hers[1:]} <= links()
