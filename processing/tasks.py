@@ -61,6 +61,12 @@ def people(self: Task, **_hint: object) -> int:
     return library_work.work(kind="people", task_id=self.request.id, worker=self.request.hostname)
 
 
+@library_task(name="regroup_preview")
+def regroup_preview(self: Task, **_hint: object) -> int:
+    """Compute what regrouping libraries would change."""
+    return library_work.work(kind="regroup_preview", task_id=self.request.id, worker=self.request.hostname)
+
+
 @any_queue_task(name="canary")
 def canary(self: Task, *, queue: str, **_hint: object) -> None:
     """Show that the workers of a queue take messages."""

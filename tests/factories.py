@@ -16,7 +16,18 @@ from accounts.models import Invitation, Library, Membership, Role, User
 from accounts.roles import BUILT_IN_ROLES
 from accounts.services import tokens
 from photos import storage
-from photos.models import Face, Metadata, Person, Photo, Rendition, Tag
+from photos.models import (
+    DecisionKind,
+    Face,
+    FaceLink,
+    LinkKind,
+    Metadata,
+    Person,
+    PersonDecision,
+    Photo,
+    Rendition,
+    Tag,
+)
 from photos.services import shown, tags
 from processing.models import RunState, StageRun
 
@@ -140,7 +151,7 @@ def make_person(library: Library, **values: Any) -> Person:
 def make_face(
     photo: Photo, *, person: Person | None = None, chip: bytes | None = None, is_counted: bool = True, **values: Any
 ) -> Face:
-    """Make a face that is kept. With `chip` its chip is stored, without it lies nowhere.
+    """Make a face that is kept. With `chip` its chip is stored; one that is `person_decided` has its decision.
 
     Unless it `is_counted` the photo is not told of it, nor locked.
     """
@@ -169,6 +180,10 @@ def make_face(
             **values,
         }
     )
+    if face.person_decided:
+        about = {"library_id": photo.library_id, "person": person}
+        decision = PersonDecision.objects.create(kind=DecisionKind.MOVE, **about)
+        FaceLink.objects.create(decision=decision, face=face, person=person, kind=LinkKind.IS)
     if is_counted:
         shown.refresh(photo_ids=[photo.pk])
     return face

@@ -77,6 +77,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "COMPONENT_SPLIT_REQUEST": True,
     # choices that fields of other names, or of the same name, share
     "ENUM_NAME_OVERRIDES": {
+        "DecisionKindEnum": "photos.models.DecisionKind",
         "FileStateEnum": "processing.models.FileState",
         "ImportStateEnum": "processing.models.ImportState",
         "PermissionEnum": "accounts.roles.Permission",

@@ -110,7 +110,7 @@ class PersonAdmin(LargeListAdmin):
 
     def save_model(self, request: HttpRequest, obj: Person, form: forms.ModelForm, change: bool) -> None:
         """Name the person."""
-        people.rename_person(person=obj, name=form.cleaned_data["name"])
+        people.rename_person(person=obj, name=form.cleaned_data["name"], by=request.user)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Person | None = None, **kwargs: Any
@@ -183,7 +183,7 @@ class FaceAdmin(LargeListAdmin):
 
     def save_model(self, request: HttpRequest, obj: Face, form: forms.ModelForm, change: bool) -> None:
         """Put the face to whom was chosen, for good."""
-        people.decide_face(face=obj, person=form.cleaned_data["person"])
+        people.decide_face(face=obj, person=form.cleaned_data["person"], by=request.user)
 
     def get_urls(self) -> list[URLPattern]:
         """Add the chips."""

@@ -9,18 +9,18 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.access import Doing, Seeing
+from accounts.api.access import Seeing
 from accounts.api.problems import problems
 from accounts.api.promises.conditions import ConditionalMixin
 from accounts.api.views import GenericViewSet
 from accounts.roles import Permission
 from gallery.api.filters import PersonFilter
+from gallery.api.person_acts import PersonActsMixin
 from gallery.api.person_rights import ANSWERING, PersonRightsMixin
 from gallery.api.photos import described, listed
-from gallery.api.serializers.people import PersonSerializer, RenameSerializer
+from gallery.api.serializers.people import PersonSerializer
 from gallery.api.serializers.photos import PhotoSerializer
 from photos.models import Face, Person, Photo
-from photos.services import people
 
 TAGS = ["people"]
 
@@ -28,23 +28,27 @@ TAGS = ["people"]
 @extend_schema_view(
     list=extend_schema(
         summary="List people, newest first",
+        description="Hidden people are left out, unless `hidden=true` asks for them.",
         tags=TAGS,
         responses={200: PersonSerializer(many=True), **problems(400)},
     ),
     retrieve=extend_schema(
         summary="Read about a person",
+        description="Who was merged into another person is 404 `merged`, with the key of that one in `merged_into`.",
         tags=TAGS,
         responses={200: PersonSerializer, **problems(404)},
     ),
 )
-class PersonViewSet(PersonRightsMixin, ConditionalMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
+class PersonViewSet(
+    PersonActsMixin, PersonRightsMixin, ConditionalMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet
+):
     """People that the caller may see."""
 
     access = {
         "list": Seeing(Permission.VIEW_PEOPLE),
         "retrieve": Seeing(Permission.VIEW_PEOPLE),
-        "partial_update": Doing(Permission.EDIT_PEOPLE, seeing=Permission.VIEW_PEOPLE),
         "photos": Seeing(Permission.VIEW_PEOPLE),
+        **PersonActsMixin.access,
         "export": ANSWERING,
         "forget": ANSWERING,
     }
@@ -53,23 +57,12 @@ class PersonViewSet(PersonRightsMixin, ConditionalMixin, ListModelMixin, Retriev
     lookup_value_converter = "uuid"
 
     def get_queryset(self) -> QuerySet[Person]:
-        """Give what the caller may see."""
-        people = Person.objects.visible_to(self.request.user)
-        return people.with_faces() if self.computes("face_count", "photo_count", "cover") else people
-
-    @extend_schema(
-        summary="Name a person",
-        tags=TAGS,
-        request=RenameSerializer,
-        responses={200: PersonSerializer, **problems(400, 403, 404, 409)},
-    )
-    def partial_update(self, request: Request, pk: UUID) -> Response:  # noqa: ARG002 - the framework's signature
-        """Name a person, or take the name away with an empty one."""
-        person = self.get_object()
-        given = RenameSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        people.rename_person(person=person, name=given.validated_data.get("name", person.name))
-        return Response(self.get_serializer(person).data)
+        """Give what the caller may see; a list leaves the hidden out unless they are asked for."""
+        visible = Person.objects.visible_to(self.request.user)
+        if self.computes("face_count", "photo_count", "cover"):
+            visible = visible.with_faces()
+        is_asked_for = self.action != "list" or "hidden" in self.request.query_params
+        return visible if is_asked_for else visible.filter(is_hidden=False)
 
     @extend_schema(
         summary="List the photos that show a person, newest upload first",

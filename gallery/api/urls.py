@@ -7,10 +7,12 @@ from gallery.api.administration.dead_letters import DeadLetterViewSet
 from gallery.api.administration.stages import StageViewSet
 from gallery.api.administration.workers import WorkerViewSet
 from gallery.api.albums import AlbumViewSet
+from gallery.api.decisions import DecisionViewSet
 from gallery.api.duplicates import DuplicateDecisionViewSet, DuplicateViewSet
 from gallery.api.edits import EditViewSet
 from gallery.api.erasures import ErasureViewSet
 from gallery.api.events import EventStreamView, EventTicketView
+from gallery.api.face_acts import FaceActViewSet
 from gallery.api.face_search import FaceSearchViewSet, SimilarFaceViewSet
 from gallery.api.faces import FaceViewSet
 from gallery.api.imports import ImportViewSet
@@ -20,6 +22,7 @@ from gallery.api.photo_files import PhotoFileViewSet
 from gallery.api.photo_similar import SimilarPhotoViewSet
 from gallery.api.photos import PhotoViewSet
 from gallery.api.processing import ProcessingViewSet
+from gallery.api.regrouping import LibraryRegroupingViewSet
 from gallery.api.shares import ShareViewSet
 from gallery.api.tags import TagViewSet
 from gallery.api.uploads.views import UploadViewSet
@@ -37,11 +40,14 @@ router.register("uploads", UploadViewSet, basename="upload")
 router.register("faces", FaceViewSet, basename="face")
 router.register("faces", SimilarFaceViewSet, basename="face-similar")
 router.register("search", FaceSearchViewSet, basename="search")
+router.register("faces", FaceActViewSet, basename="face-act")
 router.register("people", PersonViewSet, basename="person")
+router.register("decisions", DecisionViewSet, basename="decision")
 router.register("shares", ShareViewSet, basename="share")
 router.register("erasures", ErasureViewSet, basename="erasure")
 router.register("imports", ImportViewSet, basename="import")
 router.register("libraries", LibrarySwitchViewSet, basename="library-switch")
+router.register("libraries", LibraryRegroupingViewSet, basename="library-regrouping")
 router.register("processing", ProcessingViewSet, basename="processing")
 router.register("admin/dlq", DeadLetterViewSet, basename="admin-dlq")
 router.register("admin/stages", StageViewSet, basename="admin-stage")

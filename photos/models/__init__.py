@@ -1,5 +1,6 @@
 """What is true of a photo. No Celery and no HTTP here."""
 
+from photos.models.decision import DecisionKind, FaceLink, LinkKind, PersonDecision
 from photos.models.duplicates import DecidedPhoto, DuplicateDecision, DuplicateGroup, DuplicateMember
 from photos.models.edit import Edit, Revision
 from photos.models.embedding import FaceEmbedding, GroupLoss
@@ -14,6 +15,7 @@ from photos.models.object_sweep import ObjectSweep
 from photos.models.person import Person, libraries_showing_people
 from photos.models.photo import Photo
 from photos.models.place import PhotoPlace
+from photos.models.regrouping import LibraryThreshold, Regrouping, RegroupingMove
 from photos.models.rendition import Rendition
 from photos.models.sidecar import Sidecar
 from photos.models.tag import PhotoTag, Tag, TagAlias
@@ -21,6 +23,7 @@ from photos.models.text_embedding import TextEmbedding
 
 __all__ = [
     "DecidedPhoto",
+    "DecisionKind",
     "DuplicateDecision",
     "DuplicateGroup",
     "DuplicateMember",
@@ -29,18 +32,24 @@ __all__ = [
     "EventKind",
     "Face",
     "FaceEmbedding",
+    "FaceLink",
     "FaceSuppression",
     "Favourite",
     "GroupLoss",
     "ImageEmbedding",
+    "LibraryThreshold",
+    "LinkKind",
     "Metadata",
     "ObjectSweep",
     "Person",
+    "PersonDecision",
     "Photo",
     "PhotoFingerprint",
     "PhotoPlace",
     "PhotoTag",
     "PhotoViews",
+    "Regrouping",
+    "RegroupingMove",
     "Rendition",
     "Revision",
     "Sidecar",

@@ -1,4 +1,5 @@
 from typing import Self
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -91,3 +92,8 @@ class Face(models.Model):
 
     def __str__(self) -> str:
         return f"face {self.id}"
+
+    @property
+    def library_id(self) -> UUID:
+        """The library of its photo."""
+        return self.photo.library_id

@@ -7,10 +7,20 @@ from django.db import transaction
 
 from accounts.services import erasure as receipts
 from photos import storage
-from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss, ObjectSweep, Person
+from photos.models import (
+    DecisionKind,
+    Face,
+    FaceEmbedding,
+    FaceLink,
+    FaceSuppression,
+    GroupLoss,
+    ObjectSweep,
+    Person,
+    PersonDecision,
+    Regrouping,
+)
+from photos.services import face_persons, object_sweeps, shown
 from photos.services import faces as face_rows
-from photos.services import object_sweeps, shown
-from photos.services import people as people_rows
 
 
 @transaction.atomic
@@ -40,16 +50,18 @@ def erase_faces(*, library_id: UUID, photo_ids: Sequence[UUID], unfinished: Coll
 def erase_people(*, library_id: UUID, limit: int) -> dict[str, int]:
     """Erase people of a library, with their names, also in the admin's notes, `limit` of them; gives how many `people`.
 
-    What the next grouping of the library would have had to look at goes too: there are no groups any more.
+    What the next grouping of the library would have had to look at goes too: there are no groups any more; and after
+    the last of them what was decided of nobody in particular.
     """
     GroupLoss.objects.filter(library_id=library_id).delete()
+    Regrouping.objects.filter(library_id=library_id).delete()
     people = Person.objects.select_for_update().filter(library_id=library_id).order_by("pk")
     chosen = list(people.values_list("pk", flat=True)[:limit])
-    receipts.blank_admin_log(Person, chosen)
-    Person.objects.filter(pk__in=chosen).delete()
-    if chosen:
-        people_rows.tell_changed(library_id=library_id)
-    return {"people": len(chosen)}
+    if not chosen:
+        PersonDecision.objects.filter(library_id=library_id).delete()
+    else:
+        face_persons.tell_changed(library_id=library_id)
+    return {"people": _delete_people(chosen)}
 
 
 @transaction.atomic
@@ -74,7 +86,7 @@ def forget_faces_of_person(*, library_id: UUID, person_id: UUID, photo_ids: Sequ
     object_sweeps.request_all(
         sweeps=((storage.RENDITIONS, prefix) for prefix in prefixes), reason=ObjectSweep.Reason.FORGOTTEN
     )
-    people_rows.tell_changed(library_id=library_id)
+    face_persons.tell_changed(library_id=library_id)
     return {"photos": len(having_had_faces), "faces": len(ids), "embeddings": embeddings}
 
 
@@ -85,4 +97,43 @@ def delete_person(*, person_id: UUID) -> bool:
     locked = list(Person.objects.select_for_update().filter(pk=person_id).values_list("pk", flat=True))
     if not locked or Face.objects.filter(person_id=person_id).exists():
         return False
-    return bool(Person.objects.filter(pk=person_id).delete()[0])
+    return bool(_delete_people(locked))
+
+
+@transaction.atomic
+def take_name(*, person_id: UUID) -> bool:
+    """Take the name of somebody away who is about to be erased, wherever it is kept; False if the person is gone.
+
+    Also the names of those who were merged into the person, and what the name was before it was changed.
+    """
+    if not Person.objects.filter(pk=person_id).update(name=""):
+        return False
+    everybody = _with_merged([person_id])
+    Person.objects.filter(pk__in=everybody).update(name="")
+    named = PersonDecision.objects.filter(kind=DecisionKind.NAME, person__in=everybody)
+    named.update(details={"before": "", "after": ""})
+    return True
+
+
+def _delete_people(person_ids: Sequence[UUID]) -> int:
+    """Delete people with those who were merged into them, and all that was decided of them; gives how many."""
+    everybody = _with_merged(person_ids)
+    receipts.blank_admin_log(Person, everybody)
+    # undoing would make somebody anew
+    FaceLink.objects.filter(before__in=everybody).update(before=None)
+    decisions = list(PersonDecision.objects.filter(person__in=everybody).values_list("pk", flat=True))
+    PersonDecision.objects.filter(pk__in=decisions, kind=DecisionKind.NAME).delete()
+    _, counts = Person.objects.filter(pk__in=everybody).delete()
+    # those that say something of the faces of others stay
+    PersonDecision.objects.filter(pk__in=decisions, links=None).delete()
+    return counts.get("photos.Person", 0)
+
+
+def _with_merged(person_ids: Sequence[UUID]) -> list[UUID]:
+    """Give the keys of people, and of those who were merged into them, and into those."""
+    found, last = list(person_ids), list(person_ids)
+    while last:
+        merged = Person.objects.filter(merged_into__in=last).exclude(pk__in=found)
+        last = list(merged.values_list("pk", flat=True))
+        found += last
+    return found

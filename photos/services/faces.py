@@ -10,7 +10,7 @@ from uuid import UUID
 
 import numpy as np
 
-from photos.models import Face, FaceEmbedding, FaceSuppression, GroupLoss
+from photos.models import Face, FaceEmbedding, FaceLink, FaceSuppression, GroupLoss, LinkKind
 from photos.services import shown
 
 SAME_FACE_OVERLAP = 0.4
@@ -61,8 +61,9 @@ class FoundFace:
 def replace_faces(*, photo_id: UUID, version: str, found: Sequence[FoundFace]) -> list[str]:
     """Put the found faces in the place of the photo's old ones; gives the chip keys that no row names any more.
 
-    Old and new are matched one to one by overlap. An old face that was not found again is removed, unless a person
-    decided on it. One that is found where a forgotten person's was is dropped, unless it is an old one.
+    Old and new are matched one to one by overlap. An old face that was not found again is removed, unless somebody
+    decided on this very face: who it is, or who it is not. One that is found where a forgotten person's was is dropped,
+    unless it is an old one.
     """
     old = list(Face.objects.select_for_update().filter(photo_id=photo_id).order_by("id"))
     places = _suppressed_places(photo_id)
@@ -70,7 +71,8 @@ def replace_faces(*, photo_id: UUID, version: str, found: Sequence[FoundFace]) -
     pairs = match_by_overlap([*old, *places], found)
     pairs = {index: position for index, position in pairs.items() if index < len(old)}
     before = {face.chip_key for face in old}
-    gone = [face.pk for index, face in enumerate(old) if index not in pairs and not face.person_decided]
+    said = _said_of_one_by_one([face.pk for index, face in enumerate(old) if index not in pairs])
+    gone = [face.pk for index, face in enumerate(old) if index not in pairs and face.pk not in said]
     forget_faces(face_ids=gone)
     for index, position in pairs.items():
         _update(old[index], version=version, found=found[position])
@@ -86,6 +88,15 @@ def replace_faces(*, photo_id: UUID, version: str, found: Sequence[FoundFace]) -
     # of what is dropped a chip was stored, if the person was forgotten while it was found
     stored = {found[position].chip_key for position in dropped}
     return sorted((before | stored) - after)
+
+
+def _said_of_one_by_one(face_ids: Sequence[UUID]) -> set[UUID]:
+    """Give those of these faces of which somebody said who they are or are not; not those that are merely held."""
+    if not face_ids:
+        return set()
+    links = FaceLink.objects.filter(in_force=True, face_id__in=face_ids).exclude(kind=LinkKind.HELD)
+    decided = Face.objects.filter(pk__in=face_ids, person_decided=True)
+    return {*links.values_list("face_id", flat=True), *decided.values_list("pk", flat=True)}
 
 
 def suppressed(*, photo_id: UUID, boxes: Sequence[Box]) -> set[int]:

@@ -7,13 +7,13 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import transaction
-from django.db.models import Prefetch
+from django.db.models import F, Prefetch
 from django.utils import timezone
 
 from accounts.models import AuditAction, User
 from accounts.services import audit
 from photos import storage
-from photos.models import Face, FaceEmbedding, Person
+from photos.models import DecisionKind, Face, FaceEmbedding, Person, PersonDecision
 
 FORMAT = 1
 # so much is in memory: a face with a chip and two vectors has some 30 kB
@@ -26,20 +26,46 @@ def export_person(*, person: Person, by: User | None) -> Iterator[str]:
 
     Of each face: the photo, box and landmarks, scores, whose decision it was, its dates, the vector of each model, and
     the chip as base64 of a JPEG (null where the object is missing). Faces on photos in the trash are among them, and
-    candidates that were given to the person.
+    candidates that were given to the person. Then what was decided of the person: when, what, of which faces, and
+    whether it is in force; not by whom, who is somebody else.
     """
     audit.record(action=AuditAction.PERSON_EXPORTED, actor=by, library_id=person.library_id, subject=person)
     return _pieces(person)
 
 
 def _pieces(person: Person) -> Iterator[str]:
-    about = {"id": person.pk, "library": person.library_id, "name": person.name, "created_at": person.created_at}
+    about = {
+        "id": person.pk,
+        "library": person.library_id,
+        "name": person.name,
+        "is_hidden": person.is_hidden,
+        "created_at": person.created_at,
+        "merged": [{"id": one.pk, "name": one.name} for one in person.merged.order_by("pk")],
+    }
     yield f'{{"format": {FORMAT}, "exported_at": {_json(timezone.now())}, "person": {_json(about)}, "faces": ['
     separator = ""
     for face in _faces(person):
         yield f"{separator}{_json(_described(face))}"
         separator = ", "
+    yield '], "decisions": ['
+    separator = ""
+    for decision in PersonDecision.objects.about(person).order_by("pk").iterator(chunk_size=FACES_AT_ONCE):
+        yield f"{separator}{_json(_decided(decision, person))}"
+        separator = ", "
     yield "]}"
+
+
+def _decided(decision: PersonDecision, person: Person) -> dict[str, Any]:
+    links = decision.links.filter(person=person).order_by("pk").values("face", "in_force", says=F("kind"))
+    is_name = decision.kind == DecisionKind.NAME
+    return {
+        "id": decision.pk,
+        "kind": decision.kind,
+        "made_at": decision.made_at,
+        "undone_at": decision.undone_at,
+        "names": [decision.details["before"], decision.details["after"]] if is_name else [],
+        "faces": list(links),
+    }
 
 
 def _faces(person: Person) -> Iterator[Face]:

@@ -8,9 +8,11 @@ from processing.kinds.forget import FORGETTING
 from processing.kinds.importing import IMPORTING
 from processing.kinds.people import PeopleKind
 from processing.kinds.plan import PLAN
+from processing.kinds.regroup_preview import RegroupPreviewKind
 
 _KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (PeopleKind(), PLAN, EDIT, IMPORTING, DUPLICATES, ERASE, FORGETTING)
+    kind.name: kind
+    for kind in (PeopleKind(), RegroupPreviewKind(), PLAN, EDIT, IMPORTING, DUPLICATES, ERASE, FORGETTING)
 }
 
 

@@ -17,6 +17,7 @@ from processing.prove import settling, situation
 from processing.prove.acknowledged import AcknowledgedCheck
 from processing.prove.contents import StoreUnavailableError
 from processing.prove.counters import CounterCheck
+from processing.prove.decisions import DecisionCheck
 from processing.prove.findings import Finding, Findings
 from processing.prove.leftovers import IncomingCheck, UploadCheck, VectorCheck
 from processing.prove.library_work import LibraryCheck
@@ -112,6 +113,7 @@ def prove(scope: Scope, *, watcher: Watcher) -> Iterator[Proof]:
             ObjectCheck(listing),
             LibraryCheck(scope.library_id),
             CounterCheck(scope.library_id),
+            DecisionCheck(scope.library_id),
         ]
         if scope.acknowledged:
             # first: a file that cannot be read is said at once

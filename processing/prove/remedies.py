@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from accounts.models import Library
 from photos.models import Face, ImageEmbedding, ObjectSweep, Rendition
-from photos.services import faces, quotas
+from photos.services import broken_decisions, faces, quotas
 from processing import ledger
 from processing.consent import libraries_wanting_faces
 from processing.kinds.erase_faces import ERASE
@@ -104,6 +104,11 @@ def erase_faces(*, library_ids: Iterable[UUID]) -> int:
     wanted = sorted(off.values_list("pk", flat=True))
     ERASE.request(library_ids=wanted)
     return len(wanted)
+
+
+def obey(*, library_id: UUID, face_ids: Iterable[UUID]) -> int:
+    """Put faces of a library where what was decided of them says; gives for how many it did not hold by now."""
+    return broken_decisions.obey(library_id=library_id, face_ids=list(face_ids))
 
 
 def recount(*, library: str, user: str) -> bool:

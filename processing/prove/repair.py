@@ -42,6 +42,7 @@ class RepairPlan:
     grouped: int = 0
     erased: int = 0
     recounted: int = 0
+    obeyed: int = 0
     derived: int = 0
     originals: int = 0
     unfinished: int = 0
@@ -52,7 +53,7 @@ class RepairPlan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing that it could do."""
-        counts = (self.planned, self.doubles, self.released, self.grouped, self.erased, self.recounted)
+        counts = (self.planned, self.doubles, self.released, self.grouped, self.erased, self.recounted, self.obeyed)
         return not (self.again or any(counts) or self.derived or self.originals or self.unfinished or self.uploads)
 
     def lines(self, grace: timedelta) -> list[str]:
@@ -69,6 +70,7 @@ class RepairPlan:
             (self.grouped, "ask for the grouping of {}", "library"),
             (self.erased, "erase the faces of {}, whose face analysis is off", "library"),
             (self.recounted, "count the bytes of {} again", "quota"),
+            (self.obeyed, "put {} where what was decided of them says", "face"),
             (self.derived, f"delete {{}} older than {hours} that no row names", "derived object"),
             (self.originals, f"DELETE {{}} older than {hours} that no row names", "ORIGINAL"),
             (self.unfinished, f"delete what {{}} older than {incoming} left behind", "interrupted write"),
@@ -96,6 +98,7 @@ class Repaired:
     groupings_asked_for: int = 0
     erasures_asked_for: int = 0
     counters_mended: int = 0
+    decisions_obeyed: int = 0
     objects_deleted: int = 0
     objects_left: int = 0
     writes_cleared: int = 0
@@ -113,6 +116,7 @@ class Repaired:
             (self.groupings_asked_for, "{} asked for", "grouping"),
             (self.erasures_asked_for, "{} of faces asked for", "erasure"),
             (self.counters_mended, "{} set right", "counter"),
+            (self.decisions_obeyed, "{} put where what was decided of them says", "face"),
             (self.objects_deleted, "{} deleted", "object"),
             (self.objects_left, "{} left to the sweep: in hand at the moment", "object"),
             (self.writes_cleared, "{} cleared away", "interrupted write"),
@@ -134,6 +138,7 @@ def plan(findings: Findings, *, grace: timedelta) -> RepairPlan:
         grouped=findings.distinct("library", Remedy.GROUP),
         erased=findings.distinct("library", Remedy.ERASE_FACES),
         recounted=findings.distinct("id", Remedy.RECOUNT),
+        obeyed=findings.distinct("id", Remedy.OBEY),
         left={code: count for code, count in findings.by_code() if SORTS[code].remedy is Remedy.NONE},
     )
     for stage in registry.all_stages():
@@ -186,8 +191,17 @@ def repair(findings: Findings, *, plan: RepairPlan, advance: Callable[[int], Non
     for finding in findings.all(remedy=Remedy.RECOUNT):
         done.counters_mended += remedies.recount(library=finding.library, user=finding.user)
         advance(1)
+    _obey(findings, done, advance=advance)
     _delete_objects(findings, done, plan=plan, advance=advance)
     return done
+
+
+def _obey(findings: Findings, done: Repaired, *, advance: Callable[[int], None]) -> None:
+    for some in _chunks(findings.all(remedy=Remedy.OBEY)):
+        for library in sorted({one.library for one in some}):
+            faces = {UUID(one.subject) for one in some if one.library == library}
+            done.decisions_obeyed += remedies.obey(library_id=UUID(library), face_ids=faces)
+        advance(len(some))
 
 
 def _delete_objects(findings: Findings, done: Repaired, *, plan: RepairPlan, advance: Callable[[int], None]) -> None:

@@ -26,6 +26,7 @@ class Remedy(StrEnum):
     DELETE_OBJECT = "delete_object"
     ERASE_FACES = "erase_faces"
     RECOUNT = "recount"  # count the photos of a library or user again
+    OBEY = "obey"  # put faces where what was decided of them says
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,12 @@ SORTS: dict[str, Sort] = {
         "A quota's counter is not the sum of the photos' bytes.",
         "--repair counts again, as manage.py recount_usage --mend does for all.",
         Remedy.RECOUNT,
+    ),
+    "decision_broken": Sort(
+        Kind.WRONG,
+        "A face is not whose somebody said that it is, or is whose it is not.",
+        "--repair puts it where the decision says.",
+        Remedy.OBEY,
     ),
     # stuck
     "lease_expired": Sort(

@@ -13,7 +13,8 @@ from accounts.problems import InvalidValueError, NotFoundError
 from accounts.roles import Permission
 from accounts.services import erasure as receipts
 from photos.models import Face, FaceEmbedding, ImageEmbedding, Person, Photo
-from photos.services.people import refresh_photos_of
+from photos.services import erasure
+from photos.services.face_persons import refresh_photos_of
 from processing.kinds.erase_faces import ERASE
 from processing.kinds.forget import FORGETTING
 from processing.models import LibraryRun, RunState
@@ -36,9 +37,9 @@ def forget_person(*, person: Person, by: User | None) -> ErasureReceipt:
     _require(by, PERSON_TAKES, library_id=person.library_id)
     # the run's row before the person's, as its last step takes them
     FORGETTING.request(library_ids=[person.library_id], subject=str(person.pk))
-    if not Person.objects.filter(pk=person.pk).update(name=""):
+    if not erasure.take_name(person_id=person.pk):
         raise NotFoundError("The person is gone: the faces were given to others, or erased.")
-    refresh_photos_of(person_id=person.pk)
+    refresh_photos_of(person_ids=[person.pk])
     receipt, _ = receipts.begin(kind=ErasureKind.PERSON, subject=person, library_id=person.library_id, by=by)
     return receipt
 

@@ -1,15 +1,17 @@
 """Grouping faces into people: when it is due, and what one grouping does. A library's work, not a photo's."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 
-from photos.models import FaceEmbedding, GroupLoss
-from photos.services import people
+from photos.models import FaceEmbedding, GroupLoss, LibraryThreshold
+from photos.services import face_persons, groups
+from photos.services.decisions import FREE, FaceVerdict
 from processing.consent import is_somebody_being_forgotten, libraries_wanting_faces
 from processing.engines import catalogue
 from processing.models import LibraryRun, ModelSelection, RunState
@@ -18,9 +20,12 @@ from processing.models_in_use import ModelNotInUseError
 from processing.publish import ring_on_commit
 from processing.stages.base import FACE_ANALYSIS_OFF
 
+if TYPE_CHECKING:
+    from processing.engines.grouping import Decisions, Verdicts
+
 KIND = "people"
 QUEUE = "people"
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 NO_MODEL = "no_model_in_use"
 FORGETTING = "person_being_forgotten"
 
@@ -62,13 +67,14 @@ class Grouped:
     persons: dict[UUID, UUID | None]
     new_people: list[UUID]
     losses: list[GroupLoss]
-    let_go: list[people.LetGo]
+    let_go: list[groups.LetGo]
+    verdicts: dict[UUID, FaceVerdict]
     # everything was grouped anew, maybe because a floor was moved
-    is_from_scratch: bool
+    is_from_scratch: bool = False
 
     def write(self) -> dict[str, int]:
         """Write it; gives the report."""
-        moved = people.write_grouping(
+        moved = groups.write_grouping(
             library_id=self.library_id,
             model=self.model,
             components=self.components,
@@ -76,9 +82,10 @@ class Grouped:
             new_people=self.new_people,
             losses=self.losses,
             let_go=self.let_go,
+            verdicts=self.verdicts,
         )
         if self.is_from_scratch:
-            people.recount_faces(library_id=self.library_id)
+            face_persons.recount_faces(library_id=self.library_id)
         return {
             "faces": self.face_count,
             "regrouped": len(self.persons),
@@ -88,15 +95,23 @@ class Grouped:
 
 
 def rule_in_use() -> Rule | None:
-    """Give the rule of the embedding model in use; none if there is none, or only a newer release knows it."""
+    """Give the rule of the embedding model in use; none if there is none, or only a newer release knows it.
+
+    A library may have a threshold of its own: see `rule_of`.
+    """
     name = _model_in_use()
     if name not in catalogue.MODELS:
         return None
     model = catalogue.get(name)
     threshold = settings.FACE_CLUSTER_THRESHOLD
+    return rule_with(model=model, threshold=model.threshold if threshold is None else threshold)
+
+
+def rule_with(*, model: catalogue.Model, threshold: float) -> Rule:
+    """Give the rule of a model and a threshold, under the floors that are set."""
     return Rule(
         model=model,
-        threshold=model.threshold if threshold is None else threshold,
+        threshold=threshold,
         confidence=settings.FACE_MIN_CONFIDENCE,
         quality=settings.FACE_MIN_QUALITY,
     )
@@ -110,6 +125,26 @@ def require_rule() -> Rule:
     return rule
 
 
+def rule_of(library_id: UUID) -> Rule | None:
+    """Give the rule by which a library is grouped: that in use, with the library's own threshold if it has one."""
+    rule = rule_in_use()
+    return rule and _own_rules(rule, among=[library_id]).get(library_id, rule)
+
+
+def rules_of_all() -> list[Rule]:
+    """Give the rules by which any library is grouped."""
+    rule = rule_in_use()
+    return [rule, *set(_own_rules(rule).values())] if rule else []
+
+
+def _own_rules(rule: Rule, *, among: Collection[UUID] | None = None) -> dict[UUID, Rule]:
+    """Give the rules of libraries that have a threshold of their own for the rule's model."""
+    rows = LibraryThreshold.objects.filter(model=rule.model.name)
+    if among is not None:
+        rows = rows.filter(library__in=among)
+    return {one: replace(rule, threshold=threshold) for one, threshold in rows.values_list("library", "threshold")}
+
+
 def is_for_another_release() -> bool:
     """Tell whether a model is in use that this release does not know: its groupings are left to a newer one."""
     name = _model_in_use()
@@ -121,7 +156,7 @@ def request(*, library_id: UUID, model: str) -> None:
 
     A request that falls into the end of a running grouping may be lost; the reconciler makes up for it.
     """
-    rule = rule_in_use()
+    rule = rule_of(library_id)
     if rule is None or rule.model.name != model:
         return
     # one that was asked for under another rule is done under this one
@@ -129,7 +164,7 @@ def request(*, library_id: UUID, model: str) -> None:
         version=rule.version
     ).update(version=rule.version)
     LibraryRun.objects.bulk_create(
-        [LibraryRun(library_id=library_id, kind=KIND, version=rule.version, lane=Lane.UPLOAD, **_pending())],
+        [LibraryRun(library_id=library_id, kind=KIND, version=rule.version, lane=Lane.UPLOAD, **pending())],
         ignore_conflicts=True,
     )
     ring_on_commit(task=KIND, queue=QUEUE, ids=[library_id])
@@ -145,9 +180,11 @@ def request_where_due() -> int:
     if rule is None:
         return 0
     # one that was asked for under another rule would be claimed by nobody
-    LibraryRun.objects.filter(kind=KIND, state=RunState.PENDING).exclude(version=rule.version).update(
-        version=rule.version
-    )
+    pending = LibraryRun.objects.filter(kind=KIND, state=RunState.PENDING)
+    own = _own_rules(rule)
+    pending.exclude(version=rule.version).exclude(library__in=own).update(version=rule.version)
+    for library_id, its_own in own.items():
+        pending.filter(library=library_id).exclude(version=its_own.version).update(version=its_own.version)
     due = libraries_due(rule)
     for library_id in due:
         request(library_id=library_id, model=rule.model.name)
@@ -155,15 +192,19 @@ def request_where_due() -> int:
 
 
 def libraries_due(rule: Rule, *, among: Collection[UUID] | None = None) -> list[UUID]:
-    """Give the libraries, of all or of those `among`, for which a grouping is to be asked for, be one open or not."""
-    found = _libraries_with_faces(rule, among)
-    due = [library_id for library_id in found if is_due(library_id=library_id, rule=rule)]
-    return [library_id for library_id in due if not _is_dead_letter(library_id, rule)]
+    """Give the libraries, of all or of those `among`, for which a grouping is to be asked for, be one open or not.
+
+    `rule` is the one in use, which those with a threshold of their own have with that.
+    """
+    own = _own_rules(rule, among=among)
+    found = [(library_id, own.get(library_id, rule)) for library_id in _libraries_with_faces(rule, among)]
+    due = [(library_id, its) for library_id, its in found if is_due(library_id=library_id, rule=its)]
+    return [library_id for library_id, its in due if not _is_dead_letter(library_id, its)]
 
 
 def is_due(*, library_id: UUID, rule: Rule) -> bool:
     """Tell whether a library's groups are not what grouping it now would give."""
-    if people.has_ungrouped(library_id=library_id, model=rule.model.name):
+    if groups.has_ungrouped(library_id=library_id, model=rule.model.name):
         return True
     last = _last_version(library_id)
     return last is not None and last != rule.version
@@ -175,37 +216,45 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
     Recomputes only what has changed since the last grouping, unless the rule has: the result is the same as from
     scratch.
     """
-    # imports SciPy, which the web process needs for nothing else
-    from processing.engines.grouping import NewPerson, assign_persons, regroup
-
-    rule = rule_in_use()
+    rule = rule_of(library_id)
     if rule is None:
         return NothingToDo(NO_MODEL)
-    reason = _reason_against(library_id)
+    reason = reason_against(library_id)
     if reason:
         return NothingToDo(reason)
-    faces = people.read_library(library_id=library_id, model=rule.model.name)
+    faces = groups.read_library(library_id=library_id, model=rule.model.name)
     is_from_scratch = _last_version(library_id) != rule.version
     if is_from_scratch:
         faces.components[:] = -1
+    return replace(group_faces(library_id, faces, rule), is_from_scratch=is_from_scratch)
+
+
+def group_faces(library_id: UUID, faces: groups.LibraryFaces, rule: Rule) -> Grouped:
+    """Group faces that were read by a rule; those whose component is -1 have to be, the others where that touches them.
+
+    Decisions that were read with them are obeyed, whatever the rule says.
+    """
+    # imports SciPy, which the web process needs for nothing else
+    from processing.engines.grouping import NewPerson, assign_persons, regroup
+
     found = regroup(
         faces.vectors,
         faces.components,
         {one.component for one in (*faces.losses, *faces.let_go)},
         threshold=rule.threshold,
         metric=rule.model.metric,
+        decisions=_decisions(faces),
     )
     touched = [int(index) for index in found.touched]
-    assignment = assign_persons(
+    assigned = assign_persons(
         found.labels,
         vectors=faces.vectors[found.touched],
         metric=rule.model.metric,
         previous=[faces.persons[index] for index in touched],
-        named=people.anchored_people(library_id=library_id),
-        pinned={place: faces.persons[index] for place, index in enumerate(touched) if faces.decided[index]},
+        verdicts=_verdicts(faces, touched, cherished=groups.cherished_people(library_id=library_id)),
     )
-    new_ids = {one: people.new_person_id() for one in assignment.persons if isinstance(one, NewPerson)}
-    chosen = [new_ids.get(one, one) for one in assignment.persons]
+    new_ids = {one: groups.new_person_id() for one in assigned if isinstance(one, NewPerson)}
+    chosen = [new_ids.get(one, one) for one in assigned]
     return Grouped(
         library_id=library_id,
         model=rule.model.name,
@@ -215,11 +264,42 @@ def perform(library_id: UUID) -> Grouped | NothingToDo:
         new_people=list(new_ids.values()),
         losses=faces.losses,
         let_go=faces.let_go,
-        is_from_scratch=is_from_scratch,
+        verdicts=faces.verdicts,
     )
 
 
-def _reason_against(library_id: UUID) -> str:
+def _decisions(faces: groups.LibraryFaces) -> "Decisions":
+    """Say what was decided of the rows, with numbers for people: the older one has the lower."""
+    from processing.engines.grouping import NOBODY, Decisions
+
+    people = {one.person_id for one in faces.verdicts.values() if one.person_id}
+    people |= {person for one in faces.verdicts.values() for person in one.barred}
+    number = {person: place for place, person in enumerate(sorted(people))}
+    pinned, barred = {}, {}
+    for row, face_id in enumerate(faces.face_ids) if faces.verdicts else ():
+        verdict = faces.verdicts.get(face_id, FREE)
+        if verdict.is_pinned:
+            pinned[row] = NOBODY if verdict.person_id is None else number[verdict.person_id]
+        if verdict.barred:
+            barred[row] = frozenset(number[person] for person in verdict.barred)
+    return Decisions(pinned=pinned, barred=barred)
+
+
+def _verdicts(faces: groups.LibraryFaces, touched: Sequence[int], *, cherished: set[UUID]) -> "Verdicts":
+    """Say what was decided of the rows `touched`, by their places there."""
+    from processing.engines.grouping import Verdicts
+
+    found = {place: faces.verdicts.get(faces.face_ids[row], FREE) for place, row in enumerate(touched)}
+    return Verdicts(
+        pinned={place: one.person_id for place, one in found.items() if one.is_pinned},
+        held={place for place, one in found.items() if one.is_held},
+        barred={place: one.barred for place, one in found.items() if one.barred},
+        anchored={one.person_id for one in faces.verdicts.values() if one.person_id},
+        cherished=cherished,
+    )
+
+
+def reason_against(library_id: UUID) -> str:
     """Say why a library is not grouped now; empty where it is."""
     if not libraries_wanting_faces().filter(pk=library_id).exists():
         return FACE_ANALYSIS_OFF
@@ -255,5 +335,6 @@ def _last_version(library_id: UUID) -> str | None:
     return runs.order_by("-finished_at").values_list("version", flat=True).first()
 
 
-def _pending() -> dict[str, object]:
+def pending() -> dict[str, object]:
+    """Give the columns of a run that is to be done."""
     return {"state": RunState.PENDING, "queued_at": Now()}

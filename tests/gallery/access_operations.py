@@ -94,6 +94,14 @@ def _tus(world: World) -> dict[str, str]:
     return {**tus.VERSION, "Upload-Length": "1000", "Upload-Metadata": metadata, "Upload-Offset": "0"}
 
 
+def _foreign_person(world: World) -> dict[str, Any]:
+    return {"person": str(world.elsewhere.person.pk)}
+
+
+def _foreign_people(world: World) -> dict[str, Any]:
+    return {"people": [str(world.elsewhere.person.pk)]}
+
+
 REASON = {"reason": "why"}
 ALIKE = {"fingerprint": "0" * 16}
 # what an operation takes
@@ -137,6 +145,12 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "PATCH people/{pk}": lambda w: {"name": "Grace"},
     "POST photos/duplicates/decisions": lambda w: {"photos": [str(w.place.photo.pk), str(w.place.copy.pk)]},
     "POST search/face": _picture,
+    "POST people/{pk}/merge": lambda w: {"people": [str(w.place.other_person.pk)]},
+    "POST people/{pk}/split": lambda w: {"faces": [str(w.place.face.pk)]},
+    "POST people/{pk}/confirm": lambda w: {},
+    "PATCH faces/{pk}": lambda w: {"person": None},
+    "POST faces/{pk}/reject": lambda w: {},
+    "POST libraries/{pk}/regrouping": lambda w: {"threshold": 0.5},
     "POST libraries/{pk}/face-analysis": lambda w: {"enabled": False},
     "POST libraries/{library_id}/members": lambda w: {"email": w.newcomer.email},
     "PATCH libraries/{library_id}/members/{user_id}": lambda w: {"role": "visitor"},
@@ -179,6 +193,10 @@ ALLOWED = {
     "DELETE invitations/{pk}": 204,
     "POST libraries/{pk}/forget": 202,
     "POST people/{pk}/forget": 202,
+    "POST people/{pk}/split": 201,
+    # nothing is grouped by a model that is not there
+    "POST libraries/{pk}/regrouping": 409,
+    "POST libraries/{pk}/regrouping/apply": 409,
     "POST shares": 201,
     "DELETE shares/{pk}": 204,
     # no source is open here
@@ -227,6 +245,7 @@ def within() -> list[Call]:
     """Give the rows for nested ids, for filters by ids, and for what lies in the trash."""
     see_photos, see_people = Seeing(Permission.VIEW_PHOTOS), Seeing(Permission.VIEW_PEOPLE)
     manage, trash = Doing(Permission.MANAGE_MEMBERS), Permission.TRASH_PHOTOS
+    decide = Doing(Permission.EDIT_PEOPLE, seeing=Permission.VIEW_PEOPLE)
     role = BODIES["PATCH libraries/{library_id}/members/{user_id}"]
     return [
         # filters by an id
@@ -249,12 +268,20 @@ def within() -> list[Call]:
                 "photos/duplicates/decisions?library={library_id}": see_photos,
                 "people?library={library_id}": see_people,
                 "people?is_named=true&library={library_id}": see_people,
+                "faces?photo={photo}": see_people,
+                "faces?person={person}": see_people,
+                "faces?library={library_id}": see_people,
+                "decisions?library={library_id}": see_people,
             }.items()
         ),
         # an id within another one
         Call("PATCH member of another library", manage, f"{MEMBERS}/{{foreign_user}}", role, allowed=404),
         Call("DELETE member of another library", manage, f"{MEMBERS}/{{foreign_user}}", allowed=404),
         Call("DELETE nobody", manage, f"{MEMBERS}/00000000-0000-7000-8000-000000000000", allowed=404),
+        # people and faces that a body names
+        Call("POST merge somebody foreign", decide, "people/{person}/merge", _foreign_people, allowed=404),
+        Call("PATCH face to somebody foreign", decide, "faces/{face}", _foreign_person, allowed=404),
+        Call("POST reject somebody foreign", decide, "faces/{face}/reject", _foreign_person, allowed=404),
         Call("GET rendition that is none", see_photos, "photos/{photo}/renditions/x1", allowed=404),
         # what lies in the trash is there for those who may bring it back, and there alone
         Call("POST restore trashed", Doing(trash, seeing=trash), "photos/{trashed}/restore"),
@@ -286,9 +313,10 @@ def address(call: Call, world: World) -> str:
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
         "shares": place.share, "erasures": place.receipt, "edits": place.edit, "albums": place.album,
         "tags": place.tag, "imports": place.imported, "auth": place.linked, "uploads": place.upload,
+        "decisions": place.decision,
     }  # fmt: skip
     if call.address.startswith("photos/duplicates/decisions"):
-        subjects["photos"] = place.decision
+        subjects["photos"] = place.duplicate_decision
     subject = subjects.get(call.address.split("/", maxsplit=1)[0].split("?", maxsplit=1)[0], place.library)
     return f"/{API}" + call.address.format(
         pk=subject.pk,
@@ -296,6 +324,7 @@ def address(call: Call, world: World) -> str:
         user_id=place.member.pk,
         foreign_user=world.elsewhere.member.pk,
         person=place.person.pk,
+        face=place.face.pk,
         photo=place.photo.pk,
         trashed=place.trashed.pk,
         make=place.photo.metadata.camera_make,

@@ -18,8 +18,8 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import albums, shares
-from photos.models import DuplicateDecision, DuplicateGroup, FaceEmbedding
-from photos.services import duplicates, fingerprints
+from photos.models import DuplicateDecision, DuplicateGroup, FaceEmbedding, Regrouping
+from photos.services import duplicates, fingerprints, people
 from processing.importing.counts import complete
 from processing.models import (
     Import,
@@ -70,6 +70,14 @@ class Place:
             dimensions=128,
             vector=[number, *[0] * 127],
         )
+        factories.make_face(self.photo, person=self.person)
+        self.other_person = factories.make_person(self.library)
+        self.regrouping = Regrouping.objects.create(
+            library=self.library, model="dlib-resnet-v1", threshold=0.5, computed_at=timezone.now(), basis="x",
+            report={"refused": "why"},
+        )  # fmt: skip
+        self.decision = people.rename_person(person=self.person, name=f"Ada Lovelace {number}")
+        self.person.refresh_from_db()
         self.admin: User = factories.make_member(self.library, "admin")
         self.member: User = factories.make_member(self.library, "visitor")
         [self.edit] = photo_edits.edit_photos(
@@ -103,7 +111,7 @@ class Place:
             library=self.library, source="camera", path=f"card-{number}/1.jpg", state="added", scan=self.imported,
             photo=self.photo, seen_at=timezone.now(),
         )  # fmt: skip
-        self.decision = DuplicateDecision.objects.create(library=self.library, decided_by=self.admin)
+        self.duplicate_decision = DuplicateDecision.objects.create(library=self.library, decided_by=self.admin)
         audit.record(action=AuditAction.ERASED, library_id=self.library.pk, subject=self.photo)
         self.event = AuditEvent.objects.get(library_id=self.library.pk, action=AuditAction.ERASED)
 
@@ -143,6 +151,7 @@ class Place:
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
             self.key, self.invitation, self.event, self.share, self.receipt, self.tag, self.edit,
             self.album, self.imported, self.file, self.copy, self.group, self.decision, self.upload,
+            self.duplicate_decision,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,

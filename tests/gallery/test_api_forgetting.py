@@ -11,6 +11,7 @@ from django.test import Client
 from accounts.models import AuditEvent, ErasureReceipt, Library
 from photos.models import Face, FaceEmbedding, Person, Photo
 from photos.services import people, person_export
+from photos.services.decisions import BeingForgottenError
 from processing.pipeline import library_work
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
@@ -57,7 +58,7 @@ def test_nobody_saves_a_face_or_a_name_from_being_forgotten(library: Library, cl
     refused = client.patch(f"/api/v1/people/{ada.pk}", {"name": "Ada"})
     assert (refused.status_code, refused.json()["code"]) == (409, "being_forgotten")
     for face, person in ((faces[0], bob), (faces[1], None), (of_bob, ada)):
-        with pytest.raises(people.BeingForgottenError):
+        with pytest.raises(BeingForgottenError):
             people.decide_face(face=face, person=person)
 
     assert work("forget") == 1

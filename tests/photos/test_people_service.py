@@ -11,7 +11,7 @@ from pytest_django import Settings
 from accounts.models import Library
 from accounts.problems import ConflictError, NotFoundError
 from photos.models import Face, FaceEmbedding, GroupLoss, Person
-from photos.services import faces, people
+from photos.services import decisions, face_persons, faces, groups, people
 
 MODEL = "m"
 
@@ -42,14 +42,15 @@ def write(library: Library, persons: dict[Face, Person | None], **values: object
         "persons": {face.pk: person and person.pk for face, person in persons.items()},
         "new_people": [],
         "losses": [],
+        "verdicts": decisions.verdicts_of(face.pk for face in persons),
     }
     with transaction.atomic():
-        return people.write_grouping(library_id=library.pk, model=MODEL, **{**given, **values})
+        return groups.write_grouping(library_id=library.pk, model=MODEL, **{**given, **values})
 
 
 def test_an_unread_vector_makes_a_grouping_due(library: Library) -> None:
     def due() -> bool:
-        return people.has_ungrouped(library_id=library.pk, model=MODEL)
+        return groups.has_ungrouped(library_id=library.pk, model=MODEL)
 
     make_face(factories.make_library())
     make_face(library, model="another")
@@ -74,15 +75,16 @@ def test_a_library_is_read_as_a_grouping_wants_it(library: Library) -> None:
     loss = GroupLoss.objects.create(library=library, model=MODEL, component=9)
     GroupLoss.objects.create(library=library, model="another", component=9)
 
-    found = people.read_library(library_id=library.pk, model=MODEL)
+    found = groups.read_library(library_id=library.pk, model=MODEL)
 
     assert found.face_ids == [first.pk, second.pk]
     assert found.embedding_ids == [first.embeddings.get().pk, second.embeddings.get().pk]
     assert (found.vectors.dtype, found.vectors.tolist()) == (np.float32, [[0.5, 0.25, 1.0]] * 2)
     assert (found.components.dtype, found.components.tolist()) == (np.int64, [9, -1])
-    assert (found.persons, found.decided, found.losses) == ([person.pk, None], [True, False], [loss])
+    said = {first.pk: decisions.FaceVerdict(is_pinned=True, person_id=person.pk)}
+    assert (found.persons, found.verdicts, found.losses) == ([person.pk, None], said, [loss])
 
-    empty = people.read_library(library_id=factories.make_library().pk, model=MODEL)
+    empty = groups.read_library(library_id=factories.make_library().pk, model=MODEL)
     assert (len(empty.face_ids), len(empty.vectors)) == (0, 0)
 
 
@@ -98,7 +100,7 @@ def test_candidates_are_let_go_of(library: Library, settings: Settings) -> None:
 
     rows = FaceEmbedding.objects.values_list("face_id", "component", "face__person_id")
     before = set(rows.all())
-    found = people.read_library(library_id=library.pk, model=MODEL)
+    found = groups.read_library(library_id=library.pk, model=MODEL)
     assert {(one.face_id, one.component) for one in found.let_go} == {(doubtful.pk, 1), (late.pk, 1)}
     assert set(rows.all()) == before
 
@@ -112,23 +114,22 @@ def test_candidates_are_let_go_of(library: Library, settings: Settings) -> None:
         (decided.pk, 1, person.pk),
         (late.pk, None, person.pk),
     }
-    assert people.has_ungrouped(library_id=library.pk, model=MODEL)
-    assert GroupLoss.objects.count() == 0
+    assert groups.has_ungrouped(library_id=library.pk, model=MODEL)
+    # what was decided since changes the group
+    assert list(GroupLoss.objects.values_list("component", flat=True)) == [1]
 
 
-def test_those_who_survive_are_named_or_decided_on(library: Library) -> None:
-    named = factories.make_person(library, name="Ada")
-    decided, nameless = factories.make_person(library), factories.make_person(library)
+def test_names_and_hidden_people_are_cherished(library: Library) -> None:
+    named, hidden = factories.make_person(library, name="Ada"), factories.make_person(library, is_hidden=True)
     factories.make_person(factories.make_library(), name="Grace")
-    make_face(library, person=decided, person_decided=True)
-    make_face(library, person=nameless)
-    assert people.anchored_people(library_id=library.pk) == {named.pk, decided.pk}
+    make_face(library, person=factories.make_person(library))
+    assert groups.cherished_people(library_id=library.pk) == {named.pk, hidden.pk}
 
 
 def test_a_grouping_moves_what_nobody_decided_on(library: Library) -> None:
     old, named = factories.make_person(library), factories.make_person(library, name="Ada")
     elsewhere = factories.make_person(factories.make_library())
-    new = people.new_person_id()
+    new = groups.new_person_id()
     moves, stays = make_face(library, person=old), make_face(library, person=named)
     decided = make_face(library, person=named, person_decided=True)
     read = GroupLoss.objects.create(library=library, model=MODEL, component=1)
@@ -136,7 +137,7 @@ def test_a_grouping_moves_what_nobody_decided_on(library: Library) -> None:
 
     moved = write(
         library,
-        {moves: Person(pk=new), stays: named, decided: Person(pk=new)},
+        {moves: Person(pk=new), stays: named, decided: named},
         new_people=[new],
         losses=[read],
     )
@@ -150,9 +151,9 @@ def test_a_grouping_moves_what_nobody_decided_on(library: Library) -> None:
 
 
 def test_a_person_whom_nobody_needed_in_the_end_is_not_made(library: Library) -> None:
-    new = people.new_person_id()
+    new = groups.new_person_id()
     face = make_face(library, person_decided=True)
-    assert write(library, {face: Person(pk=new)}, new_people=[new]) == 0
+    assert write(library, {face: Person(pk=new)}, new_people=[new], verdicts={}) == 0
     assert Person.objects.count() == 0
 
 
@@ -165,7 +166,7 @@ def test_a_face_that_went_while_a_grouping_ran_is_a_loss_to_its_group(library: L
     write(library, {stays: person, bridge: person}, components=components)
 
     assert list(GroupLoss.objects.values_list("library_id", "model", "component")) == [(library.pk, MODEL, 7)]
-    assert people.has_ungrouped(library_id=library.pk, model=MODEL)
+    assert groups.has_ungrouped(library_id=library.pk, model=MODEL)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -184,7 +185,7 @@ def test_a_face_that_goes_while_a_grouping_writes_is_a_loss_to_its_group(library
 
 def test_a_person_is_named_and_unnamed(library: Library) -> None:
     person = factories.make_person(library)
-    assert people.rename_person(person=person, name="  Ada ").name == "Ada"
+    assert people.rename_person(person=person, name="  Ada ").details == {"before": "", "after": "Ada"}
     assert Person.objects.get().name == "Ada"
     with pytest.raises(ValidationError):
         people.rename_person(person=person, name="x" * 201)
@@ -200,12 +201,13 @@ def test_a_person_is_named_and_unnamed(library: Library) -> None:
 def test_a_decision_is_for_good(library: Library) -> None:
     ada, before = factories.make_person(library, name="Ada"), factories.make_person(library)
     face = make_face(library, person=before)
-    assert people.decide_face(face=face, person=ada).person == ada
+    assert people.decide_face(face=face, person=ada).kind == "move"
+    assert face.person == ada
     # a nameless person without a face is nobody
     assert list(Person.objects.all()) == [ada]
-    assert write(library, {face: None}) == 0
-    assert people.decide_face(face=face, person=None).person is None
-    assert write(library, {face: ada}) == 0
+    assert write(library, {face: None}, verdicts={}) == 0
+    assert people.decide_face(face=face, person=None).kind == "move"
+    assert face.person is None
     assert Face.objects.values_list("person", "person_decided").get() == (None, True)
     assert list(Person.objects.all()) == [ada]
 
@@ -230,7 +232,7 @@ def test_somebody_who_is_named_while_a_grouping_ends_stays(library: Library) -> 
     person, empty = factories.make_person(library), factories.make_person(library)
     with transaction.atomic():
         people.rename_person(person=person, name="Ada")
-        clean = in_a_thread(transaction.atomic(people.delete_empty_people), library_id=library.pk)
+        clean = in_a_thread(transaction.atomic(face_persons.delete_empty_people), library_id=library.pk)
         wait_until_blocked()
     clean.result()
     assert list(Person.objects.values_list("pk", "name")) == [(person.pk, "Ada")]
@@ -242,7 +244,7 @@ def test_somebody_who_is_given_a_face_while_a_grouping_ends_stays(library: Libra
     person, face = factories.make_person(library), make_face(library)
     with transaction.atomic():
         people.decide_face(face=face, person=person)
-        clean = in_a_thread(transaction.atomic(people.delete_empty_people), library_id=library.pk)
+        clean = in_a_thread(transaction.atomic(face_persons.delete_empty_people), library_id=library.pk)
         wait_until_blocked()
     clean.result()
     assert Face.objects.values_list("person", "person_decided").get() == (person.pk, True)

@@ -219,7 +219,7 @@ def test_another_threshold_groups_everything_anew(face_library: Library, setting
     photo_samples.run_people()
     assert len(groups(face_library)) == 2
     versions = list(face_library.runs.order_by("id").values_list("version", flat=True))
-    assert versions == [f"1.{MODEL}.{threshold}.0.95-0.1" for threshold in (0.52, 3, 0.52)]
+    assert versions == [f"2.{MODEL}.{threshold}.0.95-0.1" for threshold in (0.52, 3, 0.52)]
 
 
 def test_a_run_that_was_asked_for_under_another_rule_is_done_under_this_one(
@@ -268,7 +268,7 @@ def test_one_request_is_open_at_a_time_and_only_for_the_model_in_use(face_librar
         "people",
         "pending",
         face_library,
-        f"1.{MODEL}.0.52.0.95-0.1",
+        f"2.{MODEL}.0.52.0.95-0.1",
     )
 
 

@@ -12,19 +12,29 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from processing.engines.grouping.limits import Limits
 from processing.engines.grouping.units import Units
 
 BLOCK = 2048  # units to a side: 16 MiB of float32, and at most twelve times that for the pairs found in it
 
 
-def connected(units: Units, cut: float) -> np.ndarray:
-    """Components of the threshold graph: labels (m,), each the smallest index of its component."""
+def connected(units: Units, cut: float, limits: Limits | None = None) -> np.ndarray:
+    """Components of the threshold graph: labels (m,), each the smallest index of its component.
+
+    With `limits`, pairs that may not come together are no edges.
+    """
     labels = np.arange(len(units))
-    return join(labels, units, cut, rows=labels.copy())
+    return join(labels, units, cut, rows=labels.copy(), limits=limits)
 
 
 def join(
-    labels: np.ndarray, units: Units, cut: float, *, rows: np.ndarray, columns: np.ndarray | None = None
+    labels: np.ndarray,
+    units: Units,
+    cut: float,
+    *,
+    rows: np.ndarray,
+    columns: np.ndarray | None = None,
+    limits: Limits | None = None,
 ) -> np.ndarray:
     """Labels (m,) in which components with an edge between them, from `rows` to `columns`, are united.
 
@@ -32,6 +42,9 @@ def join(
     of units; without `columns` the edges among `rows` themselves are meant.
     """
     for left, right, certain in _near_pairs(units, cut, rows, columns):
+        if limits is not None:
+            may = ~limits.apart(left, right)
+            left, right, certain = left[may], right[may], certain[may]  # noqa: PLW2901 - the pairs that are left
         apart = certain & (labels[left] != labels[right])
         labels = _united(labels, left[apart], right[apart])
         # Only the uncertain that no other edge has joined are worth a float64 sum.

@@ -7,6 +7,7 @@ from hashlib import blake2b
 import numpy as np
 
 from processing.engines.grouping.components import join
+from processing.engines.grouping.limits import NOBODY, UNKNOWN, Decisions, Limits
 from processing.engines.grouping.linkage import cluster_components
 from processing.engines.grouping.units import Metric, Units, by_content, faces, squared_cut
 
@@ -27,10 +28,12 @@ class Regrouping:
     labels: np.ndarray
 
 
-def group(vectors: np.ndarray, *, threshold: float, metric: Metric, cap: int = CAP) -> np.ndarray:
+def group(
+    vectors: np.ndarray, *, threshold: float, metric: Metric, cap: int = CAP, decisions: Decisions | None = None
+) -> np.ndarray:
     """Clusters of all faces (n, d) from scratch: labels (n,) int64 as in `Regrouping`. See `regroup`."""
-    unknown = np.full(len(vectors), -1)
-    return regroup(vectors, unknown, frozenset(), threshold=threshold, metric=metric, cap=cap).labels
+    unknown, rule = np.full(len(vectors), -1), {"threshold": threshold, "metric": metric, "cap": cap}
+    return regroup(vectors, unknown, frozenset(), decisions=decisions, **rule).labels
 
 
 def regroup(
@@ -41,6 +44,7 @@ def regroup(
     threshold: float,
     metric: Metric,
     cap: int = CAP,
+    decisions: Decisions | None = None,
 ) -> Regrouping:
     """Group what a change touches of a library; the whole then equals grouping all of it from scratch.
 
@@ -48,10 +52,14 @@ def regroup(
     component is cut into clusters by average linkage at `threshold`. Average means the mean cosine distance,
     or the root of the mean squared Euclidean distance. A cluster of one face is no cluster.
 
+    No cluster has faces that are pinned to two persons, nor one that is not the person to whom another is pinned;
+    who is pinned to nobody is in none. Decisions shape clusters and not components.
+
     vectors: (n, d) embeddings of every face of the library; components: (n,) the component that an earlier
     run of the same threshold and metric gave the face, -1 if none did (a new face, or one whose vector
-    changed); lost_components: components that lost a face since (removed, or its vector changed); cap: see
-    `cluster_components`, it bounds memory and does not shape the result.
+    changed); lost_components: components that lost a face since (removed, or its vector changed), and those of
+    faces on which decisions have changed; cap: see `cluster_components`, it bounds memory and does not shape the
+    result.
 
     A component's id is a hash of its first face in content order: equal sets of vectors have equal ids, no
     counter is kept, and a collision only makes two components be recomputed together. Raises ValueError for
@@ -62,20 +70,62 @@ def regroup(
     if not len(touched):
         return Regrouping(touched, np.empty(0, np.int64), np.empty(0, np.int64))
 
-    # Equal vectors merge first in any case (at height 0), so they are one unit from the start. Sorted by
-    # content, the units have forgotten the order of arrival.
-    _, first, unit_of, counts = np.unique(
-        by_content(units.mean[touched]), return_index=True, return_inverse=True, return_counts=True
-    )
+    # Equal vectors merge first in any case (at height 0) if they may, so they are one unit from the start. Sorted
+    # by content, and then by what was decided, the units have forgotten the order of arrival.
+    who, barred = _decided(touched, decisions)
+    first, unit_of, counts = _distinct(units.mean[touched], who, barred)
     distinct = units[touched[first]]
     distinct = Units(distinct.mean, distinct.square, counts.astype(np.float64))
     component_of = joined[touched[first]]
-    clusters = cluster_components(distinct, component_of, cut=cut, cap=cap)
+    limits = Limits(who[first], {unit: barred[face] for unit, face in enumerate(first.tolist()) if face in barred})
+    clusters = _clustered(distinct, component_of, limits, cut=cut, cap=cap)
     return Regrouping(
         touched=touched,
         components=_component_ids(distinct.mean, component_of)[unit_of],
-        labels=_without_lone(clusters, counts)[unit_of],
+        # two equal faces of nobody are one unit, and no cluster
+        labels=_without_lone(clusters, np.where(limits.who == NOBODY, 0, counts))[unit_of],
     )
+
+
+def _decided(touched: np.ndarray, decisions: Decisions | None) -> tuple[np.ndarray, dict[int, frozenset[int]]]:
+    """Give what was decided of the faces `touched` (t,), by their places there: who (t,) int64, and who not."""
+    who = np.full(len(touched), UNKNOWN)
+    if decisions is None:
+        return who, {}
+    places = {face: place for place, face in enumerate(touched.tolist())}
+    for face, person in decisions.pinned.items():
+        if face in places:
+            who[places[face]] = person
+    barred = {places[face]: persons for face, persons in decisions.barred.items() if face in places and persons}
+    return who, barred
+
+
+def _distinct(
+    rows: np.ndarray, who: np.ndarray, barred: dict[int, frozenset[int]]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find the faces (t,) that differ, in content order: the first of each unit, each face's unit, faces per unit."""
+    _, first, unit_of, counts = np.unique(by_content(rows), return_index=True, return_inverse=True, return_counts=True)
+    if not barred and not (who != UNKNOWN).any():
+        return first, unit_of, counts
+    sets = sorted({frozenset(), *barred.values()}, key=sorted)
+    number = {persons: place for place, persons in enumerate(sets)}
+    not_whom = np.zeros(len(who), np.int64)
+    for face, persons in barred.items():
+        not_whom[face] = number[persons]
+    keys = np.column_stack([unit_of, who, not_whom])
+    _, first, unit_of, counts = np.unique(keys, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    return first, unit_of.reshape(-1), counts
+
+
+def _clustered(units: Units, components: np.ndarray, limits: Limits, *, cut: float, cap: int) -> np.ndarray:
+    """Cluster units, those of nobody each by itself: labels (m,) from 0, numbered by first unit."""
+    free = np.flatnonzero(limits.who != NOBODY)
+    own = limits[free]
+    clusters = np.arange(len(units))
+    found = cluster_components(units[free], components[free], cut=cut, cap=cap, limits=own or None)
+    _, first = np.unique(found, return_index=True)
+    clusters[free] = free[first][found]
+    return np.unique(clusters, return_inverse=True)[1]
 
 
 def _touched(
