@@ -245,6 +245,7 @@ BY_COMPONENT_AND_FIELD: dict[str, Any] = {
     "PatchedPhotoChangesRequest.tags": ["lake", "evening"],
     "Album.kind": "manual",
     "Undone.left": 0,
+    "DecisionRequest.photos": ["0199f2a4-84a6-7dae-849c-f0481203aa97", "0199f2a4-84a7-7f01-9c7e-0d1f3a5b7c9e"],
     "Regrouping.refused": "",
     "DirectUpload.fields": {"key": "uploads/0199f2a4-a561-7452-870c-e6b3bebd1dd0", "policy": "eyJleHBpcmF0aW9uIjoi"},
     **dict.fromkeys(("FaceSearchRequest.face", "FoundFaces.used"), 0),

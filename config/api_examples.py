@@ -33,6 +33,10 @@ PROBLEMS: dict[str, dict[str, Any]] = {
         problem(413, code="too_large", detail="At most 209,715,200 bytes are allowed.", limit=209_715_200),
         problem(415, code="unsupported_format", detail="This is no image of a format that is known here."),
         problem(422, code="idempotency_key_reused", detail="This key was sent with another request: take a new one."),
+        problem(410, code="upload_ended", detail="The upload was ended or has expired: begin another one."),
+        problem(423, code="upload_locked", detail="Another request is at work on the upload. Try again in a moment."),
+        problem(460, code="wrong_checksum", detail="The bytes are not those that `Upload-Checksum` is of."),
+        problem(503, code="text_search_unavailable", detail="No worker has answered in time. Try again."),
         problem(429, code="throttled", detail="Request was throttled. Expected available in 42 seconds."),
     )
 }

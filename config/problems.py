@@ -44,6 +44,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "idempotency_key_reused": HTTPStatus.UNPROCESSABLE_ENTITY,
     "no_face_found": HTTPStatus.UNPROCESSABLE_ENTITY,
     "no_such_face": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "search_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "text_search_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "face_search_unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
     "beyond_length": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -30,6 +30,7 @@ FIRST_LOOK_SECONDS, LATER_LOOK_SECONDS = 0.005, 0.05
 class SearchUnavailableError(DomainError):
     """No worker answers in time, or none is there; trying again is right. Nothing has changed."""
 
+    code = "search_unavailable"
     wait = 5
 
 

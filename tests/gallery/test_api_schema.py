@@ -17,6 +17,7 @@ NAMING_OTHERS = {
     "post /api/v1/tags",
     "post /api/v1/edits",
     "post /api/v1/edits/favourites",
+    "post /api/v1/imports",
     "post /api/v1/keys",
     "post /api/v1/photos",
     "post /api/v1/photos/duplicates/decisions",
@@ -99,7 +100,13 @@ def test_a_resumable_upload_is_described_by_its_headers(schema: dict) -> None:
         for name, address in (("post", "/api/v1/uploads"), ("patch", "/api/v1/uploads/{id}"))
     }
     assert asked == {
-        "post": {"Tus-Resumable": True, "Upload-Length": True, "Upload-Metadata": True, "Upload-Checksum": False},
+        "post": {
+            "Tus-Resumable": True,
+            "Upload-Length": True,
+            "Upload-Metadata": True,
+            "Upload-Checksum": False,
+            "Idempotency-Key": False,
+        },
         "patch": {"Tus-Resumable": True, "Upload-Offset": True, "Upload-Checksum": False},
     }
     for name, address, status in (("post", "/api/v1/uploads", "201"), ("patch", "/api/v1/uploads/{id}", "204")):
