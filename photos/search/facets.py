@@ -7,6 +7,7 @@ from math import ceil
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 
@@ -64,10 +65,14 @@ class Facets:
 
 def count(photos: QuerySet[Photo], *, people: QuerySet[Person]) -> Facets:
     """Count the values of photos; people are those among `people`."""
-    share = _share_to_count(photos)
-    if share < SAMPLES:
-        photos = photos.filter(sample__lt=share)
-    sql, parameters = photos.order_by().values_list(*_READ).query.sql_with_params()
+    try:
+        share = _share_to_count(photos)
+        if share < SAMPLES:
+            photos = photos.filter(sample__lt=share)
+        sql, parameters = photos.order_by().values_list(*_READ).query.sql_with_params()
+    except EmptyResultSet:
+        # the framework knows that there is none, and asks no database
+        return Facets(counts={name: [] for name in _FACETS}, is_estimated=False)
     with connection.cursor() as cursor:
         # the filter is evaluated once, and its parameters are written into it: the facets have names for theirs
         kept = cursor.mogrify(sql, parameters).decode().replace("%", "%%")
@@ -90,7 +95,9 @@ def count(photos: QuerySet[Photo], *, people: QuerySet[Person]) -> Facets:
 
 def _share_to_count(photos: QuerySet[Photo]) -> int:
     """Give how many of the SAMPLES parts of all photos are looked at, by the planner's estimate of what there is."""
-    [plan] = json.loads(photos.order_by().values("pk").explain(format="json"))
+    plan_of = photos.order_by().values("pk")
+    plan_of.query.sql_with_params()
+    [plan] = json.loads(plan_of.explain(format="json"))
     expected = plan["Plan"]["Plan Rows"]
     return SAMPLES if expected <= COUNTED_AT_MOST else max(1, ceil(SAMPLES * COUNTED_AT_MOST / expected))
 

@@ -168,4 +168,5 @@ def test_on_again_starts_what_was_withdrawn_where_the_photo_is_now(face_library:
         ("face_embedding", "done", ""),
         ("face_embedding", "skipped", "no_faces"),
     }
-    assert StageRun.objects.count() == 8
+    # of each photo: exif, place, renditions and the two of faces
+    assert StageRun.objects.count() == 10

@@ -159,7 +159,7 @@ def test_a_new_model_makes_its_embeddings_missing(done: Photo) -> None:
 def test_only_the_stage_that_was_named(done: Photo, new_sizes: Callable[[], None]) -> None:
     new_sizes()
     StageRun.objects.filter(stage="exif").delete()
-    assert counted(stage="exif") == {"exif": (1, 0)}
+    assert counted(stage="exif") == {"exif": (1, 0), "place": (0, 1)}
     assert begin(stage="exif") == 1
     assert open_runs(done) == {"exif": ("pending", Lane.BACKFILL)}
 
@@ -181,8 +181,13 @@ def test_dead_runs_start_over_as_a_backfill(done: Photo, new_sizes: Callable[[],
     dead = {"state": RunState.DEAD, "error_code": "unexpected_error", "attempt": 3, "finished_at": Now()}
     StageRun.objects.filter(stage__in=["exif", "face_detection"]).update(**dead)
     new_sizes()
-    assert counted(Choice.DEAD) == {"exif": (1, 0), "face_detection": (1, 0), "face_embedding": (0, 1)}
-    assert counted(Choice.DEAD, "exif") == {"exif": (1, 0)}
+    assert counted(Choice.DEAD) == {
+        "exif": (1, 0),
+        "place": (0, 1),
+        "face_detection": (1, 0),
+        "face_embedding": (0, 1),
+    }
+    assert counted(Choice.DEAD, "exif") == {"exif": (1, 0), "place": (0, 1)}
     assert begin(Choice.DEAD, "exif") == 1
     run = photo_samples.run_of(done, "exif")
     assert (run.state, run.attempt, run.error_code, run.lane) == ("pending", 0, "", Lane.BACKFILL)
@@ -217,6 +222,7 @@ def test_all_begins_with_the_originals_and_leaves_what_is_under_way(
     fresh = photo_samples.take_in(face_library, photo_samples.picture())
     assert counted(Choice.ALL) == {
         "exif": (1, 0),
+        "place": (0, 1),
         "renditions": (1, 0),
         "face_detection": (0, 1),
         "face_embedding": (0, 1),

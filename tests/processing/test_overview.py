@@ -35,9 +35,13 @@ def test_an_empty_pipeline_is_settled() -> None:
         ("renditions", "ingest"),
         ("face_detection", "faces"),
         ("face_embedding", "embeddings"),
+        ("image_embedding", "embeddings"),
         ("people", "people"),
+        ("regroup_preview", "people"),
         ("plan", "people"),
         ("edit", "people"),
+        ("import", "maintenance"),
+        ("duplicates", "people"),
         ("erase_faces", "people"),
         ("forget", "people"),
     ]
