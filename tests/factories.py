@@ -148,6 +148,13 @@ def make_person(library: Library, **values: Any) -> Person:
     return Person.objects.create(library=library, **values)
 
 
+def decide(face: Face) -> None:
+    """Write the decision that a face is whose it is."""
+    about = {"library_id": face.photo.library_id, "person": face.person}
+    decision = PersonDecision.objects.create(kind=DecisionKind.MOVE, **about)
+    FaceLink.objects.create(decision=decision, face=face, person=face.person, kind=LinkKind.IS)
+
+
 def make_face(
     photo: Photo, *, person: Person | None = None, chip: bytes | None = None, is_counted: bool = True, **values: Any
 ) -> Face:
@@ -181,9 +188,7 @@ def make_face(
         }
     )
     if face.person_decided:
-        about = {"library_id": photo.library_id, "person": person}
-        decision = PersonDecision.objects.create(kind=DecisionKind.MOVE, **about)
-        FaceLink.objects.create(decision=decision, face=face, person=person, kind=LinkKind.IS)
+        decide(face)
     if is_counted:
         shown.refresh(photo_ids=[photo.pk])
     return face

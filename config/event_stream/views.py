@@ -14,7 +14,7 @@ from accounts.services import credentials
 from config.event_stream.listener import Listener
 from config.health.access import is_insider
 from config.problems import problem
-from gallery.api.events import EventStreamView, wanted
+from gallery.api.events import LISTENING, EventStreamView, wanted
 from photos.audience import audience_of
 
 HEADERS = {
@@ -36,6 +36,7 @@ class Opening(StreamingHttpResponse):
 class ListenView(EventStreamView):
     """The stream's address where it is a stream."""
 
+    @LISTENING
     def get(self, request: Request) -> Opening:
         """Let a listener in; raises ValidationError, InvalidValueError, TooManyListenersError, StreamsFullError."""
         asked = wanted(request)

@@ -9,9 +9,10 @@ from django.http import Http404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
-from rest_framework.mixins import ListModelMixin
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
@@ -105,12 +106,18 @@ class DuplicateViewSet(ListModelMixin, GenericViewSet):
         tags=TAGS,
         responses={200: DuplicateDecisionSerializer(many=True), **problems(400)},
     ),
+    retrieve=extend_schema(
+        summary="Read about a decision that photos are no duplicates",
+        tags=TAGS,
+        responses={200: DuplicateDecisionSerializer, **problems(404)},
+    ),
 )
-class DuplicateDecisionViewSet(ListModelMixin, GenericViewSet):
+class DuplicateDecisionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Decisions that photos are no duplicates."""
 
     access = {
         "list": Seeing(Permission.VIEW_PHOTOS),
+        "retrieve": Seeing(Permission.VIEW_PHOTOS),
         "create": Doing(Permission.EDIT_PHOTOS),
         "destroy": Doing(Permission.EDIT_PHOTOS),
     }
@@ -142,7 +149,8 @@ class DuplicateDecisionViewSet(ListModelMixin, GenericViewSet):
             self.check_object_permissions(request, photo)
         decision = duplicates.decide(photos=photos, by=request.user, model=_model())
         answer = self.get_serializer(self.get_queryset().get(pk=decision.pk)).data
-        return Response(answer, status=status.HTTP_201_CREATED)
+        location = reverse("duplicate-decision-detail", [decision.pk], request=request)
+        return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": location})
 
     @extend_schema(
         summary="Take back a decision that photos are no duplicates",

@@ -100,6 +100,25 @@ class EventsElsewhereError(DomainError):
     code = "events_elsewhere"
 
 
+# of both processes that answer at this address
+LISTENING = extend_schema(
+    operation_id="events",
+    summary="Listen to what happens",
+    description=STREAM_DESCRIPTION,
+    tags=TAGS,
+    parameters=[
+        EventFilterSerializer,
+        OpenApiParameter(PARAMETER, OpenApiTypes.STR, description="A ticket, for who sends no header."),
+        OpenApiParameter(LAST_EVENT_ID, OpenApiTypes.STR, OpenApiParameter.HEADER),
+    ],
+    responses={
+        (200, "text/event-stream"): OpenApiTypes.STR,
+        307: OpenApiResponse(description="The stream is there, for whoever follows within a minute."),
+        **problems(400, 503),
+    },
+)
+
+
 class EventStreamView(APIView):
     """The stream's address on the web server, which streams nothing: it would hold a thread for each listener."""
 
@@ -107,21 +126,7 @@ class EventStreamView(APIView):
     authentication_classes = (TicketAuthentication, *api_settings.DEFAULT_AUTHENTICATION_CLASSES)
     content_negotiation_class = AnyAccepted
 
-    @extend_schema(
-        operation_id="events",
-        summary="Listen to what happens",
-        description=STREAM_DESCRIPTION,
-        tags=TAGS,
-        parameters=[
-            EventFilterSerializer,
-            OpenApiParameter(LAST_EVENT_ID, OpenApiTypes.STR, OpenApiParameter.HEADER),
-        ],
-        responses={
-            (200, "text/event-stream"): OpenApiTypes.STR,
-            307: OpenApiResponse(description="The stream is there, for whoever follows within a minute."),
-            **problems(400, 503),
-        },
-    )
+    @LISTENING
     def get(self, request: Request) -> HttpResponseBase:
         """Send whoever is logged in where the stream is."""
         wanted(request)

@@ -6,12 +6,13 @@ from uuid import UUID
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.decorators import action
-from rest_framework.mixins import ListModelMixin
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.access import Seeing
 from accounts.api.problems import problems
+from accounts.api.promises.conditions import ConditionalMixin
 from accounts.api.views import GenericViewSet
 from accounts.problems import NotFoundError
 from accounts.roles import Permission
@@ -36,16 +37,21 @@ TAGS = ["people"]
         tags=TAGS,
         responses={200: ListedFaceSerializer(many=True), **problems(400)},
     ),
+    retrieve=extend_schema(
+        summary="Read about a face", tags=TAGS, responses={200: ListedFaceSerializer, **problems(404)}
+    ),
 )
-class FaceActViewSet(ListModelMixin, GenericViewSet):
+class FaceActViewSet(ConditionalMixin, ListModelMixin, RetrieveModelMixin, GenericViewSet):
     """Faces that the caller may see."""
 
     access = {
         "list": Seeing(Permission.VIEW_PEOPLE),
+        "retrieve": Seeing(Permission.VIEW_PEOPLE),
         "partial_update": DECIDING,
         "reject": DECIDING,
         "confirm": DECIDING,
     }
+    told_of_changes = frozenset({"decisions"})
     serializer_class = ListedFaceSerializer
     filterset_class = FaceFilter
     lookup_value_converter = "uuid"

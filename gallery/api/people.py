@@ -52,6 +52,7 @@ class PersonViewSet(
         "export": ANSWERING,
         "forget": ANSWERING,
     }
+    told_of_changes = frozenset({"decisions"})
     serializer_class = PersonSerializer
     filterset_class = PersonFilter
     lookup_value_converter = "uuid"

@@ -9,6 +9,7 @@ from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
@@ -118,7 +119,9 @@ class PersonActsMixin:
             name=given.validated_data.get("name", ""),
             by=request.user,
         )
-        return self._decided(made.details["made"], [made], status=status.HTTP_201_CREATED)
+        answer = self._decided(made.details["made"], [made], status=status.HTTP_201_CREATED)
+        answer["Location"] = reverse("person-detail", [made.details["made"]], request=request)
+        return answer
 
     @extend_schema(
         summary="Confirm faces of a person",

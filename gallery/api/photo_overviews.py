@@ -134,6 +134,7 @@ class OverviewsMixin:
     access = dict.fromkeys(("facets", "timeline", "map"), Seeing(Permission.VIEW_PHOTOS))
 
     @extend_schema(
+        filters=True,
         summary="Count photos by camera, lens, month, place, person and tag",
         description=f"Of what the filters keep; of each facet the {facets.VALUES_OF_A_FACET} most frequent values, "
         f"months all. Of more than about {facets.COUNTED_AT_MOST:,} photos the counts are estimates from a sample "
@@ -149,6 +150,7 @@ class OverviewsMixin:
         return Response(FacetsSerializer({**found.counts, "is_estimated": found.is_estimated}).data)
 
     @extend_schema(
+        filters=True,
         summary="Count photos by day",
         description="Of what the filters keep: every day that has photos, the latest first, and last those of which no "
         "time is known.",
@@ -162,6 +164,7 @@ class OverviewsMixin:
         return Response(TimelineSerializer({"days": days}).data)
 
     @extend_schema(
+        filters=True,
         summary="Group photos on the map",
         description="GeoJSON: a point for the photos that lie within a quarter of a map tile's width of each other at "
         "this zoom (0: the world in one tile), at the mean of their positions; the largest groups first, at most "

@@ -194,8 +194,8 @@ ALLOWED = {
     "POST libraries/{pk}/forget": 202,
     "POST people/{pk}/forget": 202,
     "POST people/{pk}/split": 201,
-    # nothing is grouped by a model that is not there
-    "POST libraries/{pk}/regrouping": 409,
+    "POST libraries/{pk}/regrouping": 202,
+    # no diff was asked for before
     "POST libraries/{pk}/regrouping/apply": 409,
     "POST shares": 201,
     "DELETE shares/{pk}": 204,

@@ -33,4 +33,7 @@ def ask(call: Call, world: World, client: Client, *, query: str = "", **headers:
     method = getattr(client, call.name.split()[0].lower())
     body = {} if call.body is None else {"data": call.body(world), "format": "multipart" if call.is_form else "json"}
     asked = address(call, world)
-    return method(asked + (query.replace("?", "&") if "?" in asked else query), headers=headers or None, **body)
+    spoken = call.headers(world) if call.headers else {}
+    return method(
+        asked + (query.replace("?", "&") if "?" in asked else query), headers={**spoken, **headers} or None, **body
+    )

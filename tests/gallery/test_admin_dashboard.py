@@ -176,7 +176,15 @@ def test_the_chart_shows_the_last_hour(admin: Client, library: Library) -> None:
     data = json.loads(chart["data"])
     assert len(data["labels"]) == 13
     series = {one["label"]: one["data"] for one in data["datasets"]}
-    assert list(series) == ["exif", "place", "renditions", "face_detection", "face_embedding", "dead"]
+    assert list(series) == [
+        "exif",
+        "place",
+        "renditions",
+        "face_detection",
+        "face_embedding",
+        "image_embedding",
+        "dead",
+    ]
     assert series["exif"] == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2]
     assert series["dead"] == [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
     assert chart["done"] == "3"

@@ -47,7 +47,16 @@ def test_stages_say_what_they_are_at(client: Client) -> None:
     names = list(stages)
     stages_of_photos = ["exif", "place", "renditions", "face_detection", "face_embedding", "image_embedding"]
     assert names[:6] == stages_of_photos
-    assert set(names[6:]) == {"people", "plan", "edit", "import", "duplicates", "erase_faces", "forget"}
+    assert set(names[6:]) == {
+        "people",
+        "regroup_preview",
+        "plan",
+        "edit",
+        "import",
+        "duplicates",
+        "erase_faces",
+        "forget",
+    }
     assert 90 <= stages["exif"].pop("oldest_pending_seconds") < 120
     assert stages["exif"] == {
         "name": "exif",

@@ -19,18 +19,23 @@ from photos.models import Person
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
 
-CHANGES = sorted(name for name in OPERATIONS if name.startswith("PATCH"))
+# bytes are sent to where an upload is, which is a condition of its own
+BY_OFFSET = {"PATCH uploads/{pk}"}
+CHANGES = sorted(name for name in OPERATIONS if name.startswith("PATCH") and name not in BY_OFFSET)
 READS = [name.replace("PATCH", "GET") for name in CHANGES]
 # another value of a field that each takes
 ANOTHER: dict[str, dict[str, Any]] = {
     "PATCH albums/{pk}": {"title": "Winter"},
     "PATCH auth/me": {"name": "Ada"},
+    "PATCH faces/{pk}": {"person": None},
     "PATCH photos/{pk}": {"title": "Winter"},
     "PATCH tags/{pk}": {"name": "Winter"},
     "PATCH people/{pk}": {"name": "Ada"},
     "PATCH shares/{pk}": {"title": "Winter"},
     "PATCH libraries/{library_id}/members/{user_id}": {"role": "editor"},
 }
+# what the answer to a change has beside what is read
+OF_CHANGES = {"PATCH faces/{pk}": {"decisions"}, "PATCH people/{pk}": {"decisions"}}
 
 
 @pytest.fixture
@@ -81,7 +86,8 @@ def test_a_change_answers_with_the_etag_that_it_has_then(world: World, name: str
     assert changed.json().items() >= ANOTHER[name].items()
     after = read(name, world, client)
     assert after["ETag"] == changed["ETag"] != before["ETag"]
-    assert after.json() == changed.json()
+    told = OF_CHANGES.get(name, set())
+    assert after.json() == {key: value for key, value in changed.json().items() if key not in told}
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -121,7 +121,10 @@ def test_off_withdraws_what_is_open_at_once(face_library: Library) -> None:
             assert (run.state, run.skip_reason, run.error_code, run.attempt) == ("skipped", "face_analysis_off", "", 0)
             assert (run.lease_token, run.lease_until) == (None, None)
             assert run.finished_at is not None
-        assert set(photo.stage_runs.exclude(stage__startswith="face_").values_list("state", flat=True)) == {"pending"}
+        assert set(photo.stage_runs.exclude(stage__startswith="face_").values_list("state", flat=True)) == {
+            "pending",
+            "waiting",
+        }
     assert (list(Person.objects.values()), FaceEmbedding.objects.count()) == (people, vectors)
 
 

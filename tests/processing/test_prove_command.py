@@ -106,7 +106,7 @@ def test_the_repair_says_what_it_is_going_to_do_and_asks(library: Library, monke
     assert text.endswith("Repair\n  plan the missing runs of 1 photo\nDo this? [y/N] Nothing was done.\n")
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
     status, text = proving.say("--repair")
-    assert (status, photo.stage_runs.count()) == (1, 2)
+    assert (status, photo.stage_runs.count()) == (1, 3)
     assert "Do this? [y/N] \nDone\n  1 run planned\nProve again when the workers have finished" in text
     photo_samples.run_everything()
     monkeypatch.setattr(sys, "stdin", Terminal(""))

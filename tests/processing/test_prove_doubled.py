@@ -2,6 +2,7 @@
 
 import uuid
 
+import factories
 import photo_samples
 import proving
 import pytest
@@ -93,6 +94,8 @@ def test_a_face_that_is_there_twice(face_library: Library, decided: bool) -> Non
     photo = finished(face_library, photo_samples.portrait())
     face = Face.objects.get()
     second = copy_of(face, left=face.left + 0.001, chip_key=face.chip_key + "x", person_decided=decided)
+    if decided:
+        factories.decide(second)
     copy_of(FaceEmbedding.objects.get(), face_id=second.pk)
     photo_samples.storage_copy(face.chip_key, second.chip_key)
 

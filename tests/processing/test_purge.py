@@ -268,7 +268,7 @@ def test_who_plans_a_photo_keeps_it(library: Library) -> None:
     """Its runs refer to it, which the database looks at when they are committed."""
     photo = trashed(factories.make_photo(library))
     with transaction.atomic():
-        assert plan([photo.pk], lane=0, announce=False) == 2
+        assert plan([photo.pk], lane=0, announce=False) == 3
         purge = in_a_thread(trash.purge, photo_ids=[photo.pk])
         wait_until_blocked()
     assert purge.result(10) == 1

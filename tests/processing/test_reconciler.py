@@ -150,6 +150,7 @@ def test_versions_that_nobody_knows_are_planned_anew(make_run: MakeRun, broker: 
     new = run.photo.stage_runs.exclude(pk=run.pk)
     assert set(new.values_list("stage", "version", "state", "lane")) == {
         ("exif", planned("exif"), "pending", Lane.IMPORT),
+        ("place", planned("place"), "waiting", Lane.IMPORT),
         ("renditions", planned("renditions"), "pending", Lane.IMPORT),
     }
     assert broker.llen("ingest") == 2
@@ -190,7 +191,7 @@ def test_versions_that_a_newer_release_planned_wait_for_its_workers(
 
 
 def test_a_stage_that_this_release_does_not_know_is_left_to_others(make_run: MakeRun, broker: redis.Redis) -> None:
-    run = make_run(stage="image_embedding", version="1.new", queued_at=timezone.now() - MINUTE)
+    run = make_run(stage="captions", version="1.new", queued_at=timezone.now() - MINUTE)
     pending(make_run, queued_at=timezone.now() - MINUTE)
     assert reconciler.reconcile()
     run.refresh_from_db()

@@ -35,7 +35,7 @@ def test_what_is_missing_is_planned(
     settings.RENDITION_SIZES = {"preview": 1000}
     fresh_versions()
     assert photo_samples.plan_missing(Photo.objects.filter(pk=bare.pk)) == 1
-    assert bare.stage_runs.count() == 3
+    assert bare.stage_runs.count() == 4
     assert planned.stage_runs.count() == 3
 
 

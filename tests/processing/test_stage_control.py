@@ -22,8 +22,8 @@ pytestmark = pytest.mark.django_db
 MakeRun = Callable[..., StageRun]
 LEASED = {"state": RunState.RUNNING, "lease_token": UUID(int=1), "lease_until": Now()}
 NOTHING = {"waiting": 0, "pending": 0, "running": 0, "dead": 0}
-STAGES = ["exif", "place", "renditions", "face_detection", "face_embedding"]
-KINDS = {"edit", "people", "plan", "erase_faces", "forget"}
+STAGES = ["exif", "place", "renditions", "face_detection", "face_embedding", "image_embedding"]
+KINDS = {"edit", "people", "regroup_preview", "plan", "import", "duplicates", "erase_faces", "forget"}
 
 
 def by_name() -> dict[str, StageStatus]:
@@ -136,9 +136,9 @@ def test_stages_say_what_they_are_at(make_run: MakeRun, django_assert_num_querie
     with django_assert_num_queries(7 * len([*STAGES, *KINDS]) + 6):
         stages = stage_control.stages()
 
-    assert [stage.name for stage in stages[:5]] == STAGES
-    assert {stage.name for stage in stages[5:]} == KINDS
-    assert [stage.is_library_work for stage in stages] == [False] * 5 + [True] * 5
+    assert [stage.name for stage in stages[: len(STAGES)]] == STAGES
+    assert {stage.name for stage in stages[len(STAGES) :]} == KINDS
+    assert [stage.is_library_work for stage in stages] == [False] * len(STAGES) + [True] * len(KINDS)
     found = by_name()
     exif = found["exif"]
     assert exif.counts == {"waiting": 0, "pending": 2, "running": 1, "dead": 3}

@@ -50,10 +50,10 @@ def test_a_photo_is_told_of_from_its_beginning_to_its_end(face_library: Library)
     photo = photo_samples.take_through(face_library, photo_samples.portrait())
     assert told(photo) == [
         ("photo.added", {"state": "pending"}),
-        ("photo.progress", step("exif", "done", "processing", 1, 4)),
-        ("photo.progress", step("renditions", "done", "processing", 2, 4)),
-        ("photo.progress", step("face_detection", "done", "processing", 3, 4)),
-        ("photo.ready", step("face_embedding", "done", "ready", 4, 4)),
+        ("photo.progress", step("exif", "done", "processing", 2, 5)),
+        ("photo.progress", step("renditions", "done", "processing", 3, 5)),
+        ("photo.progress", step("face_detection", "done", "processing", 4, 5)),
+        ("photo.ready", step("face_embedding", "done", "ready", 5, 5)),
     ]
     assert set(Event.objects.filter(photo_id=photo.pk).values_list("library_id", flat=True)) == {face_library.pk}
 
@@ -62,8 +62,8 @@ def test_a_stage_with_nothing_to_do_is_told_with_the_one_before_it(face_library:
     photo = photo_samples.take_through(face_library, photo_samples.picture())
     assert photo_samples.states(photo)["face_embedding"] == "skipped"
     assert told(photo)[-2:] == [
-        ("photo.progress", step("renditions", "done", "processing", 2, 4)),
-        ("photo.ready", step("face_detection", "done", "ready", 4, 4)),
+        ("photo.progress", step("renditions", "done", "processing", 3, 5)),
+        ("photo.ready", step("face_detection", "done", "ready", 5, 5)),
     ]
 
 
@@ -81,19 +81,19 @@ def test_a_stage_that_dies_wants_attention_and_says_why(face_library: Library) -
     photo = photo_samples.take_through(face_library, photo_samples.damaged_picture())
     assert told(photo) == [
         ("photo.added", {"state": "pending"}),
-        ("photo.progress", step("exif", "done", "processing", 1, 4)),
-        ("photo.attention", step("renditions", "dead", "attention", 1, 4, error="damaged")),
+        ("photo.progress", step("exif", "done", "processing", 2, 5)),
+        ("photo.attention", step("renditions", "dead", "attention", 2, 5, error="damaged")),
     ]
     forget_events()
     assert dead_letters.retry(runs=StageRun.objects.all()) == 1
     photo_samples.run_everything()
     assert told(photo) == [
-        ("photo.progress", {"state": "processing", "done": 1, "total": 4}),
-        ("photo.attention", step("renditions", "dead", "attention", 1, 4, error="damaged")),
+        ("photo.progress", {"state": "processing", "done": 2, "total": 5}),
+        ("photo.attention", step("renditions", "dead", "attention", 2, 5, error="damaged")),
     ]
     forget_events()
     assert dead_letters.discard(runs=StageRun.objects.all(), by=None, reason="nobody has another") == 1
-    assert told(photo) == [("photo.ready", {"state": "ready", "done": 4, "total": 4})]
+    assert told(photo) == [("photo.ready", {"state": "ready", "done": 5, "total": 5})]
 
 
 def test_a_run_that_is_lost_for_good_is_told(make_run: Callable[..., StageRun], settings: Settings) -> None:
@@ -172,7 +172,7 @@ def test_what_is_done_anew_is_ready_anew(library: Library) -> None:
     assert reprocess.run_again(photos=Photo.objects.all(), stage="exif") == 1
     photo_samples.run("exif")
     # one row for one stage, however often a library is gone over
-    assert told(photo) == [("photo.ready", step("exif", "done", "ready", 2, 2))]
+    assert told(photo) == [("photo.ready", step("exif", "done", "ready", 3, 3))]
 
 
 def test_the_trash_is_told_photo_by_photo(library: Library) -> None:
@@ -196,7 +196,7 @@ def test_a_photo_in_the_trash_goes_on_in_silence(library: Library) -> None:
     photo = photo_samples.take_in(library, photo_samples.picture())
     photo_trash.move_to_trash(photo_ids=[photo.pk])
     photo_samples.run_everything()
-    assert photo_samples.states(photo) == {"exif": "done", "renditions": "done"}
+    assert photo_samples.states(photo) == {"exif": "done", "place": "skipped", "renditions": "done"}
     assert kinds(photo) == ["photo.added", "photo.trashed"]
 
 

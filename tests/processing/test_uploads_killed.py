@@ -132,7 +132,7 @@ def assert_one_photo(data: bytes) -> None:
     assert storage.read_object(alias="originals", key=photo.storage_key) == data
     upload = Upload.objects.get()
     assert (upload.state, upload.photo_id, upload.offset) == (UploadState.COMPLETE, photo.pk, len(data))
-    assert StageRun.objects.filter(photo=photo).count() == 2
+    assert StageRun.objects.filter(photo=photo).count() == 3
     sweeping.sweep()
     sweeping.sweep_unnamed()
     assert Upload.objects.get().stored == {}

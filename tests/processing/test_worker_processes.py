@@ -136,7 +136,7 @@ def listening(process: psutil.Process) -> set[int]:
 def test_a_worker_of_models_has_a_light_parent_and_no_limits(worker: Worker) -> None:
     with worker("faces,embeddings", DEVICE="cpu", METRICS_PORT="0") as (process, row, _log):
         assert (row.queues, row.device, row.metrics_port) == (["embeddings", "faces"], "cpu", None)
-        assert sorted(row.versions) == ["face_detection", "face_embedding"]
+        assert sorted(row.versions) == ["face_detection", "face_embedding", "image_embedding"]
         loaded = {Path(mapped.path).name.partition(".")[0] for mapped in process.memory_maps()}
         assert not loaded & {"libtorch", "libtorch_cpu", "libopenvino", "_dlib_pybind11"}
         assert pool_child(process).rlimit(psutil.RLIMIT_AS)[0] == psutil.RLIM_INFINITY

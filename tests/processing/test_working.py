@@ -60,7 +60,7 @@ def test_every_photo_has_exactly_one_result_per_stage(face_library: Library, sha
 
 def test_what_a_run_keeps_of_its_work(face_library: Library) -> None:
     photo = photo_samples.take_through(face_library, photo_samples.portrait())
-    versions = {stage.name: stage.planned_versions()[0] for stage in registry.all_stages()}
+    versions = {stage.name: stage.planned_versions()[0] for stage in registry.all_stages() if stage.planned_versions()}
     inputs = {run.stage: run.inputs for run in photo.stage_runs.all()}
     assert inputs == {
         "exif": {},

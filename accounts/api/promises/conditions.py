@@ -62,11 +62,13 @@ class ConditionalMixin:
 
     For a view of one kind of thing, before its base class. `reads` names the operation whose answer the ETag is of;
     `changes` those that take If-Match, of which the one that answers with the thing gives the same answer as `reads`.
-    The names are those of `access`.
+    The names are those of `access`. `told_of_changes` names fields that an answer to a change has beside those of
+    `reads`.
     """
 
     reads = "retrieve"
     changes = frozenset({"partial_update", "destroy"})
+    told_of_changes: frozenset[str] = frozenset()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Have a change begin with its precondition."""
@@ -81,7 +83,7 @@ class ConditionalMixin:
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Add the ETag to what was read or changed; answer 304 to who has it."""
         if isinstance(response, Response) and response.status_code == 200 and self._gives_the_thing():
-            etag = etag_of(response.data)
+            etag = etag_of({name: value for name, value in response.data.items() if name not in self.told_of_changes})
             if request.method in SAFE and is_among(etag, request.headers.get(IF_NONE_MATCH, "")):
                 response = Response(status=304)
             response["ETag"], response["Cache-Control"] = etag, REVALIDATE

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -65,11 +65,13 @@ class IdempotencyMixin:
     `tells_once` names operations whose answer tells a secret: it is not kept. `apart` names those that are done outside
     of a transaction: because they write what stands even if they refuse, or send something, or take long; killed
     between the work and the answer, they may be done twice. The others are done, and their answer kept, in one.
+    `said_in_headers` names headers that say what is asked for, where it is not the body alone that does.
     """
 
     takes_idempotency_key = True
     tells_once: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
+    said_in_headers: tuple[str, ...] = ()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Have a request with a key done once. Raises InvalidValueError for a header that cannot be."""
@@ -82,7 +84,7 @@ class IdempotencyMixin:
         self.post = partial(self._once, self.post, _key(request.headers[HEADER]))
 
     def _once(self, work: Callable[..., Any], key: str, request: Request, *args: Any, **kwargs: Any) -> Any:
-        found = idempotency.claim(user=request.user, key=key, fingerprint=_fingerprint(request))
+        found = idempotency.claim(user=request.user, key=key, fingerprint=_fingerprint(request, self.said_in_headers))
         if isinstance(found, Answer):
             return _again(found)
         try:
@@ -158,12 +160,13 @@ def _key(header: str) -> str:
     return form[1] or form[2]
 
 
-def _fingerprint(request: Request) -> str:
+def _fingerprint(request: Request, headers: Iterable[str]) -> str:
     """Tell requests apart: by method, address and what was sent. A file has been hashed while it came in."""
     data = request.data
     if isinstance(data, MultiValueDict):
         data = {name: [_sent(one) for one in data.getlist(name)] for name in data}
-    said = json.dumps([request.method, request.get_full_path(), data], sort_keys=True, default=str)
+    asked = [request.headers.get(name) for name in headers]
+    said = json.dumps([request.method, request.get_full_path(), data, asked], sort_keys=True, default=str)
     return salted_hmac(HEADER, said, algorithm="sha256").hexdigest()
 
 

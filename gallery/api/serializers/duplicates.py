@@ -32,7 +32,9 @@ class DuplicateGroupSerializer(serializers.ModelSerializer):
     @extend_schema_field(RankedPhotoSerializer(many=True))
     def get_photos(self, group: DuplicateGroup) -> list:
         """Give them."""
-        return RankedPhotoSerializer(group.photos, many=True, context=self.context).data
+        return RankedPhotoSerializer(
+            group.photos, many=True, context={key: one for key, one in self.context.items() if key != "view"}
+        ).data
 
 
 class DecisionSerializer(serializers.Serializer):

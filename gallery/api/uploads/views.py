@@ -53,6 +53,9 @@ class UploadViewSet(GenericViewSet):
     # clients of the protocol say of answers without a body whatever they like
     content_negotiation_class = AnyAccepted
     throttle_scope = "upload"
+    # bytes are taken in pieces, each of which stands
+    apart = frozenset({"create", "direct", "complete"})
+    said_in_headers = ("Upload-Length", "Upload-Metadata", "Upload-Checksum")
     lookup_value_converter = "uuid"
     pagination_class = None
     filter_backends = ()
@@ -85,7 +88,9 @@ class UploadViewSet(GenericViewSet):
         if self._made is not None:
             # also where the bytes that came with it were refused: the upload is there
             answer["Location"] = self._made
-        code = answer.data.get("code") if answer.status_code >= status.HTTP_400_BAD_REQUEST and answer.data else None
+        # an answer that is given again is no answer of the framework's
+        data = getattr(answer, "data", None)
+        code = data.get("code") if answer.status_code >= status.HTTP_400_BAD_REQUEST and data else None
         if code:
             # an answer to HEAD has no body to say it in
             answer[protocol.ERROR] = code
@@ -118,7 +123,7 @@ class UploadViewSet(GenericViewSet):
         self._made = reverse("upload-detail", [upload.pk], request=request)
         if has_body:
             upload = receiving.receive(upload_id=upload.pk, offset=0, body=body, checksum=checksum)
-        headers = protocol.answer_headers(upload, request=request)
+        headers = {"Location": self._made, **protocol.answer_headers(upload, request=request)}
         return Response(status=status.HTTP_201_CREATED, headers=headers)
 
     @documentation.retrieve
@@ -178,7 +183,8 @@ class UploadViewSet(GenericViewSet):
             "fields": post.fields,
             "expires_at": upload.created_at + timedelta(seconds=settings.UPLOAD_DIRECT_SECONDS),
         }
-        return Response(DirectUploadSerializer(told).data, status=status.HTTP_201_CREATED)
+        headers = {"Location": self._made}
+        return Response(DirectUploadSerializer(told).data, status=status.HTTP_201_CREATED, headers=headers)
 
     @documentation.complete
     @action(detail=True, methods=["post"], parser_classes=[BoundedJSONParser])
