@@ -150,6 +150,7 @@ class EventTicketView(APIView):
     """Tickets for streams."""
 
     access = {"post": LOGGED_IN}
+    tells_once = frozenset({"post"})
 
     @extend_schema(
         operation_id="events_tickets",

@@ -35,7 +35,19 @@ VIEWS = {one.name: one.view for one in operations()}
 POSTS = sorted(name for name in OPERATIONS if name.startswith("POST"))
 PRIVATE = [name for name in POSTS if OPERATIONS[name].rule != PUBLIC]
 # words for what is told once
-SECRETS = {"key", "link", "secret", "uri", "enrolment", "recovery_codes", "access", "refresh", "token", "pair"}
+SECRETS = {
+    "key",
+    "link",
+    "secret",
+    "uri",
+    "enrolment",
+    "recovery_codes",
+    "access",
+    "refresh",
+    "token",
+    "pair",
+    "ticket",
+}
 
 
 def key() -> dict[str, str]:

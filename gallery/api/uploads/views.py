@@ -55,6 +55,7 @@ class UploadViewSet(GenericViewSet):
     throttle_scope = "upload"
     # bytes are taken in pieces, each of which stands
     apart = frozenset({"create", "direct", "complete"})
+    tells_once = frozenset({"direct"})
     said_in_headers = ("Upload-Length", "Upload-Metadata", "Upload-Checksum")
     lookup_value_converter = "uuid"
     pagination_class = None
