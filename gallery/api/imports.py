@@ -120,7 +120,8 @@ class ImportViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         summary="List what became of the files of an import, newest first",
         description="Of the files that no later import has looked at: what is remembered of a file is one row.",
         tags=TAGS,
-        responses={200: ImportedFileSerializer(many=True), **problems(400, 403, 404)},
+        # with the media type, like the problems: the generator looks for the list in the least key
+        responses={(200, "application/json"): ImportedFileSerializer(many=True), **problems(400, 403, 404)},
     )
     @action(detail=True, serializer_class=ImportedFileSerializer, filterset_class=ImportedFileFilter)
     def files(self, request: Request, pk: UUID) -> Response:

@@ -229,7 +229,7 @@ def test_models_that_no_worker_has_are_named(insider: Client) -> None:
     models = response.json()["components"]["models"]
     found = {one["name"]: (one["selected"], one["in_use"], one["workers"], one["reason"]) for one in models["models"]}
     # of the others nobody has said anything
-    others = [found.pop(name) for name in [*found] if name.startswith(("clip", "facenet-casia"))]
+    others = [found.pop(name) for name in [*found] if name.startswith(("clip", "mobileclip", "facenet-casia"))]
     assert others == [(False, False, [], "")] * len(others)
     assert found == {
         "mtcnn": (True, True, [], "no_worker"),

@@ -18,7 +18,7 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import albums, shares
-from photos.models import DuplicateDecision, DuplicateGroup, FaceEmbedding, Regrouping
+from photos.models import DuplicateDecision, DuplicateGroup, DuplicateMember, FaceEmbedding, Regrouping
 from photos.services import duplicates, fingerprints, people
 from processing.importing.counts import complete
 from processing.models import (
@@ -46,6 +46,7 @@ class Place:
         self.library: Library = factories.make_library(name=f"Archive {number}")
         self.photo = factories.make_photo(self.library, data=b"original", original_filename=f"holiday-{number}.jpg")
         factories.make_rendition(self.photo, "preview", data=b"picture")
+        self.perceptual_hash = number
         fingerprints.note(photo_id=self.photo.pk, perceptual_hash=number)
         factories.make_metadata(self.photo, camera_make=f"Camera maker {number}", latitude=1.5, longitude=2.5)
         self.tag = factories.make_tag(self.library, f"Tag {number} of it", self.photo)
@@ -143,7 +144,27 @@ class Place:
         ErasureReceipt.objects.create(kind=ErasureKind.PERSON, subject_id=subject.pk, library_id=self.library.pk)
         audit.record(action=AuditAction.ERASED, library_id=self.library.pk, subject=self.photo)
         factories.Role.objects.create(name=f"role {number}", permissions=["photos.view"])
+        self._add_more_of_groups_and_imports(number)
         WorkerPresence.objects.create(name=f"ingest@host{number}", started_at=timezone.now(), seen_at=timezone.now())
+
+    def _add_more_of_groups_and_imports(self, number: int) -> None:
+        """Add a group of near-duplicates and a decision of it, another photo like the first one, and an import."""
+        alike = [factories.make_photo(self.library) for _ in range(3)]
+        for photo, perceptual_hash in zip(alike, (2**40, 2**40, self.perceptual_hash), strict=True):
+            fingerprints.note(photo_id=photo.pk, perceptual_hash=perceptual_hash)
+        group = DuplicateGroup.objects.create(library=self.library)
+        DuplicateMember.objects.bulk_create(DuplicateMember(group=group, photo=photo) for photo in alike[:2])
+        decision = DuplicateDecision.objects.create(library=self.library, decided_by=self.admin)
+        decision.photos.create(photo=self.photo)
+        scan = Import.objects.create(
+            library=self.library, source="camera", path=f"more-{number}", counts=complete({}), requested_by=self.admin
+        )
+        for scanned in (self.imported, scan):
+            ImportedFile.objects.create(
+                library=self.library, source="camera", path=f"more-{number}/{scanned.pk}.jpg", state="added",
+                scan=scanned, photo=alike[0], seen_at=timezone.now(),
+            )  # fmt: skip
+        people.rename_person(person=self.person, name=f"Ada {number}")
 
     def marks(self) -> set[str]:
         """Give what nobody may read who does not see the library."""

@@ -163,7 +163,10 @@ def test_a_task_without_a_model_is_said_where_faces_are_wanted(admin: Client, li
     ModelSelection.objects.create(task="face_detection", model="mtcnn", weights_hash="ab" * 32, in_use=True)
     assert notices(admin) == []
     Library.objects.filter(pk=library.pk).update(face_analysis=True, face_analysis_changed_at=timezone.now())
-    assert [title for title, _detail, _url in notices(admin)] == ["No model in use for face_embedding"]
+    assert [title for title, _detail, _url in notices(admin)] == [
+        "No model in use for face_embedding",
+        "No model in use for image_embedding",
+    ]
 
 
 def test_the_chart_shows_the_last_hour(admin: Client, library: Library) -> None:

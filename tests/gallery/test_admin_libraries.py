@@ -109,7 +109,7 @@ def test_face_analysis_is_switched_with_consent(admin: Client, operator: User) -
     run = StageRun.objects.get(photo=photo, stage="face_detection")
     assert run.state == RunState.WAITING
     factories.make_face(photo, person=factories.make_person(library, name="Ada"))
-    assert ">Done · of 1 · runs 3 · photos 1</a>" in admin.get(f"{page}change/").content.decode()
+    assert ">Done · of 1 · runs 4 · photos 1</a>" in admin.get(f"{page}change/").content.decode()
     offered = [action["path"] for action in admin.get(f"{page}change/").context["actions_detail"]]
     assert offered == [f"{page}invite/", f"{page}switch_off/", f"{page}forget_faces/", f"{page}forget/"]
     assert admin.post(f"{page}switch_off/", SUBMITTED)["HX-Refresh"] == "true"

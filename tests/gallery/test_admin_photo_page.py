@@ -256,7 +256,7 @@ def test_a_stage_is_run_again(admin: Client, library: Library) -> None:
     run.refresh_from_db()
     exif.refresh_from_db()
     assert (run.state, exif.state) == (RunState.PENDING, RunState.DONE)
-    assert StageRun.objects.filter(photo=photo).count() == 2
+    assert StageRun.objects.filter(photo=photo).count() == 3
 
 
 def test_a_stage_that_there_is_not_is_refused(admin: Client, library: Library) -> None:

@@ -127,7 +127,7 @@ def test_faces_are_counted_for_those_who_may_see_people(client: Client, library:
 def told_of_faces(client: Client) -> tuple[list[int], list[Photo], list[Photo]]:
     """Give the faces that are counted per photo, the photos with faces, and those without."""
     lists = [client.get(f"{PHOTOS}{query}").context["cl"].result_list for query in ("", "?faces=1", "?faces=0")]
-    return [photo.face_count for photo in lists[0]], list(lists[1]), list(lists[2])
+    return [photo.faces_told for photo in lists[0]], list(lists[1]), list(lists[2])
 
 
 def test_cameras_and_errors_of_other_libraries_are_not_offered(client: Client, library: Library) -> None:

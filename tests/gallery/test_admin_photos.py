@@ -106,8 +106,8 @@ def test_the_list_costs_the_same_queries_however_long_it_is(admin: Client, libra
     make(27)
     with CaptureQueriesContext(connection) as many:
         assert len(found(admin)) == 30
-    # session, user, dead letters of both ledgers, camera makes, count, photos, renditions
-    assert (len(few), len(many)) == (8, 8)
+    # session, user, libraries being erased, dead letters of both ledgers, camera makes, count, photos, renditions
+    assert (len(few), len(many)) == (9, 9)
 
 
 def test_a_long_list_is_not_counted_to_its_end(
@@ -208,7 +208,7 @@ def test_filter_by_day_includes_the_whole_last_day(admin: Client, library: Libra
     assert found(admin, uploaded_at_from="2024-03-02") == ["after", "last"]
     beyond = admin.get(f"{PHOTOS}?uploaded_at_to=9999-12-31")
     assert (beyond.status_code, beyond.url) == (HTTPStatus.FOUND, PHOTOS)
-    assert found(admin, metadata__taken_at_to="2025-02-28") == ["before"]
+    assert found(admin, taken_at_to="2025-02-28") == ["before"]
     assert found(admin, uploaded_at_from="no day") == ["after", "last", "first", "before"]
 
 

@@ -45,7 +45,11 @@ def test_a_deleted_photo_lies_in_the_trash_and_comes_back(editor: APIClient, lib
         assert (response.status_code, response.json()["id"]) == (200, str(photo.pk))
     assert Photo.objects.get().trashed_at is None
     # it was never planned: what it has missed is made up for
-    assert set(StageRun.objects.values_list("stage", "state")) == {("exif", "pending"), ("renditions", "pending")}
+    assert set(StageRun.objects.values_list("stage", "state")) == {
+        ("exif", "pending"),
+        ("place", "waiting"),
+        ("renditions", "pending"),
+    }
     assert storage.read_object(alias=storage.ORIGINALS, key=photo.storage_key) == b"bytes"
 
 

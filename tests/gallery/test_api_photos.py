@@ -313,7 +313,7 @@ def test_faces_are_not_told_to_whoever_may_not_see_people(blind: Client, library
     assert ids(blind, has_faces="false") == [str(photo.pk)]
 
 
-def test_the_list_costs_three_queries_however_long_it_is(client: Client, library: Library) -> None:
+def test_the_list_costs_four_queries_however_long_it_is(client: Client, library: Library) -> None:
     counts = []
     for more in (2, 18):
         for _ in range(more):
@@ -328,10 +328,10 @@ def test_the_list_costs_three_queries_however_long_it_is(client: Client, library
             response = client.get(f"{PHOTOS}?state=ready&has_faces=true&camera_make=Canon")
         counts.append((len(response.json()["results"]), len(queries)))
 
-    assert counts == [(2, 3), (20, 3)]  # the account, the photos, their renditions
+    assert counts == [(2, 4), (20, 4)]  # the account, the page, its photos, their renditions
 
 
-def test_a_hundred_photos_with_their_thumbnails_cost_three_queries(client: Client, library: Library) -> None:
+def test_a_hundred_photos_with_their_thumbnails_cost_four_queries(client: Client, library: Library) -> None:
     kinds = ("preview", "thumb_1200", "thumb_600", "thumb_300")
     for _ in range(100):
         photo = factories.make_photo(library)
@@ -342,7 +342,11 @@ def test_a_hundred_photos_with_their_thumbnails_cost_three_queries(client: Clien
         found = client.get(f"{PHOTOS}?page_size=100").json()["results"]
 
     links = {rendition["url"] for photo in found for rendition in photo["renditions"]}
-    assert (len(found), len(links), len(queries)) == (100, 400, 3)  # the account, the photos, their renditions
+    assert (len(found), len(links), len(queries)) == (
+        100,
+        400,
+        4,
+    )  # the account, the page, its photos, their renditions
 
 
 def test_a_rendition_costs_two_queries_however_many_there_are(

@@ -67,9 +67,13 @@ def test_the_summary_counts_runs_of_ones_own_libraries(library: Library) -> None
         "renditions",
         "face_detection",
         "face_embedding",
+        "image_embedding",
         "people",
+        "regroup_preview",
         "plan",
         "edit",
+        "import",
+        "duplicates",
         "erase_faces",
         "forget",
     ]
@@ -79,9 +83,13 @@ def test_the_summary_counts_runs_of_ones_own_libraries(library: Library) -> None
         "renditions": "ingest",
         "face_detection": "faces",
         "face_embedding": "embeddings",
+        "image_embedding": "embeddings",
         "people": "people",
+        "regroup_preview": "people",
         "plan": "people",
         "edit": "people",
+        "import": "maintenance",
+        "duplicates": "people",
         "erase_faces": "people",
         "forget": "people",
     }
@@ -119,7 +127,7 @@ def test_a_superuser_sees_everything_also_when_there_is_nothing() -> None:
 
     empty = client.get(SUMMARY)
 
-    assert [one["counts"] for one in by_name(empty).values()] == [NO_RUNS] * 10
+    assert [one["counts"] for one in by_name(empty).values()] == [NO_RUNS] * 14
     assert empty.json()["is_settled"] is True
     factories.make_run(factories.make_photo(factories.make_library()))
     assert by_name(client.get(SUMMARY))["exif"]["counts"] == NO_RUNS | {"done": 1}

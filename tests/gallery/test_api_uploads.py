@@ -94,7 +94,11 @@ def test_a_file_comes_in_by_three_requests(client: Client, library: Library, pho
     assert (photo.sha256, photo.byte_size) == (hashlib.sha256(data).hexdigest(), len(data))
     assert (photo.original_filename, photo.width, photo.height) == ("holiday.jpg", 64, 48)
     assert photo.uploader == upload.owner
-    assert set(photo.stage_runs.values_list("stage", "state")) == {("exif", "pending"), ("renditions", "pending")}
+    assert set(photo.stage_runs.values_list("stage", "state")) == {
+        ("exif", "pending"),
+        ("place", "waiting"),
+        ("renditions", "pending"),
+    }
     assert originals(photo_store) == [data]
     assert parts(photo_store) == []
 

@@ -79,7 +79,7 @@ def test_a_bucket_is_imported_and_stays_as_it_is(bucket: Bucket, library: Librar
     assert counted(run(library, mode=mode)) == {"files": 4, "added": 4, "passed_over": 1}
     assert states(library) == dict.fromkeys(("a.jpg", "b.jpg", "b/100%25.jpg", "b/c d+ü.jpg"), "added")
     photo_samples.run_everything()
-    assert set(StageRun.objects.values_list("state", flat=True)) == {"done"}
+    assert set(StageRun.objects.exclude(stage="place").values_list("state", flat=True)) == {"done"}
     for photo in Photo.objects.all():
         with integrity.open_original(photo) as file:
             assert len(file.read()) == photo.byte_size

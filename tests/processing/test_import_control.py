@@ -76,7 +76,7 @@ def test_killed_in_the_middle_of_a_step_it_goes_on_behind_what_it_counted(
         "refused_unsupported_format": 1, "refused_empty_file": 1,
     }  # fmt: skip
     assert Photo.objects.count() == 3
-    assert StageRun.objects.values("photo", "stage").distinct().count() == StageRun.objects.count() == 6
+    assert StageRun.objects.values("photo", "stage").distinct().count() == StageRun.objects.count() == 9
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 5, 6])

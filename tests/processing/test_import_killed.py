@@ -81,7 +81,7 @@ def test_killed_again_and_again(
     assert counts["added"] == Photo.objects.count() == len(hashes)
     assert counts.get("duplicates", 0) == PHOTOS + 1 - len(hashes)
     assert set(Photo.objects.values_list("sha256", flat=True)) == hashes
-    assert StageRun.objects.count() == 2 * len(hashes)
+    assert StageRun.objects.count() == 3 * len(hashes)
     assert tree(camera) == before
     photo_samples.run_everything()
     assert prove().counts == NOTHING

@@ -57,7 +57,7 @@ def test_the_original_stays_where_it_is_and_the_photo_goes_its_way(
         "c.jpg": ("source:camera", f"{photos['c.jpg'].pk}/100%25/c.jpg"),
     }
     photo_samples.run_everything()
-    assert set(StageRun.objects.values_list("state", flat=True)) == {"done"}
+    assert set(StageRun.objects.exclude(stage="place").values_list("state", flat=True)) == {"done"}
     for photo in Photo.objects.all():
         with integrity.open_original(photo) as file:
             assert file.read() == lies_at(root, photo).read_bytes()

@@ -63,7 +63,7 @@ def test_a_folder_is_taken_in_and_every_file_accounted_for(filled: Path, library
     assert photos["z.jpg"] == photos["b/copy.jpeg"]
     photo = photos["b/deep/noextension"]
     assert (photo.original_filename, photo.uploader, photo.storage_alias) == ("noextension", by, "originals")
-    assert set(StageRun.objects.values_list("lane", "state")) == {(Lane.IMPORT, "pending")}
+    assert set(StageRun.objects.values_list("lane", "state")) == {(Lane.IMPORT, "pending"), (Lane.IMPORT, "waiting")}
     queued.refresh_from_db()
     assert (queued.state, queued.report["added"], queued.report["refused"]) == ("done", 3, 2)
     assert done.files_per_second > 0

@@ -36,7 +36,7 @@ WORKS: dict[str, tuple[bool, Callable[[], object], object]] = {
     "discard": (True, lambda: dead_letters.discard(runs=StageRun.objects.all(), by=None, reason="why"), 4),
     "reprocess what is dead": (True, lambda: begin_anew(Choice.DEAD), 4),
     "reprocess all": (True, lambda: begin_anew(Choice.ALL), 4),
-    "plan": (False, lambda: plan(photo_ids(), lane=2), 4),
+    "plan": (False, lambda: plan(photo_ids(), lane=2), 6),
     "run again": (True, lambda: reprocess.run_again(photos=Photo.objects.all(), stage="exif"), 2),
     "run again as a remedy": (False, lambda: remedies.run_again(photo_ids=photo_ids(), stage="exif"), 0),
     "remove doubles": (True, lambda: remedies.remove_doubles(photo_id=min(photo_ids())), True),

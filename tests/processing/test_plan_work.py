@@ -93,7 +93,7 @@ def test_photos_are_planned_in_steps_and_the_report_counts_them(
     assert run.report == {"photos": 5, "of": 5, "runs": 12}
     assert run.work_seconds > 0
     for photo in photos:
-        assert photo_samples.states(photo) == {"exif": "pending", "renditions": "pending"}
+        assert photo_samples.states(photo) == {"exif": "pending", "place": "waiting", "renditions": "pending"}
     assert set(StageRun.objects.exclude(photo=photos[0]).values_list("lane", flat=True)) == {Lane.BACKFILL}
     assert not elsewhere.stage_runs.exists()
     # two messages for each step that made runs
