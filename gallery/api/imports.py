@@ -76,9 +76,10 @@ class ImportViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     filterset_class = None
     lookup_value_converter = "uuid"
 
-    def get_queryset(self) -> QuerySet[Import]:
-        """Give what the caller may see."""
-        return Import.objects.visible_to(self.request.user).with_state()
+    def get_queryset(self) -> QuerySet[Import] | QuerySet[ImportedFile]:
+        """Give the imports that the caller may see; of one, the files that it was the last to look at."""
+        visible = Import.objects.visible_to(self.request.user)
+        return ImportedFile.objects.filter(scan__in=visible) if self.action == "files" else visible.with_state()
 
     def get_serializer_class(self) -> type[ImportSerializer]:
         """Give more of one than of many."""
@@ -126,10 +127,9 @@ class ImportViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
     @action(detail=True, serializer_class=ImportedFileSerializer, filterset_class=ImportedFileFilter)
     def files(self, request: Request, pk: UUID) -> Response:
         """Give a page of files."""
-        # not `get_object`, which would filter imports by what narrows files
-        one = get_object_or_404(self.get_queryset(), pk=pk)
+        one = get_object_or_404(Import.objects.visible_to(request.user), pk=pk)
         self.check_object_permissions(request, one)
-        files = self.filter_queryset(ImportedFile.objects.filter(scan=one))
+        files = self.filter_queryset(self.get_queryset().filter(scan=one))
         page = self.paginate_queryset(files)
         return self.get_paginated_response(ImportedFileSerializer(page, many=True).data)
 

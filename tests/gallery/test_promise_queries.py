@@ -11,8 +11,8 @@ from test_promise_query import WITHOUT_FIELDS, list_name_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
 
-# of these there are as many as the installation has stages, however much is in them
-OF_ONE_LENGTH = {"GET admin/stages"}
+# of these there are as many as the installation has stages and open folders, however much is in them
+OF_ONE_LENGTH = {"GET admin/stages", "GET imports/sources"}
 # whoever may call these is answered where the thing is their own
 OF_ONE_PERSON = {"GET keys/{pk}", "GET uploads/{pk}"}
 
