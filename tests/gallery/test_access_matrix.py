@@ -91,6 +91,7 @@ DECLARED = {
         "POST edits/favourites",
         "GET photos/duplicates",
         "GET photos/duplicates/decisions",
+        "GET photos/duplicates/decisions/{pk}",
         "GET photos/{pk}/renditions/{kind}",
         "GET photos/{pk}/similar",
     },
@@ -122,6 +123,7 @@ DECLARED = {
         "GET decisions",
         "GET libraries/{pk}/regrouping",
         "GET faces",
+        "GET faces/{pk}",
     },
     "Doing(people.edit, people.view)": {
         "PATCH people/{pk}",
