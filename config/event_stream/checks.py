@@ -13,9 +13,8 @@ from django.db import DatabaseError, InterfaceError
 from accounts.problems import NotAuthenticatedError
 from accounts.services import credentials
 from config.event_stream.hub import Hub
-from config.event_stream.listener import CREDENTIAL_ENDED, Listener
-from config.event_stream.missed import with_connection
-from config.event_stream.telling import InThread
+from config.event_stream.listener import CLOSING, CREDENTIAL_ENDED, Listener
+from config.event_stream.threads import InThread, with_connection
 from photos.audience import Audience, audience_of
 
 logger = logging.getLogger(__name__)
@@ -39,6 +38,12 @@ async def keep_checking(hub: Hub, in_thread: InThread) -> None:
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("whether %d listeners may go on cannot be asked: %s", len(some), error)
                 break
+            except Exception:
+                # nobody knows whether they may: whoever may comes back
+                logger.exception("whether %d listeners may go on was not found out, so they may not", len(some))
+                for listener in some:
+                    listener.end(CLOSING)
+                continue
             for listener, audience in zip(some, found, strict=True):
                 _apply(hub, listener, audience)
 

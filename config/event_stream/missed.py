@@ -2,16 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 from uuid import UUID
 
-from django.db import close_old_connections
 from django.db.models import Min
 
 from config.event_stream.wire import Told, told
 from photos.models import Event
-
-Result = TypeVar("Result")
 
 # positions, most of which may be other people's
 POSITIONS_PER_PAGE = 5000
@@ -40,12 +36,3 @@ def read_page(
     # asked last: what is deleted while the page is read is missed, and not passed over in silence
     first = Event.objects.filter(position__isnull=False).aggregate(first=Min("position"))["first"]
     return Page(found, end, is_whole=first is not None and first <= after + 1)
-
-
-def with_connection(work: Callable[[], Result]) -> Result:
-    """Do something in a thread whose database connection may have been closed by the server meanwhile."""
-    close_old_connections()
-    try:
-        return work()
-    finally:
-        close_old_connections()

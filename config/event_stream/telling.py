@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -13,8 +12,7 @@ from config.event_stream import missed, wire
 from config.event_stream.hub import TOO_OLD, UNKNOWN_ID, Hub
 from config.event_stream.listener import CREDENTIAL_ENDED, Listener
 from config.event_stream.missed import Page
-
-InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
+from config.event_stream.threads import InThread, with_connection
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +69,7 @@ async def _page(listener: Listener, in_thread: InThread, *, after: int, until: i
     libraries = list(listener.permitted)
     read = partial(missed.read_page, after=after, until=until, libraries=libraries, hears=listener.hears)
     try:
-        return await in_thread(partial(missed.with_connection, read))
+        return await in_thread(partial(with_connection, read))
     except (DatabaseError, InterfaceError) as error:
         logger.warning("what a listener has missed cannot be read: %s", error)
         return None

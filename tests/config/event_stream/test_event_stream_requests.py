@@ -1,5 +1,6 @@
 """How a listener is let in: by the middleware and limits of the whole API, in this process and without a server."""
 
+import asyncio
 import secrets
 from collections.abc import Iterator
 from ipaddress import ip_network
@@ -16,6 +17,7 @@ from pytest_django import Settings
 from accounts import windows
 from accounts.api.throttles import RateLimit
 from accounts.models import User
+from config.event_stream import checks
 from config.event_stream.hub import Hub
 from config.event_stream.requests import Answerer
 from config.event_stream.views import Opening
@@ -118,6 +120,30 @@ def test_a_seat_that_was_given_back_is_given_back_once(answer: Answerer, user: U
     opening.listener.leave()
     opening.listener.leave()
     assert (answer._hub.seats._total, +answer._hub.seats._taken) == (0, {})
+
+
+def test_whoever_cannot_be_checked_may_not_stay(
+    answer: Answerer, user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.EVENTS_CHECK_SECONDS = 0
+    monkeypatch.setattr(checks, "LOOKED_EVERY_SECONDS", 0.01)
+    hub = answer._hub
+    listener = ask(answer, **bearer(user)).listener
+    listener.checked_at -= 60
+
+    async def broken(_work: object) -> None:
+        raise ZeroDivisionError
+
+    async def story() -> None:
+        hub.everybody.add(listener)
+        checking = asyncio.create_task(checks.keep_checking(hub, broken))
+        await asyncio.sleep(0.2)
+        # and it goes on checking others
+        assert not checking.done()
+        checking.cancel()
+
+    asyncio.run(story())
+    assert listener.ended == "closing"
 
 
 def test_nobody_is_let_in_at_the_end(answer: Answerer, user: User) -> None:
