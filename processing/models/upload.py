@@ -56,12 +56,13 @@ class UploadQuerySet(models.QuerySet["Upload"]):
         One whose bytes are being written at this moment is not.
         """
         late = Q(state=UploadState.OPEN, expires_at__lte=Now()) & (Q(lease_until=None) | Q(lease_until__lte=Now()))
-        return self.filter(Q(state=UploadState.ENDED) | late | Q(library=None) | Q(owner=None))
+        orphaned = Q(library=None) | Q(owner=None) | Q(library__erasure_requested_at__isnull=False)
+        return self.filter(Q(state=UploadState.ENDED) | late | orphaned)
 
     def stranded(self) -> Self:
         """Open ones whose last byte is in, and which nobody is taking in: whoever was has died, or failed."""
         idle = Q(lease_until=None) | Q(lease_until__lte=Now())
-        return self.taking_bytes().filter(idle, offset=F("length"))
+        return self.taking_bytes().filter(idle, way=UploadWay.TUS, offset=F("length"))
 
 
 class Upload(models.Model):

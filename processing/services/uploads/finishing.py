@@ -108,7 +108,6 @@ def _seal(upload: Upload, lease: Lease, parts: Parts) -> None:
     ingest.check_size(size)
     parts.seal()
     upload.length = upload.offset = parts.sealed_bytes()
-    ingest.require_size(upload.length)
     leases.keep(lease, length=upload.length, offset=upload.length, stored=parts.state)
 
 

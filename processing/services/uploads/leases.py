@@ -19,8 +19,8 @@ from processing.problems import UploadEndedError, UploadLockedError
 
 logger = logging.getLogger(__name__)
 
-# of silence: a connection that hangs keeps its own client out for no longer than this. A store that takes longer over a
-# part loses that part where somebody else comes meanwhile, and nothing more
+# of silence: a client whose connection hangs comes again before its patience ends, and finds the upload free. Longer
+# than two attempts at one of the store's answers would do no harm, and keep everybody else waiting
 WRITING = timedelta(seconds=15)
 # reading all of a large file takes longer without a sign of life; two who take in the same bytes do no harm
 FINISHING = timedelta(seconds=60)
