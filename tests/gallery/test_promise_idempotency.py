@@ -50,6 +50,12 @@ SECRETS = {
 }
 
 
+def tells_once(name: str) -> bool:
+    """Whether an operation's answer tells a secret. A view may have several that POST asks for."""
+    view, method = VIEWS[name], name.split()[0].lower()
+    return getattr(view, "action_map", {}).get(method, method) in view.tells_once
+
+
 def key() -> dict[str, str]:
     return {HEADER: str(uuid4())}
 
@@ -71,7 +77,7 @@ def test_what_is_sent_twice_is_done_once(name: str) -> None:
     if name.split()[1] in {"auth/password/change", "auth/second-factor/confirm"} and first.status_code < 400:
         # it has ended the login that asked
         assert again.status_code == 401
-    elif VIEWS[name].tells_once and first.status_code < 400:
+    elif tells_once(name) and first.status_code < 400:
         assert (again.status_code, again.json()["code"]) == (409, "idempotency_result_not_kept")
         assert again.json().get("location") == first.headers.get("Location")
         assert IdempotentRequest.objects.get().body is None
@@ -104,7 +110,7 @@ def test_answers_that_tell_a_secret_are_declared(client: Client) -> None:
                 names = media["schema"].get("$ref", "").rpartition("/")[2]
                 if SECRETS & schema["components"]["schemas"].get(names, {}).get("properties", {}).keys():
                     telling.add(path.removeprefix("/api/v1/"))
-    declared = {name.split()[1] for name in POSTS if VIEWS[name].tells_once}
+    declared = {name.split()[1] for name in POSTS if tells_once(name)}
 
     public = {name.split()[1] for name in POSTS if OPERATIONS[name].rule == PUBLIC}
     assert telling - public <= declared

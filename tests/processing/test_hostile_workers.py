@@ -87,6 +87,8 @@ def test_each_file_ends_in_its_state_and_the_others_do_not_notice(
         assert {run.stage: (run.state, run.attempt) for run in photo.stage_runs.all()} == {
             "exif": (RunState.DONE, 1),
             "renditions": (RunState.DONE, 1),
+            # none of them says where it was taken
+            "place": (RunState.SKIPPED, 0),
         }
     # what every file says of itself was read, whatever its pixels did
     assert not StageRun.objects.filter(stage="exif").exclude(state=RunState.DONE).exists()
