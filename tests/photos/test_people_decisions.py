@@ -2,10 +2,11 @@
 
 import factories
 import pytest
+from people_samples import everything, links, persons_of, somebody
 
 from accounts.models import Library
 from accounts.problems import ConflictError, InvalidValueError, NotFoundError
-from photos.models import Face, FaceEmbedding, FaceLink, GroupLoss, Person, PersonDecision
+from photos.models import Face, FaceEmbedding, GroupLoss, Person, PersonDecision
 from photos.services import faces as face_rows
 from photos.services import people
 from photos.services.decisions import ContradictsDecisionError
@@ -14,29 +15,6 @@ from photos.services.decisions import ContradictsDecisionError
 @pytest.fixture
 def library(db: None) -> Library:
     return factories.make_library()
-
-
-def somebody(library: Library, *, faces: int = 2, **values: object) -> tuple[Person, list[Face]]:
-    """Make a person with faces, each on a photo of its own."""
-    person = factories.make_person(library, **values)
-    return person, [factories.make_face(factories.make_photo(library), person=person) for _ in range(faces)]
-
-
-def links() -> set[tuple]:
-    """Give what is in force: (face, kind, person)."""
-    return set(FaceLink.objects.filter(in_force=True).values_list("face", "kind", "person"))
-
-
-def persons_of(faces: list[Face]) -> list[object]:
-    found = dict(Face.objects.values_list("pk", "person_id"))
-    return [found[face.pk] for face in faces]
-
-
-def everything() -> list[list[tuple]]:
-    """Give all rows that an act could change."""
-    return [
-        sorted(model.objects.values_list(), key=str) for model in (Face, FaceLink, Person, PersonDecision, GroupLoss)
-    ]
 
 
 def test_a_name_holds_the_faces_that_are_theirs_at_that_moment(library: Library) -> None:
