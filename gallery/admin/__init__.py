@@ -3,9 +3,14 @@
 from django.contrib import admin
 
 from gallery.admin import (
+    albums,
     api_keys,
     audit,
+    decisions,
+    duplicates,
+    edits,
     erasures,
+    faces,
     imports,
     libraries,
     pages,
@@ -13,14 +18,20 @@ from gallery.admin import (
     photos,
     runs,
     shares,
+    tags,
     uploads,
     workers,
 )
 
 __all__ = [
+    "albums",
     "api_keys",
     "audit",
+    "decisions",
+    "duplicates",
+    "edits",
     "erasures",
+    "faces",
     "imports",
     "libraries",
     "pages",
@@ -28,6 +39,7 @@ __all__ = [
     "photos",
     "runs",
     "shares",
+    "tags",
     "uploads",
     "workers",
 ]

@@ -32,25 +32,36 @@ class AlbumQuerySet(models.QuerySet["Album"]):
     def described(self, user: User | AnonymousUser) -> Self:
         """Annotate each album with `photo_count` and `shown_cover` (a photo's id), of photos that `user` may see.
 
-        The cover is the chosen photo, else the first. A smart album's photos are known to whoever asks for them: its
-        count is None here, and its cover the chosen one.
+        A smart album's photos are known to whoever asks for them: its count is None here.
         """
-        visible = Photo.objects.visible_to(user)
-        own = AlbumPhoto.objects.filter(album=OuterRef("pk"), photo__in=visible.order_by().values("pk"))
-        counts = own.order_by().values("album").annotate(count=Count("pk")).values("count")
-        chosen = visible.filter(pk=OuterRef("cover")).order_by().values("pk")[:1]
-        return self.annotate(
+        counts = _own_photos(user).order_by().values("album").annotate(count=Count("pk")).values("count")
+        return self.with_cover(user).annotate(
             photo_count=Case(
                 When(kind=AlbumKind.MANUAL, then=Coalesce(Subquery(counts), 0)),
                 default=Value(None),
                 output_field=IntegerField(null=True),
             ),
+        )
+
+    def with_cover(self, user: User | AnonymousUser) -> Self:
+        """Annotate each album with `shown_cover`: the id of the chosen photo, else of the first that `user` may see.
+
+        A smart album's is the chosen one.
+        """
+        chosen = Photo.objects.visible_to(user).filter(pk=OuterRef("cover")).order_by().values("pk")[:1]
+        return self.annotate(
             shown_cover=Coalesce(
                 Subquery(chosen),
-                Subquery(own.order_by("position").values("photo")[:1]),
+                Subquery(_own_photos(user).order_by("position").values("photo")[:1]),
                 output_field=models.UUIDField(),
             ),
         )
+
+
+def _own_photos(user: User | AnonymousUser) -> models.QuerySet["AlbumPhoto"]:
+    """Give the photos put into the album of the outer query that `user` may see."""
+    visible = Photo.objects.visible_to(user).order_by().values("pk")
+    return AlbumPhoto.objects.filter(album=OuterRef("pk"), photo__in=visible)
 
 
 class Album(models.Model):

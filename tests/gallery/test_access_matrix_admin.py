@@ -30,7 +30,7 @@ LISTS = "/admin/{}/{}/"
 NOTED = {"django_admin_log", "accounts_auditevent"}
 # logging out ends the session that asks
 LEFT_OUT = {"admin/logout/", "admin/(?P<url>.*)$"}
-SUBMITTED = {"_form_submitted": "True", "post": "yes", "reason": "why", "stage": "exif"}
+SUBMITTED = {"_form_submitted": "True", "post": "yes", "reason": "why", "stage": "exif", "act": "confirm_all"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ def filled(route: str, place: Place) -> str | None:
         return None
     values = {
         "object_id": row, "photo_id": place.photo, "face_id": place.face, "id": row, "content_type_id": None,
+        "decision_id": place.decision,
     }  # fmt: skip
     names = {"kind": "preview", "work": "exif", "ledger": "stage", "extra_context": "x", "app_label": "photos"}
     for name in {*values, *names}:
