@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, ForeignKey, OuterRef, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError as BadFilterError
@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
 from accounts.ids import parse
 from gallery import photo_selection
 from gallery.admin.filters import Choices, VisibleSelectFilter
-from gallery.models import Album
+from gallery.models import Album, AlbumPhoto
 from gallery.models.album import AlbumKind
 from photos.models import DecisionKind, Edit, Person, PersonDecision, Photo, PhotoTag, Revision
 
@@ -106,8 +106,21 @@ class EditedPhotoFilter(PhotoFilter):
     back = "edit"
 
 
-class TagFilter(VisibleSelectFilter):
+class ThroughFilter(VisibleSelectFilter):
+    """Photos that a row of another table puts somewhere; `through` leads there, and is what the search names it by."""
+
+    through: ForeignKey
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # the other end of a relation is not searched by
+        self.field = self.through
+
+
+class TagFilter(ThroughFilter):
     """Photos with a tag that nobody took off them."""
+
+    through = PhotoTag._meta.get_field("tag")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Photo]) -> QuerySet[Photo]:
         """Keep them; asked for without a join, which would count those that were taken off."""
@@ -118,8 +131,10 @@ class TagFilter(VisibleSelectFilter):
         return queryset.filter(Exists(worn)) if chosen else queryset.none()
 
 
-class AlbumFilter(VisibleSelectFilter):
+class AlbumFilter(ThroughFilter):
     """Photos of an album, of a smart one too."""
+
+    through = AlbumPhoto._meta.get_field("album")
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Photo]) -> QuerySet[Photo]:
         """Keep those that were put into it, or that its own filter keeps."""
