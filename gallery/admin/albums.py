@@ -62,7 +62,7 @@ class AlbumAdmin(OfferedByLibraryMixin, PhotoPicturesMixin, LargeListAdmin):
     list_filter_submit = True
     search_fields = ("title",)
     fields = (
-        "title", "description", "shown_kind", "library", "created_by", "created_at", "photos_in_it", "cover_file",
+        "title", "description", "kind", "library", "created_by", "created_at", "photos_in_it", "cover_file",
         "filter_in_words",
     )  # fmt: skip
     readonly_fields = fields[2:]
@@ -146,7 +146,10 @@ class AlbumAdmin(OfferedByLibraryMixin, PhotoPicturesMixin, LargeListAdmin):
             obj.people_named = _people_named(obj.filter, request.user)
             if obj.kind == AlbumKind.SMART:
                 obj.photo_count = self.pictured(request, obj).order_by()[: COUNTED_AT_MOST + 1].count()
-        return super().get_form(request, obj, **kwargs)
+        form = super().get_form(request, obj, **kwargs)
+        if "description" in form.base_fields:
+            form.base_fields["description"].widget.attrs["rows"] = 3
+        return form
 
     def pictured(self, request: HttpRequest, obj: Album) -> QuerySet[Photo]:
         """Give the photos that the page shows, in the album's order."""

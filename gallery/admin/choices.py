@@ -27,6 +27,10 @@ class _OfOneLibrary(AutocompleteMixin):
         """Give the address of the search."""
         return f"{super().get_url()}?{urlencode({OF_LIBRARY: self.library_id})}"
 
+    def optgroups(self, name: str, value: list[Any], attr: dict[str, Any] | None = None) -> list[Any]:
+        """Give the chosen rows; what is no id, in a form that is shown again with its mistakes, is none."""
+        return super().optgroups(name, [one for one in value if not one or parse(one)], attr)
+
 
 class OneOfLibrary(_OfOneLibrary, AutocompleteSelect):
     """A row of a library."""

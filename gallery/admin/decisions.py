@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
@@ -93,7 +94,8 @@ class PersonDecisionAdmin(ReadOnlyAdmin):
     @display(description=_("what"))
     def what(self, decision: PersonDecision) -> SafeString:
         """What was said, and of whom."""
-        return render_to_string("admin/photos/person/decision.html", {"decision": decision})
+        shown = render_to_string("admin/photos/person/decision.html", {"decision": decision})
+        return format_html('<div class="dr-said">{}</div>', shown)
 
     @display(description=_("faces"))
     def faces_said(self, decision: PersonDecision) -> int:

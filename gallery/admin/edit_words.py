@@ -47,6 +47,8 @@ def revision_rows(revision: Revision) -> list[tuple[str, str, str]]:
 def _asked(name: str, value: Any) -> str:
     if value is None:
         return _("as the file says")
+    if name == "taken_at":
+        return value.replace("T", " ")
     if name == "shift_taken_at":
         return _duration(value)
     if name == "position":

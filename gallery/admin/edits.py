@@ -113,14 +113,16 @@ class EditAdmin(ReadOnlyAdmin):
     def said(self, edit: Edit) -> SafeString:
         """What was asked for, shortened."""
         rows = asked_for(edit.changes)
-        more = format_html('<span class="dr-sub">…</span>') if len(rows) > SAID_IN_LIST else ""
-        lines = format_html_join("", '<span class="dr-said">{}: {}</span>', rows[:SAID_IN_LIST])
-        return format_html("{}{}{}", _takes_back(edit), lines, more)
+        more = SafeString('<span class="dr-sub">…</span>') if len(rows) > SAID_IN_LIST else ""
+        line = '<s class="dr-said dr-before">{}: {}</s>' if edit.undoes_id else '<span class="dr-said">{}: {}</span>'
+        lines = format_html_join("", line, rows[:SAID_IN_LIST])
+        return format_html("<div>{}{}{}</div>", _takes_back(edit), lines, more)
 
     @display(description=_("what"))
     def said_in_full(self, edit: Edit) -> SafeString:
         """What was asked for."""
-        lines = format_html_join("", "<dt>{}</dt><dd>{}</dd>", asked_for(edit.changes))
+        line = "<dt>{}</dt><dd><s>{}</s></dd>" if edit.undoes_id else "<dt>{}</dt><dd>{}</dd>"
+        lines = format_html_join("", line, asked_for(edit.changes))
         return format_html('{}<dl class="dr-facts">{}</dl>', _takes_back(edit), lines)
 
     @display(description=_("photos"))

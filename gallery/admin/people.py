@@ -43,8 +43,8 @@ class PersonAdmin(PersonActsMixin, OfferedByLibraryMixin, LargeListAdmin):
     list_filter_submit = True
     sortable_by = ("who", "faces_found")
     search_fields = ("name",)
-    fields = ("name", "library", "is_hidden", "created_at")
-    readonly_fields = ("library", "is_hidden", "created_at")
+    fields = ("name", "library", "hidden", "created_at")
+    readonly_fields = ("library", "hidden", "created_at")
     change_form_outer_after_template = "admin/photos/person/faces.html"
     actions_detail = ("merge", "confirm_all", "hide", "show", "forget")
 
@@ -144,6 +144,11 @@ class PersonAdmin(PersonActsMixin, OfferedByLibraryMixin, LargeListAdmin):
     def who(self, person: Person) -> str:
         """The name, or that there is none."""
         return str(person)
+
+    @display(description=_("hidden"))
+    def hidden(self, person: Person) -> Any:
+        """Whether the person is left out of lists."""
+        return _("yes, lists leave them out") if person.is_hidden else _("no")
 
     @display(description=_("faces"), ordering="face_count")
     def faces_found(self, person: Person) -> int:

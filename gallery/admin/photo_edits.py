@@ -141,7 +141,7 @@ def correction_page(request: HttpRequest, photo: Photo) -> HttpResponse:
         done = _said(request, lambda: _say(photo, form.said, request))
         if done:
             return redirect("admin:photos_photo_change", photo.pk)
-    context = {"photo": photo, "form": form, "media": form.media}
+    context = {"photo": photo, "form": form, "media": form.media, "opts": Photo._meta}
     return page(request, "admin/photos/photo/correct.html", title=_("Correct what is shown"), **context)
 
 

@@ -83,7 +83,7 @@ class PhotoAdmin(ReadOnlyAdmin):
     )
     list_filter_submit = True
     search_fields = ("original_filename",)
-    search_help_text = _("File, id, SHA-256, camera, person")
+    search_help_text = _("File, title, tag, camera, person, id, SHA-256")
     fieldsets = ((None, {"fields": ()}),)
     actions = ("move_to_trash", "restore")
     actions_detail = ("correct", "retry_dead", "run_again", "trash_photo", "restore_photo", "purge_photo")

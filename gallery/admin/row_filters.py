@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError as BadFilterError
 from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
+from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
 from accounts.ids import parse
 from gallery import photo_selection
@@ -24,8 +25,9 @@ class LinkedFilter(DropdownFilter):
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
         """Offer the one that is chosen: there may be very many."""
-        chosen = self._chosen(request)
-        return [] if chosen is None else [(str(chosen), self.named(request, chosen))]
+        written = request.GET.get(self.parameter_name)
+        chosen = parse(written)
+        return [(written, written if chosen is None else self.named(request, chosen))] if written else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         """Keep the rows that have to do with the chosen one."""
@@ -41,9 +43,6 @@ class LinkedFilter(DropdownFilter):
     def linked(self, request: HttpRequest, queryset: QuerySet, chosen: UUID) -> QuerySet:
         """Narrow the list."""
         raise NotImplementedError
-
-    def _chosen(self, request: HttpRequest) -> UUID | None:
-        return parse(request.GET.get(self.parameter_name))
 
 
 class AboutFilter(LinkedFilter):
@@ -106,9 +105,18 @@ class EditedPhotoFilter(PhotoFilter):
     back = "edit"
 
 
+class SeenChoiceForm(AutocompleteDropdownForm):
+    """The choice of a row that the user may see, read without what its own list shows of it."""
+
+    def __init__(self, *, request: HttpRequest, name: str, field: ForeignKey, **kwargs: Any) -> None:
+        super().__init__(request=request, name=name, field=field, **kwargs)
+        self.fields[name].queryset = field.remote_field.model.objects.visible_to(request.user)
+
+
 class ThroughFilter(VisibleSelectFilter):
     """Photos that a row of another table puts somewhere; `through` leads there, and is what the search names it by."""
 
+    form_class = SeenChoiceForm
     through: ForeignKey
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
