@@ -5,14 +5,13 @@ from urllib.parse import urlencode
 
 import factories
 import pytest
-from django.contrib.auth.models import Permission
+from admin_clients import DIALOG, ask, messages_of, offered, staff_client
 from django.db import connection
-from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from people_samples import everything, links, persons_of, somebody
 
-from accounts.models import AuditEvent, Library, User
+from accounts.models import AuditAction, AuditEvent, Library
 from photos.models import Face, Person, PersonDecision
 from photos.services import people
 
@@ -21,7 +20,6 @@ pytestmark = pytest.mark.django_db
 PEOPLE = "/admin/photos/person/"
 FACES = "/admin/photos/face/"
 DECISIONS = "/admin/photos/persondecision/"
-DIALOG = {"_form_submitted": "True"}
 BELOW = "It can be undone below."
 
 
@@ -36,36 +34,12 @@ def admin(client: Client) -> Client:
     return client
 
 
-def staff(library: Library, role: str) -> User:
-    user = factories.make_member(library, role)
-    User.objects.filter(pk=user.pk).update(is_staff=True)
-    user.user_permissions.set(Permission.objects.all())
-    return User.objects.get(pk=user.pk)
-
-
-def messages_of(response: HttpResponse) -> list[str]:
-    return [str(message) for message in response.context["messages"]]
-
-
 def say(client: Client, person: Person, act: str, *faces: Face, **also: str) -> list[str]:
     """Choose faces on the page of a person and press a button; gives what is said then."""
     chosen = {"act": act, "face": [str(face.pk) for face in faces], **also}
     response = client.post(f"{PEOPLE}{person.pk}/faces/", chosen, follow=True)
     assert response.status_code == HTTPStatus.OK
     return messages_of(response)
-
-
-def ask(client: Client, address: str, **given: str) -> list[str]:
-    """Send a dialog off, and give what the page beneath it says when it loads again."""
-    response = client.post(address, {**DIALOG, **given})
-    assert response.status_code == HTTPStatus.OK
-    assert "HX-Refresh" in response.headers or "HX-Redirect" in response.headers
-    return messages_of(client.get("/admin/"))
-
-
-def offered(client: Client, address: str) -> set[str]:
-    actions = client.get(address).context["actions_detail"]
-    return {action["path"].rstrip("/").rsplit("/", 1)[-1] for action in actions}
 
 
 def test_faces_are_confirmed_rejected_and_split_off(admin: Client, library: Library) -> None:
@@ -79,7 +53,7 @@ def test_faces_are_confirmed_rejected_and_split_off(admin: Client, library: Libr
     assert ask(admin, f"{PEOPLE}{ada.pk}/confirm_all/") == ["All faces are confirmed."]
     assert ada.faces.filter(person_decided=True).count() == ada.faces.count() == 3
     assert PersonDecision.objects.filter(by__is_superuser=True).count() == PersonDecision.objects.count() == 4
-    told = AuditEvent.objects.filter(library_id=library.pk, action="admin_changed", subject_id=str(ada.pk))
+    told = AuditEvent.objects.filter(library_id=library.pk, action=AuditAction.ADMIN_CHANGED, subject_id=str(ada.pk))
     assert told.count() == 4
 
 
@@ -111,7 +85,7 @@ def test_very_many_faces_are_asked_about_once_more(admin: Client, library: Libra
     assert "21 faces of Ada" in text
     assert text.count('name="face"') == 21
     assert everything() == before
-    assert not AuditEvent.objects.filter(action="admin_changed").exists()
+    assert not AuditEvent.objects.filter(action=AuditAction.ADMIN_CHANGED).exists()
     assert say(admin, ada, "reject", *faces[:21], sure="yes") == [f"The faces are not this person any more. {BELOW}"]
     assert persons_of(faces) == [None] * 21 + [ada.pk] * 2
 
@@ -249,11 +223,11 @@ def test_a_face_moves_to_others_of_the_library_alone(admin: Client, library: Lib
 
 
 @pytest.mark.parametrize("role", ["visitor", None])
-def test_who_may_only_look_is_offered_nothing_and_refused(client: Client, library: Library, role: str | None) -> None:
+def test_who_may_only_look_is_offered_nothing_and_refused(library: Library, role: str | None) -> None:
     ada, faces = somebody(library, name="Ada")
     bob, _ = somebody(library, name="Bob")
     decision = people.rename_person(person=ada, name="Ada L.")
-    client.force_login(staff(library if role else factories.make_library(), role or "admin"))
+    client = staff_client(library if role else factories.make_library(), role or "admin")
     expected = HTTPStatus.FORBIDDEN if role else HTTPStatus.NOT_FOUND
     before = everything()
 
