@@ -93,9 +93,10 @@ class CorrectionForm(forms.Form):
         said: dict[str, Any] = {}
         for name in self.changed_data:
             if name in self.shown and name in given:
-                if self._before(name) != _lines(self.shown[name]):
-                    self.add_error(name, _("Somebody has changed it meanwhile: this is what was to be said."))
-                said[name] = self._read(name, given[name])
+                if self._before(name) == _lines(self.shown[name]):
+                    said[name] = self._read(name, given[name])
+                else:
+                    self.add_error(name, _("Somebody has changed it meanwhile. Open the page again to see how."))
         said |= dict.fromkeys(given.get("restored", ()))
         checked = PhotoChangesSerializer(data={name: value for name, value in said.items() if name not in self.errors})
         if not checked.is_valid():

@@ -137,11 +137,9 @@ def searches(place: Place) -> Iterator[Request]:
     linked = {
         "photos/photo": {"tags__id__exact": place.tag, "albums__id__exact": place.album, "edit": place.edit},
         "photos/persondecision": {"about": place.person},
-        **dict.fromkeys(
-            ("photos/tag", "photos/edit", "gallery/album", "photos/duplicategroup", "photos/duplicatedecision"),
-            {"photo": place.photo},
-        ),
     }
+    for model in ("photos/tag", "photos/edit", "gallery/album", "photos/duplicategroup", "photos/duplicatedecision"):
+        linked[model] = {"photo": place.photo}
     for model, rows in linked.items():
         for name, row in rows.items():
             yield Request("get", f"/admin/{model}/?{name}={row.pk}")
