@@ -161,7 +161,7 @@ class DuplicateGroupAdmin(ReadOnlyAdmin):
         shown = ((files.thumbnail(photo),) for photo in _photos(group)[:PICTURES_IN_LIST])
         return format_html('<span class="dr-pictures">{}</span>', format_html_join("", "{}", shown))
 
-    @display(description=_("number"))
+    @display(description=_("how many"))
     def photos_seen(self, group: DuplicateGroup) -> int:
         """How many of them the user may see."""
         return len(group.shown_members)

@@ -208,7 +208,7 @@ class TagAdmin(OfferedByLibraryMixin, PhotoPicturesMixin, LargeListAdmin):
             "chosen": [(tag, in_words(tag.photo_count)) for tag in chosen],
             "question": question,
             "consequence": consequence,
-            "submit": submit,
+            "submit_text": submit,
             "form": form,
             "is_destructive": is_destructive,
             "back_url": request.get_full_path(),
