@@ -187,3 +187,14 @@ def test_a_permission_that_is_not_offered_is_not_given(client: Client) -> None:
     client.post("/admin/auth/group/add/", {"name": "Mine", "permissions": [wanted.pk]})
 
     assert held(Group.objects.get(name="Mine")) == {"photos.view_photo"}
+
+
+def test_where_the_group_was_renamed_a_release_with_new_pages_makes_none(group: Group) -> None:
+    Group.objects.filter(pk=group.pk).update(name="Curators")
+    group.permissions.clear()
+
+    with connection.schema_editor() as editor:
+        later.open_pages(apps, editor)
+
+    assert not Group.objects.filter(name="Library staff").exists()
+    assert held(group) == set()
