@@ -61,6 +61,8 @@ class Event(models.Model):
     photo_id = models.UUIDField(_("photo"), null=True, editable=False)
     # one of EventKind, and not held to it by the database: a new kind is no migration
     kind = models.CharField(_("kind"), max_length=32, editable=False)
+    # of a photo that was hidden then, and nothing by which whoever shows it learns to drop it
+    is_hidden = models.BooleanField(_("of a hidden photo"), db_default=False, editable=False)
     payload = models.JSONField(_("payload"), default=dict, editable=False)
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
 
