@@ -22,6 +22,8 @@ class EventKind(models.TextChoices):
     IMPORT_PROGRESS = "import.progress", _("An import has come further")
     IMPORT_FINISHED = "import.finished", _("An import ended")
     PEOPLE_CHANGED = "people.changed", _("People of a library, or their faces, were changed")
+    TAGS_CHANGED = "tags.changed", _("A tag was renamed, merged or deleted, with the photos that have it")
+    ALBUMS_CHANGED = "albums.changed", _("An album, or what is in it, was changed")
     LIBRARY_CHANGED = "library.changed", _("A library's settings were changed")
 
     @property

@@ -88,6 +88,11 @@ def record_photos(*, kind: EventKind, photos: Mapping[UUID, UUID], payload: Mapp
     )
 
 
+def record_change(*, kind: EventKind, library_id: UUID, **payload: object) -> None:
+    """Write that something of a library was changed, once, however much it is. Otherwise as `record`."""
+    record(events=[Event(kind=kind, library_id=library_id, payload=payload)])
+
+
 def _insert(rows: Sequence[Event]) -> None:
     """Write rows in the order in which they stand. Every commit of a stage does this, so it goes past the ORM."""
     columns = [
