@@ -242,7 +242,7 @@ def test_another_type_of_body_is_refused(client: Client, library: Library, photo
     assert Upload.objects.get().offset == 0
 
 
-@pytest.mark.parametrize("offset", [0, 99, 101, 150])
+@pytest.mark.parametrize("offset", [0, 99, 101, 150, 201])
 def test_bytes_for_another_place_are_refused(client: Client, library: Library, photo_store: Path, offset: int) -> None:
     address = tus.create(client, library, 200, data=b"x" * 100)["Location"]
     response = tus.patch(client, address, offset, b"y" * 10)
