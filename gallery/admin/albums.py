@@ -7,7 +7,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import OuterRef, QuerySet
+from django.db.models import Count, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -69,10 +69,9 @@ class AlbumAdmin(OfferedByLibraryMixin, PhotoPicturesMixin, LargeListAdmin):
     actions_detail = ("remove",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Album]:
-        """Albums that the user may see, with cover and number of photos as far as that is cheap."""
-        seen = Photo.objects.visible_to(request.user).order_by().values("pk")
-        own = AlbumPhoto.objects.filter(album=OuterRef("pk"), photo__in=seen)
-        return Album.objects.visible_to(request.user).with_cover(request.user).annotate(photo_count=BoundedCount(own))
+        """Albums that the user may see, with their cover and whether they are long."""
+        entries = AlbumPhoto.objects.filter(album=OuterRef("pk"))
+        return Album.objects.visible_to(request.user).with_cover(request.user).annotate(entries=BoundedCount(entries))
 
     def get_fields(self, request: HttpRequest, obj: Album | None = None) -> tuple[str, ...]:
         """Show the filter of those that have one."""
@@ -80,12 +79,11 @@ class AlbumAdmin(OfferedByLibraryMixin, PhotoPicturesMixin, LargeListAdmin):
         return self.fields if is_smart else tuple(one for one in self.fields if one != "filter_in_words")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """Read the covers of the page with one query."""
+        """Read the covers and the numbers of photos of the page with a query each."""
         changelist = super().get_changelist_instance(request)
-        _read_covers(list(changelist.result_list), request.user)
-        for album in changelist.result_list:
-            # counted on its page: each would be a search of its own
-            album.photo_count = None if album.kind == AlbumKind.SMART else album.photo_count
+        found = list(changelist.result_list)
+        _read_covers(found, request.user)
+        _count_photos(found, request.user)
         return changelist
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -144,8 +142,7 @@ class AlbumAdmin(OfferedByLibraryMixin, PhotoPicturesMixin, LargeListAdmin):
         if obj is not None:
             _read_covers([obj], request.user)
             obj.people_named = _people_named(obj.filter, request.user)
-            if obj.kind == AlbumKind.SMART:
-                obj.photo_count = self.pictured(request, obj).order_by()[: COUNTED_AT_MOST + 1].count()
+            obj.photo_count = self.pictured(request, obj).order_by()[: COUNTED_AT_MOST + 1].count()
         form = super().get_form(request, obj, **kwargs)
         if "description" in form.base_fields:
             form.base_fields["description"].widget.attrs["rows"] = 3
@@ -210,6 +207,23 @@ def _read_covers(found: list[Album], user: User) -> None:
     covers = {photo.pk: photo for photo in photos} if ids else {}
     for album in found:
         album.cover_photo = covers.get(album.shown_cover)
+
+
+def _count_photos(found: list[Album], user: User) -> None:
+    """Give albums their `photo_count`, of photos that the user may see, as far as that is cheap.
+
+    A long one is not counted, and a smart one has None: on its page. To ask of each row of all of them whether the user
+    may see it makes the planner read every photo of the library for every album.
+    """
+    short = [one for one in found if one.kind == AlbumKind.MANUAL and one.entries <= COUNTED_AT_MOST]
+    seen = Photo.objects.visible_to(user).order_by().values("pk")
+    rows = AlbumPhoto.objects.filter(album__in=[one.pk for one in short], photo__in=seen).order_by()
+    counts = dict(rows.values_list("album").annotate(Count("pk"))) if short else {}
+    for album in found:
+        if album.kind == AlbumKind.SMART:
+            album.photo_count = None
+        else:
+            album.photo_count = counts.get(album.pk, 0) if album.entries <= COUNTED_AT_MOST else album.entries
 
 
 def _people_named(given: Mapping[str, Any], user: User) -> dict[UUID, str]:

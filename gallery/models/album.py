@@ -3,7 +3,7 @@ from typing import Self
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Case, Count, F, IntegerField, OuterRef, Q, Subquery, Value, When
+from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -34,7 +34,9 @@ class AlbumQuerySet(models.QuerySet["Album"]):
 
         A smart album's photos are known to whoever asks for them: its count is None here.
         """
-        counts = _own_photos(user).order_by().values("album").annotate(count=Count("pk")).values("count")
+        visible = Photo.objects.visible_to(user).order_by().values("pk")
+        own = AlbumPhoto.objects.filter(album=OuterRef("pk"), photo__in=visible)
+        counts = own.order_by().values("album").annotate(count=Count("pk")).values("count")
         return self.with_cover(user).annotate(
             photo_count=Case(
                 When(kind=AlbumKind.MANUAL, then=Coalesce(Subquery(counts), 0)),
@@ -48,20 +50,17 @@ class AlbumQuerySet(models.QuerySet["Album"]):
 
         A smart album's is the chosen one.
         """
-        chosen = Photo.objects.visible_to(user).filter(pk=OuterRef("cover")).order_by().values("pk")[:1]
+        visible = Photo.objects.visible_to(user)
+        chosen = visible.filter(pk=OuterRef("cover")).order_by().values("pk")[:1]
+        # row by row: the first photo is found without reading all that the user may see
+        own = AlbumPhoto.objects.filter(Exists(visible.filter(pk=OuterRef("photo"))), album=OuterRef("pk"))
         return self.annotate(
             shown_cover=Coalesce(
                 Subquery(chosen),
-                Subquery(_own_photos(user).order_by("position").values("photo")[:1]),
+                Subquery(own.order_by("position").values("photo")[:1]),
                 output_field=models.UUIDField(),
             ),
         )
-
-
-def _own_photos(user: User | AnonymousUser) -> models.QuerySet["AlbumPhoto"]:
-    """Give the photos put into the album of the outer query that `user` may see."""
-    visible = Photo.objects.visible_to(user).order_by().values("pk")
-    return AlbumPhoto.objects.filter(album=OuterRef("pk"), photo__in=visible)
 
 
 class Album(models.Model):
