@@ -7,7 +7,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, OuterRef, QuerySet
+from django.db.models import OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -29,7 +29,7 @@ from gallery.admin.counts import COUNTED_AT_MOST, BoundedCount, in_words
 from gallery.admin.photo_pictures import PhotoPicturesMixin
 from gallery.admin.visibility import may
 from gallery.models import Album, AlbumPhoto
-from gallery.models.album import AlbumKind
+from gallery.models.album import AlbumKind, count_photos
 from gallery.services import albums
 from photos.models import Person, Photo
 
@@ -212,18 +212,12 @@ def _read_covers(found: list[Album], user: User) -> None:
 def _count_photos(found: list[Album], user: User) -> None:
     """Give albums their `photo_count`, of photos that the user may see, as far as that is cheap.
 
-    A long one is not counted, and a smart one has None: on its page. To ask of each row of all of them whether the user
-    may see it makes the planner read every photo of the library for every album.
+    A long one is not counted, and a smart one has None: on its page.
     """
-    short = [one for one in found if one.kind == AlbumKind.MANUAL and one.entries <= COUNTED_AT_MOST]
-    seen = Photo.objects.visible_to(user).order_by().values("pk")
-    rows = AlbumPhoto.objects.filter(album__in=[one.pk for one in short], photo__in=seen).order_by()
-    counts = dict(rows.values_list("album").annotate(Count("pk"))) if short else {}
+    count_photos([one for one in found if one.kind == AlbumKind.SMART or one.entries <= COUNTED_AT_MOST], user=user)
     for album in found:
-        if album.kind == AlbumKind.SMART:
-            album.photo_count = None
-        else:
-            album.photo_count = counts.get(album.pk, 0) if album.entries <= COUNTED_AT_MOST else album.entries
+        if album.kind == AlbumKind.MANUAL and album.entries > COUNTED_AT_MOST:
+            album.photo_count = album.entries
 
 
 def _people_named(given: Mapping[str, Any], user: User) -> dict[UUID, str]:
