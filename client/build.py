@@ -87,7 +87,7 @@ def photo_filters(schema: dict[str, Any]) -> list[dict[str, Any]]:
                 "type": value.get("format") if value.get("format") in {"uuid", "date-time"} else value["type"],
                 "choices": value.get("enum", []),
                 "is_repeated": is_repeated,
-                "help": one.get("description", ""),
+                "help": "\n".join(line for line in one.get("description", "").splitlines() if line[:2] != "* ").strip(),
             }
         )
     return found

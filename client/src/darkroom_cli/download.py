@@ -226,7 +226,9 @@ class _Fetch:
         if self.file.kind == Kind.XMP:
             part.truncate(0)
             part.seek(0)
-            _write(part, self._whole())
+            sidecar = self._whole()
+            _write(part, sidecar)
+            self.to.transfer.at(self.label, len(sidecar), len(sidecar))
             return
         if self.file.sha256 is None:
             # small, and with another version it would be of other bytes

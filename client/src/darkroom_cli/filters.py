@@ -58,7 +58,7 @@ def photo_filters(command: Callable[..., Any]) -> Callable[..., Any]:
         kind = click.Choice(one["choices"]) if one["choices"] else _TYPES[one["type"]]
         told = one["help"].replace("`", "")
         if one["name"] in lookups.NAMED:
-            kind, told = click.STRING, f"{told} Its name, or its id."
+            kind, told = click.STRING, f"{told} By its {lookups.NAMED[one['name']]}, or its id."
         flags = f"--{name}/--no-{name}" if one["type"] == "boolean" else f"--{name}"
         repeated = {"multiple": True} if one["is_repeated"] else {"default": None}
         option = click.option(

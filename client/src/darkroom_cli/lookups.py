@@ -13,8 +13,8 @@ from darkroom_cli.connection import Connection, as_id
 from darkroom_cli.problems import DarkroomError
 from darkroom_cli.text import printable
 
-# filters whose values may be names
-NAMED = frozenset({"library", "album", "person"})
+# filters whose values may be names, and what these are called
+NAMED = {"library": "name", "album": "title", "person": "name"}
 PAGE_SIZE = 200
 # as many as the API takes at once
 PHOTOS_AT_ONCE = 1000

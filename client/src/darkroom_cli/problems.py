@@ -78,7 +78,7 @@ def problem_of(response: httpx.Response) -> DarkroomError:
     """Read a refusal, also one that no Darkroom wrote."""
     media_type = response.headers.get("Content-Type", "").split(";")[0].strip()
     if media_type != MEDIA_TYPE and response.status_code not in PASSING_STATUSES:
-        address = response.request.url.copy_with(path="/", query=None)
+        address = str(response.request.url).partition("/api/v1/")[0]
         return NotDarkroomError(f"{address} answers {response.status_code}, and not as a Darkroom does: is it right?")
     members: Any = {}
     if media_type == MEDIA_TYPE:

@@ -140,6 +140,8 @@ class Sender:
             _, headers = self.connection.ask(uploads_create, **asked, idempotency_key=entry.idempotency_key)
         except ProblemError as problem:
             self.journal.forget(sha256)
+            if problem.code == "not_found":
+                problem.detail = f"There is no library {self.library}, or you may not see it"
             if problem.code != "idempotency_key_reused":
                 raise
             # the same bytes have another name by now
