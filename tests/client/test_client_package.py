@@ -62,7 +62,8 @@ assert [one.id for one in page.results] == [photo.id], page
 assert isinstance(problem, Problem) and problem.code == "invalid" and problem.errors[0].field == "near", problem
 assert PhotoStateEnum("of tomorrow").value == "of tomorrow" and PhotoStateEnum("ready") is PhotoStateEnum.READY
 client.get_httpx_client().close()
-print(made.status_code.value, photo.sha256, photo.width, photo.state, original.payload.read() == open(file, "rb").read())
+is_same = original.payload.read() == open(file, "rb").read()
+print(made.status_code.value, photo.sha256, photo.width, photo.state, is_same)
 """
 
 

@@ -14,6 +14,8 @@ from darkroom_cli import text
 from darkroom_cli.problems import DarkroomError
 
 _NOTHING = "-"
+# what is shown of a photo, on terminals of so many columns and more
+_COLUMNS = {"taken": 80, "file": 0, "title": 120, "camera": 120, "place": 120, "size": 90, "id": 0}
 
 
 def refusal(name: str, error: DarkroomError) -> Text:
@@ -40,16 +42,21 @@ def _echo(line: str) -> int:
 
 
 def _print_table(console: Console, rows: Iterator[list[str]]) -> int:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", row_styles=("", "dim"), pad_edge=False, expand=False)
-    table.add_column("taken", no_wrap=True)
-    table.add_column("file", overflow="ellipsis", no_wrap=True, ratio=3, style="cyan")
-    table.add_column("title", overflow="ellipsis", no_wrap=True, ratio=2)
-    table.add_column("camera", overflow="ellipsis", no_wrap=True, ratio=2)
-    table.add_column("place", overflow="ellipsis", no_wrap=True, ratio=2)
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("id", no_wrap=True, min_width=36)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", row_styles=("", "dim"), pad_edge=False, expand=True)
+    shown = [name for name, width in _COLUMNS.items() if console.width >= width]
+    for name in shown:
+        is_words = name in {"file", "title", "camera", "place"}
+        table.add_column(
+            name,
+            no_wrap=True,
+            overflow="ellipsis",
+            # files and words give way, and not ids, of which every letter counts
+            ratio=(3 if name == "file" else 2) if is_words else None,
+            justify="right" if name == "size" else "left",
+            style="cyan" if name == "file" else None,
+        )
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(cell) for name, cell in zip(_COLUMNS, row, strict=True) if name in shown))
     if table.row_count:
         console.print(table)
     return table.row_count
