@@ -42,6 +42,8 @@ class Command:
             text=True,
             timeout=SECONDS,
             check=False,
+            # without a terminal, on which a password would be asked for
+            start_new_session=True,
         )
         assert "Traceback" not in done.stderr, done.stderr
         return done
