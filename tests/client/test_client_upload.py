@@ -188,7 +188,7 @@ def test_ctrl_c_says_how_it_goes_on(command_at: Callable, relay: Relay, library:
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(3):
-        write_tiff(folder / f"{number}.tif", width=1500, height=1500, seed=number)
+        write_tiff(folder / f"{number}.tif", width=1000, height=800, seed=number)
     command = command_at(relay.url)
     relay.seconds_per_block = 0.02
     process = command.start("upload", folder, "--library", "Family", "--jobs", "2")

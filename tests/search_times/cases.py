@@ -235,7 +235,7 @@ def cases(values: Values) -> list[Case]:
         Case("state", either("state", "ready", "pending", "attention", "processing")),
         Case("media_type", either("media_type", "image/jpeg", "image/heic", "image/gif")),
         Case("sha256", given("sha256")),
-        Case("library, sha256 × 40", both(given("library"), draws.hashes)),
+        Case("library, 40 of sha256", both(given("library"), draws.hashes)),
         Case("album: manual, of thousands", called("manual", "album")),
         Case("album: smart", called("smart", "album")),
         Case("orientation", either("orientation", "portrait", "square")),

@@ -1,10 +1,10 @@
 """The server as the command asks it: by operations of the generated client, with patience and with clear refusals."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -19,6 +19,7 @@ TIMEOUT = httpx.Timeout(connect=10, read=120, write=60, pool=None)
 # `Authorization` is kept from the host of a redirect, as to a bucket; a header of our own would not be
 KEY_PREFIX = "Api-Key"
 
+_T = TypeVar("_T")
 _Found = tuple[Any, httpx.Headers]
 
 
@@ -50,10 +51,14 @@ class Connection:
 
     def ask(self, operation: ModuleType, *args: Any, **parameters: Any) -> _Found:
         """Do an operation that may be done twice, as often as it takes; gives what was parsed, and the headers."""
+        return self.patiently(lambda: self.ask_once(operation, *args, **parameters))
+
+    def patiently(self, act: Callable[[], _T]) -> _T:
+        """Do something that may be done twice, as often as it takes."""
         patience = self.patience()
         while True:
             try:
-                return self.ask_once(operation, *args, **parameters)
+                return act()
             except DarkroomError as error:
                 if not is_passing(error):
                     raise

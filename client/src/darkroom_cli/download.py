@@ -1,7 +1,5 @@
 """Downloading photos into a folder: resumed where it was cut off, verified, and never outside of the folder."""
 
-import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -11,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -18,6 +17,7 @@ from uuid import UUID
 import httpx
 
 from darkroom_cli.connection import Connection, is_passing
+from darkroom_cli.parts import hash_of, opened_part, publish, unwritable, write
 from darkroom_cli.problems import DarkroomError, ProblemError, RefusedFileError, StoppedError
 from darkroom_cli.progress import Transfer
 from darkroom_cli.report import refusal
@@ -25,8 +25,6 @@ from darkroom_cli.text import safe_name
 
 BLOCK_BYTES = 256 * 1024
 _SHA256 = re.compile("[0-9a-f]{64}")
-# of file systems that know no links, as FAT
-_NO_SUCH_ACT = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class Kind(StrEnum):
@@ -126,7 +124,7 @@ class FolderDownload:
         self.transfer.begin(label, file.size, shown=file.name)
         outcome = Outcome.REFUSED
         try:
-            outcome = _Fetch(self, file, label).run()
+            outcome = self._fetched(file, label)
         except (RefusedFileError, ProblemError) as error:
             if isinstance(error, ProblemError) and error.status == 401:
                 self._end(error)
@@ -139,6 +137,12 @@ class FolderDownload:
             self.transfer.end(label, file.size, is_through=outcome == Outcome.DOWNLOADED)
         with self._lock:
             self.results[outcome] += 1
+
+    def _fetched(self, file: Wanted, label: str) -> Outcome:
+        try:
+            return _Fetch(self, file, label).run()
+        except OSError as error:
+            raise unwritable(error) from error
 
     def _end(self, error: DarkroomError) -> None:
         with self._lock:
@@ -169,7 +173,7 @@ class _Fetch:
         part = self.to.folder / f".darkroom-{self.file.photo}.{self.file.kind}.part"
         patience = self.to.connection.patience()
         is_second = False
-        with _opened(part) as opened:
+        with opened_part(part) as opened:
             while True:
                 try:
                     self._fetch(opened, patience.reset)
@@ -187,7 +191,9 @@ class _Fetch:
                             part.unlink(missing_ok=True)
                         raise
                     patience.pause(error)
-        _publish(part, place, may_replace=self._is_ours(place))
+            opened.flush()
+            # while nobody else may have the part
+            publish(part, place, may_replace=self._is_ours(place))
         return Outcome.DOWNLOADED
 
     def _place(self) -> tuple[Path, bool]:
@@ -215,11 +221,10 @@ class _Fetch:
         if path.is_symlink() or not path.is_file():
             return False
         if self.file.sha256 is not None:
-            return path.stat().st_size == self.file.size and _hash_of(path) == self.file.sha256
+            return path.stat().st_size == self.file.size and hash_of(path) == self.file.sha256
         if self.file.kind == Kind.XMP:
-            return path.read_bytes() == self._whole()
-        with self._streamed({"If-None-Match": f'"{_hash_of(path)}"'}) as answer:
-            return answer.status_code == 304
+            return path.read_bytes() == self.to.connection.patiently(self._whole)
+        return self.to.connection.patiently(partial(self._is_unchanged, hash_of(path)))
 
     def _fetch(self, part: BinaryIO, alive: Callable[[], None]) -> None:
         """Fetch what is missing. Raises _WrongBytesError where the whole is not what it has to be."""
@@ -227,7 +232,7 @@ class _Fetch:
             part.truncate(0)
             part.seek(0)
             sidecar = self._whole()
-            _write(part, sidecar)
+            write(part, sidecar)
             self.to.transfer.at(self.label, len(sidecar), len(sidecar))
             return
         if self.file.sha256 is None:
@@ -245,8 +250,10 @@ class _Fetch:
                 for block in answer.iter_raw(BLOCK_BYTES):
                     if self.to.connection.stopping.is_set():
                         raise StoppedError("Stopped")
-                    _write(part, block)
+                    write(part, block)
                     have += len(block)
+                    if self.file.sha256 is not None and have > self.file.size:
+                        raise _WrongBytesError("More has arrived than the photo has", code="wrong_hash")
                     alive()
                     self.to.transfer.at(self.label, have, len(block))
             etag = answer.headers.get("ETag", "").strip('"')
@@ -262,15 +269,13 @@ class _Fetch:
 
     def _whole(self) -> bytes:
         """Give a small file."""
-        patience = self.to.connection.patience()
-        while True:
-            try:
-                with self._streamed({}) as answer, self.to.connection.speaking():
-                    return answer.read()
-            except DarkroomError as error:
-                if not is_passing(error):
-                    raise
-                patience.pause(error)
+        with self._streamed({}) as answer, self.to.connection.speaking():
+            return answer.read()
+
+    def _is_unchanged(self, sha256: str) -> bool:
+        """Ask whether a file is still the one that has this hash."""
+        with self._streamed({"If-None-Match": f'"{sha256}"'}) as answer:
+            return answer.status_code == 304
 
     def _streamed(self, headers: dict[str, str]) -> "_Stream":
         # as it is: a length that is told is that of the bytes that come
@@ -295,61 +300,6 @@ class _Stream:
 
     def __exit__(self, *error: object) -> None:
         self._context.__exit__(*error)
-
-
-def _opened(part: Path) -> BinaryIO:
-    """Open a part to go on with: a file, no link, and nobody else's at the moment. Raises RefusedFileError."""
-    try:
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-        opened = os.fdopen(descriptor, "r+b")
-    except OSError as error:
-        raise _unwritable(error) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_named = os.path.samestat(os.fstat(descriptor), part.stat())
-    except (BlockingIOError, FileNotFoundError):
-        is_named = False
-    if not is_named:
-        opened.close()
-        raise RefusedFileError("Another command is downloading it into this folder", code="in_use")
-    return opened
-
-
-def _publish(part: Path, place: Path, *, may_replace: bool) -> None:
-    """Give a whole file its name, which nobody else has taken meanwhile. Raises RefusedFileError."""
-    try:
-        if may_replace:
-            part.replace(place)
-            return
-        try:
-            # unlike a renaming, a link replaces nothing
-            os.link(part, place)
-        except OSError as error:
-            if error.errno not in _NO_SUCH_ACT or os.path.lexists(place):
-                raise
-            part.rename(place)
-        else:
-            part.unlink()
-    except FileExistsError as error:
-        raise RefusedFileError(f"{place.name} has appeared meanwhile", code="taken") from error
-    except OSError as error:
-        raise _unwritable(error) from error
-
-
-def _write(part: BinaryIO, block: bytes) -> None:
-    try:
-        part.write(block)
-    except OSError as error:
-        raise _unwritable(error) from error
-
-
-def _unwritable(error: OSError) -> RefusedFileError:
-    return RefusedFileError(f"It cannot be written: {error.strerror or error}", code="unwritable")
-
-
-def _hash_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def of_photos(photos: Iterable[Any], kind: Kind) -> Iterator[Wanted]:

@@ -53,7 +53,7 @@ def look_through(folder: Path, *, all_files: bool = False) -> Found:
 
     def note(error: OSError) -> None:
         name = os.path.relpath(error.filename or folder, folder)
-        found.unreadable.append((name, _unreadable(error)))
+        found.unreadable.append((name, unreadable(error)))
 
     for place, folders, names in os.walk(folder, onerror=note):
         folders[:] = sorted(one for one in folders if not one.startswith("."))
@@ -69,7 +69,7 @@ def _sort_in(found: Found, folder: Path, path: Path, *, all_files: bool) -> None
     try:
         about = path.lstat()
     except OSError as error:
-        found.unreadable.append((name, _unreadable(error)))
+        found.unreadable.append((name, unreadable(error)))
         return
     if not stat.S_ISREG(about.st_mode):
         return
@@ -87,7 +87,7 @@ def hashed(file: LocalFile) -> str:
         with file.path.open("rb") as opened:
             return hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
 
 
 def require_unchanged(file: LocalFile, opened: int) -> None:
@@ -111,5 +111,6 @@ def batches(files: list[LocalFile], *, count: int, size: int) -> Iterator[list[L
         yield batch
 
 
-def _unreadable(error: OSError) -> RefusedFileError:
+def unreadable(error: OSError) -> RefusedFileError:
+    """Say why a file cannot be read."""
     return RefusedFileError(f"It cannot be read: {error.strerror or error}", code="unreadable")

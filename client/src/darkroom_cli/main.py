@@ -95,22 +95,25 @@ def upload_command(
     into = lookups.album_id(connection, album, library=where, make=not dry_run) if album else None
     found = folder.look_through(given["folder"], all_files=all_files)
     journal = Journal(settings.state_folder(), url=kept.url, key=kept.key, library=where)
-    with transfer(verb="uploading", files=len(found.photos), total=found.size) as shown:
-        sender = Sender(connection, journal, where)
-        run = upload.FolderUpload(connection, sender, shown, jobs, dry_run=dry_run)
-        run.results += [upload.Result(name, upload.Outcome.REFUSED, error=error) for name, error in found.unreadable]
-        for name, error in found.unreadable:
-            shown.say(report.refusal(name, error))
-        run.run(found.photos)
-    photos = run.photos(found.photos)
+    shown = transfer(verb="uploading", files=len(found.photos), total=found.size)
+    run = upload.FolderUpload(connection, Sender(connection, journal, where), shown, jobs, dry_run=dry_run)
+    try:
+        with shown:
+            run.pass_over(found.unreadable)
+            run.run(found.photos)
+    except (DarkroomError, KeyboardInterrupt):
+        if run.results:
+            _sum_up_upload(run, found)
+        raise
+    _sum_up_upload(run, found)
     if into is not None and not dry_run:
-        lookups.put_into_album(connection, into, photos)
-    _sum_up_upload(run, found, album=album)
+        lookups.put_into_album(connection, into, run.photos(found.photos))
+        click.echo(f"The album {text.printable(album or '')} has them.", err=True)
     if run.count()[upload.Outcome.REFUSED]:
         raise SystemExit(SOME_REFUSED)
 
 
-def _sum_up_upload(run: upload.FolderUpload, found: folder.Found, *, album: str | None) -> None:
+def _sum_up_upload(run: upload.FolderUpload, found: folder.Found) -> None:
     count = run.count()
     sizes = {one.name: one.size for one in found.photos}
     outcome = upload.Outcome.WOULD_BE_SENT if run.dry_run else upload.Outcome.SENT
@@ -125,8 +128,6 @@ def _sum_up_upload(run: upload.FolderUpload, found: folder.Found, *, album: str 
     told = [f"{count[one]:,} {word}" for one, word in words.items() if count[one]]
     left = [(found.sidecars, "sidecar"), (found.others, "other file")]
     _sum_up(told or ["no photos in this folder"], refused=count[upload.Outcome.REFUSED])
-    if album and not run.dry_run:
-        click.echo(f"The album {text.printable(album)} has them.", err=True)
     if any(number for number, _noun in left):
         names = " and ".join(text.counted(number, noun) for number, noun in left if number)
         hint = "; sidecars are read by imports on the server" if found.sidecars else ""
@@ -216,6 +217,11 @@ def _photos(connection: Connection, asked: dict[str, Any], at_most: int | None =
     return connection.pages(photos_list, at_most=at_most, page_size=size, **asked)
 
 
+def _tell(sentence: str) -> None:
+    line = Text("✗ ", style="red").append(text.printable(sentence), style="default")
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+
+
 def run() -> None:
     """Run the command; whatever goes wrong is one sentence."""
     try:
@@ -227,10 +233,12 @@ def run() -> None:
         click.echo("\nStopped. Nothing is lost: the same command goes on from here.", err=True)
         sys.exit(130)
     except DarkroomError as error:
-        line = Text("✗ ", style="red").append(text.printable(error.sentence), style="default")
-        Console(stderr=True, highlight=False).print(line, soft_wrap=True)
+        _tell(error.sentence)
         sys.exit(error.exit_status)
-    except BrokenPipeError:
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):
+            _tell(f"{error.filename or 'The system'}: {error.strerror or error} (system_error).")
+            sys.exit(2)
         # whoever read the output has had enough, as `head`
         sys.stderr.close()
         sys.exit(141)

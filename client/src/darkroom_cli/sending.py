@@ -17,6 +17,7 @@ from darkroom_client.api.uploads import uploads_create, uploads_destroy, uploads
 from darkroom_client.models import ResumableUpload
 from darkroom_client.types import File
 
+from darkroom_cli import folder
 from darkroom_cli.connection import Connection
 from darkroom_cli.folder import LocalFile, require_unchanged
 from darkroom_cli.journal import Entry, Journal
@@ -63,8 +64,11 @@ class Piece(io.RawIOBase):
         if self._stop.is_set():
             raise StoppedError("Stopped")
         left = self._size - self._at
-        self._file.seek(self._start + self._at)
-        data = self._file.read(left if size < 0 else min(size, left))
+        try:
+            self._file.seek(self._start + self._at)
+            data = self._file.read(left if size < 0 else min(size, left))
+        except OSError as error:
+            raise folder.unreadable(error) from error
         self._at += len(data)
         self._watch(self._start + self._at, len(data))
         return data
@@ -156,7 +160,7 @@ class Sender:
         try:
             opened = file.path.open("rb")
         except OSError as error:
-            raise RefusedFileError(f"It cannot be read: {error.strerror or error}", code="unreadable") from error
+            raise folder.unreadable(error) from error
         offset = upload.offset
         with opened:
             while True:

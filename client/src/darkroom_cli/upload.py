@@ -75,6 +75,15 @@ class FolderUpload:
             raise
         if self._fatal is not None:
             raise self._fatal
+        for one in photo_of.values():
+            # what nobody has thought of is not passed over
+            if one.done() and not isinstance(error := one.exception(), DarkroomError | None):
+                raise error
+
+    def pass_over(self, unreadable: list[tuple[str, RefusedFileError]]) -> None:
+        """Note what could not be looked at."""
+        for name, error in unreadable:
+            self._note(Result(name, Outcome.REFUSED, error=error))
 
     def count(self) -> Counter[Outcome]:
         """Count the files by what became of them."""
@@ -150,6 +159,10 @@ class FolderUpload:
             raise
         except DarkroomError as error:
             self._end(error)
+            raise
+        except OSError as error:
+            # of the journal: what is not noted would be sent from its start again
+            self._end(DarkroomError(f"{error.filename}: {error.strerror or error}", code="unwritable"))
             raise
         finally:
             self.transfer.end(file.name, file.size, is_through=is_through)
