@@ -21,7 +21,6 @@ from accounts.services import second_factor
 from photos.models import Photo
 from processing.models import Upload
 
-
 WRONG_ADDRESSES = ("ftp://host", "http://", "http://a:b@host", "http://[::1", "http://h:0", "http://h:x", "http://h?x")
 ADDRESSES = """
 import json, sys

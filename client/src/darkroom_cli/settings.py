@@ -67,7 +67,7 @@ def checked_url(url: str) -> str:
     """Give the address as the client wants it. Raises ConfigurationError."""
     try:
         parts = urlsplit(url.strip())
-        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_address = False
     if not is_address:
