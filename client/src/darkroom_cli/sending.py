@@ -105,22 +105,27 @@ class Sender:
 
     def _sent(self, file: LocalFile, sha256: str, entry: Entry, watch: Watch) -> ResumableUpload:
         """Send what is missing until the upload is over, one way or the other."""
-        if entry.upload is None:
-            self._begin(file, sha256, entry)
         patience = self.connection.patience()
         furthest, refusal = -1, None
+        if is_new := entry.upload is None:
+            self._begin(file, sha256, entry)
         while True:
-            upload, _headers = self.connection.ask(uploads_retrieve, UUID(entry.upload))
-            watch(upload.offset, 0)
-            if upload.state in {"complete", "refused"}:
-                return upload
-            if refusal is not None:
-                raise refusal
-            if upload.offset > furthest:
-                furthest = upload.offset
+            offset = 0
+            # of one that has just been begun nothing is there; if it is otherwise, the first piece is told
+            if not is_new:
+                upload, _headers = self.connection.ask(uploads_retrieve, UUID(entry.upload))
+                if upload.state in {"complete", "refused"}:
+                    return upload
+                if refusal is not None:
+                    raise refusal
+                offset = upload.offset
+            is_new = False
+            watch(offset, 0)
+            if offset > furthest:
+                furthest = offset
                 patience.reset()
             try:
-                self._send_pieces(file, upload, watch)
+                self._send_pieces(file, UUID(entry.upload), offset, watch)
             except ProblemError as problem:
                 if problem.is_passing or problem.code == "wrong_offset":
                     patience.pause(problem)
@@ -155,27 +160,26 @@ class Sender:
         entry.upload = headers["Location"].rpartition("/")[2]
         self.journal.write(sha256, entry)
 
-    def _send_pieces(self, file: LocalFile, upload: ResumableUpload, watch: Watch) -> None:
+    def _send_pieces(self, file: LocalFile, upload: UUID, offset: int, watch: Watch) -> None:
         """Send all that is missing, piece by piece; of an upload that lacks nothing, ask for its end."""
         try:
             opened = file.path.open("rb")
         except OSError as error:
             raise folder.unreadable(error) from error
-        offset = upload.offset
         with opened:
             while True:
                 require_unchanged(file, opened.fileno())
-                size = min(PIECE_BYTES, upload.length - offset)
+                size = min(PIECE_BYTES, file.size - offset)
                 piece = Piece(opened, start=offset, size=size, watch=watch, stop=self.connection.stopping)
                 _, headers = self.connection.ask_once(
                     uploads_partial_update,
-                    upload.id,
+                    upload,
                     body=File(payload=piece),
                     tus_resumable=VERSION,
                     upload_offset=offset,
                 )
                 offset = int(headers["Upload-Offset"])
-                if offset >= upload.length:
+                if offset >= file.size:
                     return
 
     def _give_up(self, sha256: str, entry: Entry) -> None:
