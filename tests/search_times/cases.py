@@ -17,7 +17,7 @@ LIST, FACETS, TIMELINE, MAP = "photos", "photos/facets", "photos/timeline", "pho
 COUNTS = frozenset({FACETS, TIMELINE, MAP})
 FACES, SIMILAR = "faces/{}/similar", "photos/{}/similar"
 # milliseconds of the server's own time
-LIMITS = {LIST: 100, FACETS: 500, TIMELINE: 500, MAP: 500, FACES: 500, SIMILAR: 500}
+LIMITS = {LIST: 100, FACETS: 500, TIMELINE: 500, MAP: 500, FACES: 1000, SIMILAR: 500}
 FACE_VECTORS = "face_embedding_dlib_hnsw"
 FINGERPRINTS = tuple(f"fingerprint_block_{number}" for number in range(4))
 

@@ -134,7 +134,9 @@ class FolderDownload:
             self._end(error)
             raise
         finally:
-            self.transfer.end(label, file.size, is_through=outcome == Outcome.DOWNLOADED)
+            # what was cut off is shown as it was
+            if outcome != Outcome.REFUSED or not self.connection.stopping.is_set():
+                self.transfer.end(label, file.size, is_through=outcome == Outcome.DOWNLOADED)
         with self._lock:
             self.results[outcome] += 1
 

@@ -165,7 +165,9 @@ class FolderUpload:
             self._end(DarkroomError(f"{error.filename}: {error.strerror or error}", code="unwritable"))
             raise
         finally:
-            self.transfer.end(file.name, file.size, is_through=is_through)
+            # what was cut off is shown as it was
+            if is_through or not self.connection.stopping.is_set():
+                self.transfer.end(file.name, file.size, is_through=is_through)
         self._note(Result(file.name, Outcome.SENT, photo))
         return photo
 
