@@ -206,6 +206,9 @@ def test_login_keeps_a_key_that_it_has_tried(command: Command, library: Library,
     assert (status, line.endswith("set DARKROOM_URL and DARKROOM_API_KEY (not_configured).")) == (2, True)
     status, line = refused(command, "login", url, stdin="nonsense\n")
     assert (status, line.endswith("(api_key_not_valid).")) == (3, True)
+    warned = command.run("--patience", "0", "login", "http://0.0.0.0:1", stdin=f"{key}\n").stderr.splitlines()
+    assert warned[0].startswith("http://0.0.0.0:1 is not encrypted")
+    assert warned[-1].endswith("(unreachable).")
     assert not file.exists()
 
     done = command.run("login", f"{url}/", stdin=f"{key}\n")

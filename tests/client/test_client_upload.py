@@ -242,6 +242,19 @@ def test_a_server_that_dies_is_waited_for(
     assert relay.sent < size + 17 * MIB
 
 
+def test_the_same_folder_twice_at_once(command: Command, library: Library, folder: Path) -> None:
+    write_tiff(folder / "large.tif", width=2000, height=2000, seed=12)
+    both = [command.start("upload", folder, "--library", "Family") for _ in range(2)]
+    told_by = [one.communicate(timeout=90)[1] for one in both]
+
+    assert [one.returncode for one in both] == [0, 0], told_by
+    photos = [one for one in folder.rglob("*") if one.suffix.lower() in {".jpg", ".tif"} and ".thumbs" not in str(one)]
+    assert {one.sha256 for one in Photo.objects.all()} == {sha256_of(one) for one in photos}
+    assert Photo.objects.count() == 5
+    assert all(stored(one) == one.sha256 for one in Photo.objects.all())
+    assert journal(command) == []
+
+
 def test_connections_that_break_cost_little(
     command_at: Callable, relay: Relay, library: Library, tmp_path: Path
 ) -> None:

@@ -40,6 +40,8 @@ class Connection:
         }
         # nobody in particular has no key
         self.client = AuthenticatedClient(token=key, prefix=prefix, **ways) if key else Client(**ways)
+        # made here, and not by each of the threads that come first
+        self.client.get_httpx_client()
 
     def patience(self) -> Patience:
         """Give the patience for one thing."""

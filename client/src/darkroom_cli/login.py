@@ -23,6 +23,7 @@ SCOPES = (
     PermissionName.PHOTOS_EDIT,
     PermissionName.PEOPLE_VIEW,
 )
+# somebody sits there and waits
 PATIENCE_SECONDS = 10
 PAGE_SIZE = 200
 
@@ -36,17 +37,17 @@ def given_key() -> str:
     return key
 
 
-def made_key(url: str, email: str, *, days: int) -> str:
+def made_key(url: str, email: str, *, days: int, patience_seconds: float) -> str:
     """Log in, have a key made that is good for so many days, and log out. Raises ProblemError."""
     password = click.prompt("Password", hide_input=True)
-    public = Connection(url, "", patience_seconds=PATIENCE_SECONDS)
+    public = Connection(url, "", patience_seconds=patience_seconds)
     try:
         tokens = _tokens(public, email, password)
     except ProblemError as error:
         if error.code != "second_factor_required":
             raise
         tokens = _tokens(public, email, password, code=click.prompt("Code of the second factor"))
-    person = Connection(url, tokens.access, patience_seconds=PATIENCE_SECONDS, prefix="Bearer")
+    person = Connection(url, tokens.access, patience_seconds=patience_seconds, prefix="Bearer")
     wanted = ApiKeyInputRequest(
         name=f"darkroom on {socket.gethostname()}"[:100],
         scopes=list(SCOPES),
@@ -61,9 +62,9 @@ def made_key(url: str, email: str, *, days: int) -> str:
     return made.key
 
 
-def check(url: str, key: str) -> list[Any]:
+def check(url: str, key: str, *, patience_seconds: float) -> list[Any]:
     """Give the libraries that a key shows. Raises what is wrong with the address or the key."""
-    connection = Connection(url, key, patience_seconds=PATIENCE_SECONDS)
+    connection = Connection(url, key, patience_seconds=patience_seconds)
     return list(connection.pages(libraries_list, page_size=PAGE_SIZE))
 
 

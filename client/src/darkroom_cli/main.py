@@ -59,14 +59,20 @@ _jobs = click.option(
 @click.argument("url")
 @click.option("--email", help="Log in with the password, and have a key made; without it, paste a key.")
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long that key is good.")
-def login_command(url: str, email: str | None, days: int) -> None:
+@click.pass_context
+def login_command(context: click.Context, url: str, email: str | None, days: int) -> None:
     """Keep the address of a Darkroom and a key to it, after trying them.
 
     The key is asked for, or read of standard input; it is no argument, since others see those.
     """
     address = settings.checked_url(url)
-    key = login.made_key(address, email, days=days) if email else login.given_key()
-    libraries = login.check(address, key)
+    if settings.is_in_clear(address):
+        click.echo(
+            f"{address} is not encrypted: whoever is on the way reads the key. Use https:// if you can.", err=True
+        )
+    patience = min(context.obj, login.PATIENCE_SECONDS)
+    key = login.made_key(address, email, days=days, patience_seconds=patience) if email else login.given_key()
+    libraries = login.check(address, key, patience_seconds=patience)
     file = settings.save(settings.Settings(address, key))
     click.echo(f"{address} lets you in, and shows {text.counted(len(libraries), 'library').replace('ys', 'ies')}:")
     for one in libraries:

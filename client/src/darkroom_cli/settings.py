@@ -77,6 +77,12 @@ def checked_url(url: str) -> str:
     return url.strip().rstrip("/").removesuffix("/api/v1")
 
 
+def is_in_clear(url: str) -> bool:
+    """Tell whether what is sent to an address can be read on the way."""
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}
+
+
 def _kept() -> dict[str, str]:
     file = config_file()
     try:
