@@ -271,7 +271,8 @@ def test_connections_that_break_cost_little(
     assert process.returncode == 0, errors
     photo = Photo.objects.get()
     assert (photo.sha256, stored(photo)) == (sha256_of(folder / "large.tif"),) * 2
-    assert relay.sent < photo.byte_size + 4 * MIB
+    # what lay in buffers when it was cut is sent again
+    assert relay.sent < photo.byte_size + 12 * MIB
 
 
 def test_a_file_that_is_written_to_meanwhile_is_no_photo(
@@ -353,4 +354,4 @@ def test_it_keeps_within_little_memory(command_at: Callable, relay: Relay, libra
 
     assert process.returncode == 0, errors
     assert Photo.objects.count() == 4
-    assert most < 120 * MIB, most
+    assert most < 150 * MIB, most
