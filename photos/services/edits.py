@@ -5,7 +5,7 @@ The original is never touched: a correction is kept beside what the file says, a
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -125,8 +125,8 @@ def _said(draft: Draft, changes: Changes) -> Draft:
     for name in changes.restored:
         for key in _keys(name):
             draft.corrections.pop(key, None)
-    if changes.shift_seconds and photo.taken_at is not None:
-        there = photo.taken_at + timedelta(seconds=changes.shift_seconds)
+    there = _moved(photo, seconds=changes.shift_seconds)
+    if there is not None:
         draft.corrections |= {"taken_at": there.isoformat(), "taken_at_offset": photo.taken_at_offset}
     for name in CORRECTIONS:
         old = {key: photo.corrections[key] for key in _keys(name) if key in photo.corrections}
@@ -136,6 +136,18 @@ def _said(draft: Draft, changes: Changes) -> Draft:
     if changes.is_hidden is not None and changes.is_hidden != photo.is_hidden:
         draft.before["is_hidden"], draft.after["is_hidden"] = photo.is_hidden, changes.is_hidden
     return draft
+
+
+def _moved(photo: Photo, *, seconds: int) -> datetime | None:
+    """Give a photo's time, moved; None where it has none, or would leave the calendar, be it on its own clock alone."""
+    if photo.taken_at is None or not seconds:
+        return None
+    try:
+        there = photo.taken_at + timedelta(seconds=seconds)
+        there.astimezone(timezone(timedelta(minutes=photo.taken_at_offset or 0)))
+    except OverflowError:
+        return None
+    return there
 
 
 def _note_tags(draft: Draft, own: Mapping[UUID, Tag], *, on: Sequence[Tag], off: Sequence[Tag]) -> None:

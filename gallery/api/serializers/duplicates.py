@@ -51,7 +51,7 @@ class DecisionSerializer(serializers.Serializer):
 class DuplicateDecisionSerializer(serializers.ModelSerializer):
     """Output: somebody's word that photos are no duplicates of each other."""
 
-    photos = serializers.SerializerMethodField(help_text="Their keys.")
+    photos = serializers.SerializerMethodField(help_text="Keys of those that you may see.")
 
     class Meta:
         model = DuplicateDecision
