@@ -67,12 +67,7 @@ def apply(*, edit: Edit, photo_ids: Collection[UUID], changes: Changes) -> list[
 
     In one transaction, under the photos' locks; what was so already makes no history. Doing it again changes nothing.
     """
-    wanted = {
-        name: tags.find_or_make(library_id=edit.library_id, names=names or ())
-        for name, names in (("on", changes.add_tags), ("only", changes.tags))
-    }
-    keys = {tags.key_of(tags.clean_name(name)) for name in changes.remove_tags}
-    wanted["off"] = list(Tag.objects.filter(library_id=edit.library_id, key__in=keys))
+    wanted = _held(edit.library_id, photo_ids, changes)
     drafts = [_said(Draft(photo, dict(photo.corrections)), changes) for photo in _locked(edit.library_id, photo_ids)]
     worn = _worn([draft.photo.pk for draft in drafts])
     for draft in drafts:
@@ -95,6 +90,7 @@ def undo(*, edit: Edit, by: User | None) -> tuple[Edit, list[UUID], int]:
         raise AlreadyUndoneError("This edit has been taken back. Take that back to have it again.")
     back = Edit.objects.create(library_id=locked.library_id, by=by, undoes=locked, changes=locked.changes)
     revisions = {one.photo_id: one for one in Revision.objects.filter(edit=locked)}
+    tags.hold(tag_ids=_named(revisions.values()), worn_by=revisions)
     drafts = [Draft(photo, dict(photo.corrections)) for photo in _locked(locked.library_id, revisions)]
     worn = _worn([draft.photo.pk for draft in drafts])
     left = 0
@@ -104,9 +100,29 @@ def undo(*, edit: Edit, by: User | None) -> tuple[Edit, list[UUID], int]:
     return back, _write(back, drafts), left
 
 
+def _held(library_id: UUID, photo_ids: Collection[UUID], changes: Changes) -> dict[str, list[Tag]]:
+    """Give the tags that changes name, made where there are none; they stay, as do those that the photos wear."""
+    keys = {tags.key_of(tags.clean_name(name)) for name in changes.remove_tags}
+    while True:
+        wanted = {
+            name: tags.find_or_make(library_id=library_id, names=names or ())
+            for name, names in (("on", changes.add_tags), ("only", changes.tags))
+        }
+        ids = {tag.pk for tag in (*wanted["on"], *wanted["only"])}
+        # one that was merged or deleted at this moment is looked for anew
+        if tags.hold(tag_ids=ids, worn_by=photo_ids) == ids:
+            return {**wanted, "off": list(Tag.objects.filter(library_id=library_id, key__in=keys))}
+
+
 def _locked(library_id: UUID, photo_ids: Iterable[UUID]) -> list[Photo]:
     photos = Photo.objects.present().filter(library_id=library_id, pk__in=list(photo_ids))
     return list(photos.select_for_update(no_key=True, of=("self",)).order_by("pk"))
+
+
+def _named(revisions: Iterable[Revision]) -> set[UUID]:
+    """Give the tags that revisions put on or took off."""
+    said = [one.after["tags"] for one in revisions if "tags" in one.after]
+    return {UUID(key) for one in said for key in (*one["on"], *one["off"])}
 
 
 def _worn(photo_ids: Collection[UUID]) -> dict[UUID, dict[UUID, Tag]]:

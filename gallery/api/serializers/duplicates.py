@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.fields import BoundedListField
 from gallery.api.serializers.ranking import RankedPhotoSerializer
 from photos.models import DuplicateDecision, DuplicateGroup
 from photos.search.duplicates import Reason
@@ -40,7 +41,7 @@ class DuplicateGroupSerializer(serializers.ModelSerializer):
 class DecisionSerializer(serializers.Serializer):
     """Input: photos that are no duplicates of each other."""
 
-    photos = serializers.ListField(
+    photos = BoundedListField(
         child=serializers.UUIDField(),
         min_length=2,
         max_length=MOST_DECIDED,

@@ -7,6 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.fields import BoundedListField
 from accounts.api.promises.fields import SparseFieldsMixin
 from gallery.api.links import chip_url
 from photos.models import DecisionKind, LinkKind, Person
@@ -70,7 +71,7 @@ class PersonChangeSerializer(serializers.Serializer):
 class MergeSerializer(serializers.Serializer):
     """Input: who is the same person."""
 
-    people = serializers.ListField(
+    people = BoundedListField(
         child=serializers.UUIDField(),
         min_length=1,
         max_length=100,
@@ -81,7 +82,7 @@ class MergeSerializer(serializers.Serializer):
 class FacesSerializer(serializers.Serializer):
     """Input: some faces of a person."""
 
-    faces = serializers.ListField(
+    faces = BoundedListField(
         child=serializers.UUIDField(), min_length=1, max_length=10_000, required=False,
         help_text="Keys of faces of this person; without it all that are shown.",
     )  # fmt: skip
@@ -90,7 +91,7 @@ class FacesSerializer(serializers.Serializer):
 class SplitSerializer(serializers.Serializer):
     """Input: which faces of a person are somebody else, and who."""
 
-    faces = serializers.ListField(
+    faces = BoundedListField(
         child=serializers.UUIDField(), min_length=1, max_length=10_000, help_text="Keys of faces of this person."
     )
     name = serializers.CharField(
