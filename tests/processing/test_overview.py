@@ -41,6 +41,7 @@ def test_an_empty_pipeline_is_settled() -> None:
         ("plan", "people"),
         ("edit", "people"),
         ("import", "maintenance"),
+        ("export", "maintenance"),
         ("duplicates", "people"),
         ("erase_faces", "people"),
         ("forget", "people"),
