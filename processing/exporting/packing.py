@@ -4,7 +4,7 @@ import hashlib
 import resource
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -76,9 +76,11 @@ class Package:
 
     def chunks(self) -> Iterator[bytes]:
         """Give the bytes of the file. Raises what the stores raise when they do not answer."""
-        for chunk in self._all_chunks():
-            self._bytes += len(chunk)
-            yield chunk
+        # what is open is closed if whoever asks stops half-way
+        with closing(self._all_chunks()) as chunks:
+            for chunk in chunks:
+                self._bytes += len(chunk)
+                yield chunk
 
     def _all_chunks(self) -> Iterator[bytes]:
         for start in range(0, len(self._asked), READ_AT_ONCE):
@@ -179,10 +181,3 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
     with file:
         while block := file.read(BLOCK_BYTES):
             yield block
-
-
-def closing_chunks(package: Package) -> Iterable[bytes]:
-    """Give the bytes of a file to whoever sends it: what is open is closed if they stop half-way."""
-    chunks = package.chunks()
-    with closing(chunks):
-        yield from chunks

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from uuid import UUID
 
@@ -89,7 +90,8 @@ class ExportKind(RequestedKind):
             heading={"export": str(export.pk), "file": number},
         ).bounded(seconds=FILE_SECONDS)
         made = _Watched(held, export.pk, package)
-        storage.write_made(alias=ALIAS, key=key, chunks=made.chunks())
+        with closing(made.chunks()) as chunks:
+            storage.write_made(alias=ALIAS, key=key, chunks=chunks)
         with transaction.atomic():
             run = ledger.hold(held.lease)
             row = _locked(export.pk)
@@ -149,13 +151,14 @@ class _Watched:
     def chunks(self) -> Iterator[bytes]:
         """Give them. Raises LeaseLostError and ExportEndedError within LOOK_SECONDS."""
         looked_at = time.monotonic()
-        for chunk in self._package.chunks():
-            self.digest.update(chunk)
-            self.byte_size += len(chunk)
-            yield chunk
-            if time.monotonic() - looked_at >= LOOK_SECONDS:
-                self._look()
-                looked_at = time.monotonic()
+        with closing(self._package.chunks()) as chunks:
+            for chunk in chunks:
+                self.digest.update(chunk)
+                self.byte_size += len(chunk)
+                yield chunk
+                if time.monotonic() - looked_at >= LOOK_SECONDS:
+                    self._look()
+                    looked_at = time.monotonic()
 
     def _look(self) -> None:
         if not ledger.renew(self._held.lease):

@@ -19,7 +19,7 @@ from accounts.services import audit
 from photos.models import Export, ExportFile, ExportState, Photo, Rendition
 from photos.models.export import ORIGINALS, ExportMetadata
 from photos.services import exports
-from processing.exporting.packing import Package, closing_chunks
+from processing.exporting.packing import Package
 from processing.kinds.exporting import EXPORT
 from processing.models import LibraryRun, RunState
 from processing.models.ledger import OPEN_STATES
@@ -125,7 +125,7 @@ def stream(*, photos: Selection, content: str, metadata: ExportMetadata, by: Use
         details = {"content": content, "metadata": str(metadata), "photos": [str(one) for one in chosen]}
         audit.record(action=AuditAction.EXPORT_DOWNLOADED, actor=by, library_id=library_id, details=details)
     package = Package(photo_ids=ids, by=by, content=content, metadata=metadata, heading={"export": None, "file": 1})
-    return closing_chunks(package)
+    return package.chunks()
 
 
 @transaction.atomic
