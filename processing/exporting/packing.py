@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
+from io import BytesIO
 from typing import Any, BinaryIO
 from uuid import UUID
 from zipfile import ZIP_DEFLATED
@@ -130,13 +132,13 @@ class Package:
         if opened is None:
             self._leave_out(photo_id, NO_RENDITION)
             return
-        blocks, size, sha256 = opened
+        file, size, sha256 = opened
         fallback = f"{photo.pk}.{photo.image_format.lower()}"
         suffix = None if self._content == ORIGINALS else ".jpg"
         wanted = safe_name(photo.original_filename, fallback=fallback, suffix=suffix)
         name = self._names.take(wanted, beside=self._suffixes)
-        with closing(blocks):
-            self._zip.add(blocks, name, size=size)
+        with file:
+            self._zip.add(iter(partial(file.read, BLOCK_BYTES), b""), name, size=size)
             yield from self._zip.all_files()
         beside = yield from self._describe(photo, name)
         self.included.append(photo_id)
@@ -154,17 +156,17 @@ class Package:
             beside.append({"name": name + suffix, "sha256": hashlib.sha256(data).hexdigest()})
         return beside
 
-    def _open(self, photo: Photo) -> tuple[Iterator[bytes], int, str] | None:
-        """Give the blocks, the size and the hash of what is packed, all of which has been hashed; None: none is made.
+    def _open(self, photo: Photo) -> tuple[BinaryIO, int, str] | None:
+        """Open what is packed, with its size and its hash, all of which has been hashed; None: none is made.
 
         Raises as `integrity.open_original` does.
         """
         if self._content == ORIGINALS:
-            return _blocks(integrity.open_original(photo)), photo.byte_size, photo.sha256
+            return integrity.open_original(photo), photo.byte_size, photo.sha256
         if not photo.wanted:
             return None
         data = integrity.read_derived(key=photo.wanted[0].storage_key, sha256=photo.wanted[0].sha256)
-        return (one for one in [data]), len(data), hashlib.sha256(data).hexdigest()
+        return BytesIO(data), len(data), hashlib.sha256(data).hexdigest()
 
     def _leave_out(self, photo_id: UUID, code: str) -> None:
         self._missing.append({"photo": str(photo_id), "code": code})
@@ -175,9 +177,3 @@ class Package:
         manifest = {**self._heading, "made_at": made_at, "photos": self._packed, "left_out": self._missing}
         self._zip.add(as_json(manifest), MANIFEST, compress_type=ZIP_DEFLATED)
         yield from self._zip.finalize()
-
-
-def _blocks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while block := file.read(BLOCK_BYTES):
-            yield block
