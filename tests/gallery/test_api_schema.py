@@ -17,6 +17,8 @@ NAMING_OTHERS = {
     "post /api/v1/tags",
     "post /api/v1/edits",
     "post /api/v1/edits/favourites",
+    "post /api/v1/exports",
+    "get /api/v1/exports/files/{token}",
     "post /api/v1/imports",
     "post /api/v1/keys",
     "post /api/v1/photos",
