@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from photos.metrics import STORAGE_BYTES, storage_operation
 
 S3_READ_AHEAD_BYTES = 256 * 1024
-# of what is made while it is stored one part is in memory; of 10,000 parts the largest object is 160 GB
-MADE_PART_BYTES = 16 * 1024 * 1024
+# of what is made while it is stored one part is in memory; of 10,000 parts the largest object is 80 GB
+MADE_PART_BYTES = 8 * 1024 * 1024
 # by the thread that makes it: its connection to the database is its own
 _MAKING = TransferConfig(multipart_threshold=MADE_PART_BYTES, multipart_chunksize=MADE_PART_BYTES, use_threads=False)
 

@@ -12,7 +12,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 
 from photos.metrics import STORAGE_BYTES, storage_operation
-from photos.storage.buckets import MADE_PART_BYTES, existing_object, open_ranged, put_made
+from photos.storage.buckets import existing_object, open_ranged, put_made
 from photos.storage.sources import SourceFolder
 from photos.storage.stores import store
 
@@ -85,7 +85,7 @@ def write_made(*, alias: str, key: str, chunks: Iterable[bytes]) -> None:
     # an operation of its own: its time is that of the making
     with storage_operation(alias=alias, operation="make"):
         if hasattr(target, "bucket"):
-            put_made(target, key, io.BufferedReader(counted, MADE_PART_BYTES))
+            put_made(target, key, io.BufferedReader(counted))
         else:
             target.save(key, counted)
 
