@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from accounts.models import Library, User
+from accounts.roles import Permission
 from photos.models import EventKind
 
-PERMISSIONS = frozenset(kind.permission for kind in EventKind)
+# those of the kinds, and that of whoever sees hidden photos
+PERMISSIONS = frozenset(kind.permission for kind in EventKind) | {Permission.MODERATE_PHOTOS}
 # also of a kind that only a newer release writes
 _PERMISSION_OF = {kind.value: kind.permission for kind in EventKind}
 
@@ -18,10 +20,12 @@ class Audience:
 
     libraries: Mapping[UUID, frozenset[str]]
 
-    def hears(self, *, kind: str, library_id: UUID) -> bool:
-        """Whether an event of this kind and library is told to this user."""
+    def hears(self, *, kind: str, library_id: UUID, is_hidden: bool = False) -> bool:
+        """Whether an event of this kind and library, `is_hidden` of a photo that is, is told to this user."""
         held = self.libraries.get(library_id)
-        return held is not None and _PERMISSION_OF.get(kind) in held
+        if held is None or (is_hidden and Permission.MODERATE_PHOTOS not in held):
+            return False
+        return _PERMISSION_OF.get(kind) in held
 
 
 def audience_of(user: User) -> Audience:

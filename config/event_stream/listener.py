@@ -63,7 +63,7 @@ class Listener:
             (wanted.kinds is None or one.kind in wanted.kinds)
             and (wanted.photos is None or one.photo_id in wanted.photos)
             and (wanted.libraries is None or one.library_id in wanted.libraries)
-            and self.audience.hears(kind=one.kind, library_id=one.library_id)
+            and self.audience.hears(kind=one.kind, library_id=one.library_id, is_hidden=one.is_hidden)
         )
 
     def put(self, text: bytes) -> None:

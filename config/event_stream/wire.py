@@ -25,6 +25,7 @@ class Told:
     kind: str
     library_id: UUID
     photo_id: UUID | None
+    is_hidden: bool
     text: bytes
 
 
@@ -35,7 +36,7 @@ def told(event: Event) -> Told:
         said["photo"] = str(event.photo_id)
     said |= {"at": event.created_at.isoformat(timespec="milliseconds"), **event.payload}
     text = _block(event.kind, said, position=event.position)
-    return Told(event.position, event.kind, event.library_id, event.photo_id, text)
+    return Told(event.position, event.kind, event.library_id, event.photo_id, event.is_hidden, text)
 
 
 def opening() -> bytes:

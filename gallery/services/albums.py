@@ -12,7 +12,8 @@ from accounts.problems import ConflictError, InvalidValueError, NotFoundError
 from accounts.roles import Permission
 from gallery.models import Album, AlbumPhoto
 from gallery.models.album import MAX_PHOTOS, AlbumKind
-from photos.models import Photo
+from photos.models import EventKind, Photo
+from photos.services import events
 
 
 class SmartAlbumError(ConflictError):
@@ -29,6 +30,7 @@ def create_album(*, library: Library, by: User, values: Mapping[str, Any]) -> Al
     album = Album(library=library, created_by=by, kind=kind)
     _set(album, by, values)
     album.save(force_insert=True)
+    _tell(album)
     return album
 
 
@@ -41,6 +43,7 @@ def change_album(*, album: Album, by: User, values: Mapping[str, Any]) -> Album:
         raise InvalidValueError("An album stays what it was made as: by hand, or with a filter.", field="filter")
     _set(locked, by, values)
     locked.save()
+    _tell(locked)
     return locked
 
 
@@ -49,6 +52,7 @@ def delete_album(*, album: Album, by: User) -> None:
     """Delete an album; its photos stay. Raises NotPermittedError without `photos.edit`."""
     require(by, Permission.EDIT_PHOTOS, library_id=album.library_id)
     Album.objects.filter(pk=album.pk).delete()
+    _tell(album)
 
 
 @transaction.atomic
@@ -71,6 +75,8 @@ def add_photos(*, album: Album, by: User, photo_ids: Sequence[UUID]) -> int:
     AlbumPhoto.objects.bulk_create(
         AlbumPhoto(album=locked, photo_id=photo_id, position=start + place) for place, photo_id in enumerate(new)
     )
+    if new:
+        _tell(locked)
     return len(new)
 
 
@@ -78,7 +84,10 @@ def add_photos(*, album: Album, by: User, photo_ids: Sequence[UUID]) -> int:
 def remove_photos(*, album: Album, by: User, photo_ids: Collection[UUID]) -> int:
     """Take photos out of an album; gives how many were in it. Raises SmartAlbumError."""
     locked = _locked_manual(album, by)
-    return AlbumPhoto.objects.filter(album=locked, photo__in=photo_ids).delete()[0]
+    count, _ = AlbumPhoto.objects.filter(album=locked, photo__in=photo_ids).delete()
+    if count:
+        _tell(locked)
+    return count
 
 
 @transaction.atomic
@@ -95,6 +104,11 @@ def move_photos(*, album: Album, by: User, photo_ids: Sequence[UUID], before: UU
     rest = [one for one in order if one not in set(moved)]
     place = rest.index(before) if before else len(rest)
     _write_order(locked, [*rest[:place], *moved, *rest[place:]])
+    _tell(locked)
+
+
+def _tell(album: Album) -> None:
+    events.record_change(kind=EventKind.ALBUMS_CHANGED, library_id=album.library_id, album=str(album.pk))
 
 
 def _set(album: Album, by: User, values: Mapping[str, Any]) -> None:

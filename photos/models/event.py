@@ -22,6 +22,8 @@ class EventKind(models.TextChoices):
     IMPORT_PROGRESS = "import.progress", _("An import has come further")
     IMPORT_FINISHED = "import.finished", _("An import ended")
     PEOPLE_CHANGED = "people.changed", _("People of a library, or their faces, were changed")
+    TAGS_CHANGED = "tags.changed", _("A tag was renamed, merged or deleted, with the photos that have it")
+    ALBUMS_CHANGED = "albums.changed", _("An album, or what is in it, was changed")
     LIBRARY_CHANGED = "library.changed", _("A library's settings were changed")
 
     @property
@@ -61,6 +63,8 @@ class Event(models.Model):
     photo_id = models.UUIDField(_("photo"), null=True, editable=False)
     # one of EventKind, and not held to it by the database: a new kind is no migration
     kind = models.CharField(_("kind"), max_length=32, editable=False)
+    # of a photo that was hidden then, and nothing by which whoever shows it learns to drop it
+    is_hidden = models.BooleanField(_("of a hidden photo"), db_default=False, editable=False)
     payload = models.JSONField(_("payload"), default=dict, editable=False)
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
 

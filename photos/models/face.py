@@ -56,7 +56,8 @@ class Face(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="faces")
+    # the indexes of both keys are below
+    photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="faces", db_index=False)
     version = models.CharField(_("version of the stage that found it"), max_length=96)
     left = models.FloatField()
     top = models.FloatField()
@@ -72,7 +73,9 @@ class Face(models.Model):
     chip_height = models.PositiveIntegerField()
     chip_box = models.JSONField()
     chip_landmarks = models.JSONField()
-    person = models.ForeignKey(Person, null=True, blank=True, on_delete=models.SET_NULL, related_name="faces")
+    person = models.ForeignKey(
+        Person, null=True, blank=True, on_delete=models.SET_NULL, related_name="faces", db_index=False
+    )
     person_decided = models.BooleanField(_("person decided by somebody"), default=False)
     created_at = models.DateTimeField(_("found"), default=timezone.now, editable=False)
 
@@ -88,6 +91,19 @@ class Face(models.Model):
             ),
             # a second face in the same place would be a doubled effect; the chip's key is a function of the box
             models.UniqueConstraint(fields=["photo", "chip_key"], name="face_photo_chip_unique"),
+        ]
+        indexes = [
+            # who is on a photo, and on which photos somebody is: with all that `kept` asks, so that no row is read
+            models.Index(
+                fields=["photo"],
+                include=["person", "confidence", "quality", "person_decided"],
+                name="face_photo_people",
+            ),
+            models.Index(
+                fields=["person", "photo"],
+                include=["confidence", "quality", "person_decided"],
+                name="face_person_photos",
+            ),
         ]
 
     def __str__(self) -> str:

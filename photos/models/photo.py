@@ -59,10 +59,17 @@ def _search_index(name: str, *fields: str, **conditions: object) -> models.Index
 # Each filter has one that finds the few, and each order one that is walked where a filter keeps many. Measured by
 # `make search-times`.
 SEARCH_INDEXES = (
-    _search_index("uploaded", "uploaded_at"),
+    # walked where a filter keeps many, or few that lie far back; what filters ask most is read from it, and no row is
+    models.Index(
+        fields=["id"],
+        include=["library", "is_hidden", "taken_at", "taken_on", "uploaded_at", "dated_at", "rating", "sample"],
+        name="photo_page",
+        condition=Q(trashed_at__isnull=True),
+    ),
+    _search_index("uploaded", "uploaded_at", "id"),
     _search_index("dated", "-dated_at", "-id"),
     _search_index("library_dated", "library", "-dated_at", "-id"),
-    _search_index("taken", "taken_at"),
+    _search_index("taken", "taken_at", "id"),
     _search_index("camera", "camera_make", "camera_model", "id"),
     _search_index("camera_model", "camera_model", "id"),
     _search_index("lens", "lens", "id"),

@@ -90,7 +90,8 @@ class PhotoTag(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="photo_tags")
+    # found by the constraint's index
+    photo = models.ForeignKey(Photo, on_delete=models.CASCADE, related_name="photo_tags", db_index=False)
     tag = models.ForeignKey(Tag, on_delete=models.CASCADE, related_name="photo_tags")
     from_file = models.BooleanField(_("from the file"), default=False)
     by_person = models.BooleanField(_("put on by somebody"), default=False)
@@ -102,15 +103,17 @@ class PhotoTag(models.Model):
         verbose_name = _("tag of a photo")
         verbose_name_plural = _("tags of photos")
         constraints = [
-            models.UniqueConstraint(fields=["photo", "tag"], name="photo_tag_once"),
+            # with what tells whether it is worn: a photo's tags are read from the index
+            models.UniqueConstraint(fields=["photo", "tag"], include=["is_taken_off"], name="photo_tag_once"),
             # a row says something: who put it on, or that it was taken off
             models.CheckConstraint(
                 condition=Q(from_file=True) | Q(by_person=True, is_taken_off=False), name="photo_tag_has_source"
             ),
         ]
         indexes = [
-            # a tag's photos, newest first, and how many they are
-            models.Index(fields=["tag", "-photo"], name="photo_tag_photos", condition=Q(is_taken_off=False)),
+            # a tag's photos, and how many they are. The photo is no key of it: whether a photo wears one of many tags
+            # would else be looked up tag by tag, and in the constraint's index all of a photo's are beside each other
+            models.Index(fields=["tag"], include=["photo"], name="photo_tag_photos", condition=Q(is_taken_off=False)),
         ]
 
     def __str__(self) -> str:

@@ -32,27 +32,35 @@ def _of_columns(*names: str) -> str:
     return f"SELECT {columns}, count(*) AS count FROM kept WHERE {names[0]} <> '' GROUP BY {columns} {_MOST}"  # noqa: S608 - names of columns, above
 
 
+# OFFSET 0 has the planner ask photo by photo, by an index: of a sample it would else read all tags and faces there are
 _FACETS = {
     **{facet: _of_columns(*names) for facet, names in _COLUMNS.items()},
     "months": "SELECT extract(year FROM taken_on)::int AS year, extract(month FROM taken_on)::int AS month,"
     " count(*) AS count FROM kept WHERE taken_on IS NOT NULL GROUP BY 1, 2 ORDER BY 1 DESC, 2 DESC",
     "tags": f"""
         SELECT tag.id, tag.name, counted.count FROM (
-            SELECT tag_id, count(*) AS count FROM kept JOIN photos_phototag ON photo_id = kept.id AND NOT is_taken_off
-            GROUP BY tag_id {_MOST}
+            SELECT tag_id, count(*) AS count FROM kept, LATERAL (
+                SELECT tag_id FROM photos_phototag WHERE photo_id = kept.id AND NOT is_taken_off OFFSET 0
+            ) AS worn GROUP BY tag_id {_MOST}
         ) AS counted JOIN photos_tag AS tag ON tag.id = counted.tag_id ORDER BY counted.count DESC, tag.id
     """,  # noqa: S608 - nothing of a stranger's
     "people": f"""
         SELECT person.id, person.name, counted.count FROM (
-            SELECT person_id, count(DISTINCT photo_id) AS count FROM kept JOIN photos_face ON photo_id = kept.id
-            WHERE person_id = ANY(%(people)s)
-                AND (person_decided OR (confidence >= %(confidence)s AND quality >= %(quality)s))
-            GROUP BY person_id {_MOST}
+            SELECT person_id, count(*) AS count FROM kept, LATERAL (
+                SELECT DISTINCT person_id FROM photos_face WHERE photo_id = kept.id AND person_id = ANY(%(people)s)
+                    AND (person_decided OR (confidence >= %(confidence)s AND quality >= %(quality)s)) OFFSET 0
+            ) AS shown GROUP BY person_id {_MOST}
         ) AS counted JOIN photos_person AS person ON person.id = counted.person_id
         ORDER BY counted.count DESC, person.id
     """,  # noqa: S608 - as above
 }
-_READ = ("id", "camera_make", "camera_model", "lens", "taken_on", "country_code", "country", "region", "city")
+# found by what indexes hold, and only then read: of a sample few rows are
+_KEPT = """
+    SELECT photo.* FROM found, LATERAL (
+        SELECT id, camera_make, camera_model, lens, taken_on, country_code, country, region, city FROM photos_photo
+        WHERE id = found.key OFFSET 0
+    ) AS photo
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +77,25 @@ def count(photos: QuerySet[Photo], *, people: QuerySet[Person]) -> Facets:
         share = _share_to_count(photos)
         if share < SAMPLES:
             photos = photos.filter(sample__lt=share)
-        sql, parameters = photos.order_by().values_list(*_READ).query.sql_with_params()
+        sql, parameters = photos.order_by().values_list("pk").query.sql_with_params()
     except EmptyResultSet:
         # the framework knows that there is none, and asks no database
         return Facets(counts={name: [] for name in _FACETS}, is_estimated=False)
     with connection.cursor() as cursor:
         # the filter is evaluated once, and its parameters are written into it: the facets have names for theirs
-        kept = cursor.mogrify(sql, parameters).decode().replace("%", "%%")
+        found = cursor.mogrify(sql, parameters).decode().replace("%", "%%")
         facets = ", ".join(f"'{name}', ({_as_json(facet)})" for name, facet in _FACETS.items())
-        columns = ", ".join(_READ)
         cursor.execute(
-            f"WITH kept ({columns}) AS MATERIALIZED ({kept}) SELECT json_build_object({facets})",
+            f"WITH found (key) AS MATERIALIZED ({found}), kept AS MATERIALIZED ({_KEPT})"
+            f" SELECT json_build_object({facets})",
             {
                 "people": list(people.values_list("pk", flat=True)),
                 "confidence": settings.FACE_MIN_CONFIDENCE,
                 "quality": settings.FACE_MIN_QUALITY,
             },
         )
-        [found] = cursor.fetchone()
-    counts = json.loads(found) if isinstance(found, str) else found
+        [answer] = cursor.fetchone()
+    counts = json.loads(answer) if isinstance(answer, str) else answer
     scale = SAMPLES / share
     scaled = {name: [one | {"count": round(one["count"] * scale)} for one in rows] for name, rows in counts.items()}
     return Facets(counts=scaled, is_estimated=share < SAMPLES)

@@ -24,11 +24,14 @@ PRUNED_AT_ONCE = 20_000
 
 _POSITION_LOCK = 0x6576656E74730000  # "events": a key of our own among advisory locks
 
+# whoever has shown a photo is told that it was changed or is gone, though it be by being hidden
+_TOLD_TO_ALL = (EventKind.PHOTO_CHANGED.value, EventKind.PHOTO_TRASHED.value, EventKind.PHOTO_DELETED.value)
 _INSERT = """
-INSERT INTO photos_event (library_id, photo_id, kind, payload)
-SELECT library_id, photo_id, kind, payload
+INSERT INTO photos_event (library_id, photo_id, kind, payload, is_hidden)
+SELECT told.library_id, photo_id, kind, payload, coalesce(photo.is_hidden, false) AND kind <> ALL (%s)
 FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::jsonb[]) WITH ORDINALITY
-    AS told (library_id, photo_id, kind, payload, place) ORDER BY place
+    AS told (library_id, photo_id, kind, payload, place)
+LEFT JOIN photos_photo AS photo ON photo.id = told.photo_id ORDER BY place
 """
 # in the order in which they were written: of one photo's, whose transactions waited for each other, it is the true one
 _GIVE_POSITIONS = """
@@ -85,9 +88,15 @@ def record_photos(*, kind: EventKind, photos: Mapping[UUID, UUID], payload: Mapp
     )
 
 
+def record_change(*, kind: EventKind, library_id: UUID, **payload: object) -> None:
+    """Write that something of a library was changed, once, however much it is. Otherwise as `record`."""
+    record(events=[Event(kind=kind, library_id=library_id, payload=payload)])
+
+
 def _insert(rows: Sequence[Event]) -> None:
     """Write rows in the order in which they stand. Every commit of a stage does this, so it goes past the ORM."""
     columns = [
+        list(_TOLD_TO_ALL),
         [row.library_id for row in rows],
         [row.photo_id for row in rows],
         [str(row.kind) for row in rows],

@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import Count, Exists, F, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
-from photos.models import Event, EventKind, Face, Person, Photo
+from photos.models import EventKind, Face, Person, Photo
 from photos.services import events, shown
 
 ROWS_PER_STATEMENT = 5000
@@ -56,7 +56,7 @@ def recount_faces(*, library_id: UUID) -> int:
 
 def tell_changed(*, library_id: UUID, **counts: int) -> None:
     """Tell that people of a library, or whose face is whose, have changed: once, however many, in the transaction."""
-    events.record(events=[Event(kind=EventKind.PEOPLE_CHANGED, library_id=library_id, payload=counts)])
+    events.record_change(kind=EventKind.PEOPLE_CHANGED, library_id=library_id, **counts)
 
 
 def delete_empty_people(*, library_id: UUID, among: Collection[UUID | None] | None = None) -> int:

@@ -7,8 +7,8 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from accounts.problems import ConflictError
-from photos.models import PhotoTag, Tag, TagAlias
-from photos.services import shown
+from photos.models import EventKind, PhotoTag, Tag, TagAlias
+from photos.services import events, shown
 
 NAME_LENGTH = 255
 # a file may have thousands; they stay in its metadata, and the library's list of tags is for people
@@ -105,7 +105,9 @@ def make(*, library_id: UUID, name: str) -> Tag:
         raise TagExistsError("There is a tag of this name.")
     tag = Tag(library_id=library_id, name=clean_name(name), key=key_of(clean_name(name)))
     tag.full_clean(validate_unique=False, validate_constraints=False)
-    return find_or_make(library_id=library_id, names=[name])[0]
+    [made] = find_or_make(library_id=library_id, names=[name])
+    _tell(made)
+    return made
 
 
 @transaction.atomic
@@ -125,6 +127,7 @@ def rename(*, tag: Tag, name: str) -> Tag:
         TagAlias.objects.filter(library_id=tag.library_id, key=tag.key).delete()
         TagAlias.objects.update_or_create(library_id=tag.library_id, key=old_key, defaults={"tag": tag})
     _refresh_photos_of([tag])
+    _tell(tag)
     return tag
 
 
@@ -146,6 +149,7 @@ def merge(*, tags: Collection[Tag], into: Tag) -> int:
     Tag.objects.filter(pk__in=gone).delete()
     TagAlias.objects.bulk_create(TagAlias(library_id=into.library_id, key=key, tag=into) for key in keys)
     shown.refresh(photo_ids=photo_ids)
+    _tell(into)
     return PhotoTag.objects.worn().filter(tag=into).count()
 
 
@@ -170,7 +174,12 @@ def delete(*, tag: Tag) -> int:
     rows.delete()
     Tag.objects.filter(pk=tag.pk).update(is_removed=True)
     shown.refresh(photo_ids=photo_ids)
+    _tell(tag)
     return len(photo_ids)
+
+
+def _tell(tag: Tag) -> None:
+    events.record_change(kind=EventKind.TAGS_CHANGED, library_id=tag.library_id, tag=str(tag.pk))
 
 
 def _refresh_photos_of(tags: Collection[Tag]) -> None:

@@ -62,7 +62,7 @@ class UploadQuerySet(models.QuerySet["Upload"]):
     def stranded(self) -> Self:
         """Open ones whose last byte is in, and which nobody is taking in: whoever was has died, or failed."""
         idle = Q(lease_until=None) | Q(lease_until__lte=Now())
-        return self.taking_bytes().filter(idle, way=UploadWay.TUS, offset=F("length"))
+        return self.taking_bytes().filter(idle, offset=F("length"))
 
 
 class Upload(models.Model):

@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 from uuid import UUID
 
 from photos.models import Photo
+from photos.services import shown
 from processing.prove import contents, runs
 from processing.prove.batches import Batch, photos_in_order
 from processing.prove.effects import Effects, doubled_photos
@@ -55,5 +56,15 @@ class PhotoCheck:
             effects = Effects(photo, batch, situation)
             found += [*effects.doubled(), *effects.wrong(), *effects.leaked()]
         found += doubled_photos(batch.photos)
+        found += _differing(batch)
         found += contents.examine(batch, situation, tally, look=look)
         return found
+
+
+def _differing(batch: Batch) -> list[Finding]:
+    """Find photos whose columns, by which they are searched, are not what their sources say."""
+    libraries = {photo.pk: str(photo.library_id) for photo in batch.photos}
+    return [
+        Finding(runs.CHECK, str(pk), "shown_differs", "", photo=str(pk), library=libraries[pk])
+        for pk in shown.differing(photo_ids=list(libraries))
+    ]

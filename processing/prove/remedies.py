@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from accounts.models import Library
 from photos.models import Face, ImageEmbedding, ObjectSweep, Rendition
-from photos.services import broken_decisions, faces, quotas
+from photos.services import broken_decisions, faces, quotas, shown
 from processing import ledger
 from processing.consent import libraries_wanting_faces
 from processing.kinds.erase_faces import ERASE
@@ -109,6 +109,11 @@ def erase_faces(*, library_ids: Iterable[UUID]) -> int:
 def obey(*, library_id: UUID, face_ids: Iterable[UUID]) -> int:
     """Put faces of a library where what was decided of them says; gives for how many it did not hold by now."""
     return broken_decisions.obey(library_id=library_id, face_ids=list(face_ids))
+
+
+def show(*, photo_ids: Sequence[UUID]) -> int:
+    """Reckon anew what is shown of photos; gives how many were shown otherwise."""
+    return shown.refresh(photo_ids=photo_ids)
 
 
 def recount(*, library: str, user: str) -> bool:

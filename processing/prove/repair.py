@@ -43,6 +43,7 @@ class RepairPlan:
     erased: int = 0
     recounted: int = 0
     obeyed: int = 0
+    shown: int = 0
     derived: int = 0
     originals: int = 0
     unfinished: int = 0
@@ -54,7 +55,8 @@ class RepairPlan:
     def is_empty(self) -> bool:
         """Whether there is nothing that it could do."""
         counts = (self.planned, self.doubles, self.released, self.grouped, self.erased, self.recounted, self.obeyed)
-        return not (self.again or any(counts) or self.derived or self.originals or self.unfinished or self.uploads)
+        objects = (self.derived, self.originals, self.unfinished, self.uploads)
+        return not (self.again or self.shown or any(counts) or any(objects))
 
     def lines(self, grace: timedelta) -> list[str]:
         """Say it."""
@@ -71,6 +73,7 @@ class RepairPlan:
             (self.erased, "erase the faces of {}, whose face analysis is off", "library"),
             (self.recounted, "count the bytes of {} again", "quota"),
             (self.obeyed, "put {} where what was decided of them says", "face"),
+            (self.shown, "reckon anew what is shown of {}", "photo"),
             (self.derived, f"delete {{}} older than {hours} that no row names", "derived object"),
             (self.originals, f"DELETE {{}} older than {hours} that no row names", "ORIGINAL"),
             (self.unfinished, f"delete what {{}} older than {incoming} left behind", "interrupted write"),
@@ -99,6 +102,7 @@ class Repaired:
     erasures_asked_for: int = 0
     counters_mended: int = 0
     decisions_obeyed: int = 0
+    photos_reckoned: int = 0
     objects_deleted: int = 0
     objects_left: int = 0
     writes_cleared: int = 0
@@ -117,6 +121,7 @@ class Repaired:
             (self.erasures_asked_for, "{} of faces asked for", "erasure"),
             (self.counters_mended, "{} set right", "counter"),
             (self.decisions_obeyed, "{} put where what was decided of them says", "face"),
+            (self.photos_reckoned, "{} shown by what their sources say", "photo"),
             (self.objects_deleted, "{} deleted", "object"),
             (self.objects_left, "{} left to the sweep: in hand at the moment", "object"),
             (self.writes_cleared, "{} cleared away", "interrupted write"),
@@ -139,6 +144,7 @@ def plan(findings: Findings, *, grace: timedelta) -> RepairPlan:
         erased=findings.distinct("library", Remedy.ERASE_FACES),
         recounted=findings.distinct("id", Remedy.RECOUNT),
         obeyed=findings.distinct("id", Remedy.OBEY),
+        shown=findings.distinct("photo", Remedy.SHOW),
         left={code: count for code, count in findings.by_code() if SORTS[code].remedy is Remedy.NONE},
     )
     for stage in registry.all_stages():
@@ -192,6 +198,9 @@ def repair(findings: Findings, *, plan: RepairPlan, advance: Callable[[int], Non
         done.counters_mended += remedies.recount(library=finding.library, user=finding.user)
         advance(1)
     _obey(findings, done, advance=advance)
+    for some in _chunks(findings.all(remedy=Remedy.SHOW)):
+        done.photos_reckoned += remedies.show(photo_ids=_photos(some))
+        advance(len(some))
     _delete_objects(findings, done, plan=plan, advance=advance)
     return done
 

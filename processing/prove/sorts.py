@@ -27,6 +27,7 @@ class Remedy(StrEnum):
     ERASE_FACES = "erase_faces"
     RECOUNT = "recount"  # count the photos of a library or user again
     OBEY = "obey"  # put faces where what was decided of them says
+    SHOW = "show"  # reckon anew what is shown of photos
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,12 @@ SORTS: dict[str, Sort] = {
         "A face is not whose somebody said that it is, or is whose it is not.",
         "--repair puts it where the decision says.",
         Remedy.OBEY,
+    ),
+    "shown_differs": Sort(
+        Kind.WRONG,
+        "A photo is shown and found by something else than its corrections, sidecar, file, tags and people say.",
+        "--repair reckons it anew. After FACE_MIN_CONFIDENCE or FACE_MIN_QUALITY was moved, the next grouping does.",
+        Remedy.SHOW,
     ),
     # stuck
     "lease_expired": Sort(

@@ -8,7 +8,7 @@ from accounts.models import AuditAction, ConsentRecord, ErasureKind, Library, Us
 from accounts.problems import NotFoundError
 from accounts.services import audit
 from accounts.services import erasure as receipts
-from photos.models import Event, EventKind, Photo
+from photos.models import EventKind, Photo
 from photos.services import events
 from processing.consent import is_being_erased
 from processing.kinds.erase_faces import ERASE
@@ -65,8 +65,7 @@ def switch_face_analysis(
         _withdraw(library)
     elif not was_on and not is_being_erased(library):
         PLAN.request_for_all(libraries=[library.pk])
-    told = {"face_analysis": enabled}
-    events.record(events=[Event(kind=EventKind.LIBRARY_CHANGED, library_id=library.pk, payload=told)])
+    events.record_change(kind=EventKind.LIBRARY_CHANGED, library_id=library.pk, face_analysis=enabled)
     library.refresh_from_db()
     return library
 

@@ -11,6 +11,7 @@ import yaml
 from django.conf import settings
 from prometheus_client import REGISTRY
 
+from config.event_stream import metrics as event_metrics
 from processing import metrics, sweeps
 from processing.collector import LedgerCollector
 from processing.metrics_server import ProcessTreeCollector
@@ -59,7 +60,7 @@ def test_every_alert_is_tested_firing_and_says_what_is_wrong() -> None:
 
 
 def given_names() -> set[str]:
-    """Everything that a scrape of the web process and of the workers may give."""
+    """Everything that a scrape of the web process, the workers and the process of events may give."""
     counted = {sample.name for family in REGISTRY.collect() for sample in family.samples}
     # a counter with labels has no sample before it is first used
     counted |= {f"{family.name}_total" for family in REGISTRY.collect() if family.type == "counter"}
@@ -71,9 +72,9 @@ def given_names() -> set[str]:
 def test_every_number_that_an_alert_watches_is_given() -> None:
     sweeps.note_sweep()
     watched = {name for rule in rules() for name in re.findall(r"\bdarkroom_\w+", rule["expr"])}
-    assert len(watched) == 18
+    assert len(watched) == 19
     assert watched <= given_names()
-    assert "darkroom_expired_leases_total" in watched
+    assert {"darkroom_expired_leases_total", event_metrics.FEED_UP._name} <= watched
     # it starts at zero, or the first that expires would be no increase
     assert metrics.EXPIRED_LEASES.collect()[0].samples[0].name == "darkroom_expired_leases_total"
 

@@ -3,7 +3,6 @@
 import hashlib
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import factories
 import pytest
@@ -29,21 +28,6 @@ def library() -> Library:
 @pytest.fixture
 def client(library: Library) -> Client:
     return factories.client_of(factories.make_member(library, "editor"))
-
-
-def originals(folder: Path) -> list[bytes]:
-    return [path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".uploads" not in path.parts]
-
-
-def parts(folder: Path) -> list[bytes]:
-    return [path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".uploads" in path.parts]
-
-
-def assert_problem(response: Any, status: int, code: str) -> None:
-    assert (response.status_code, response.json()["code"]) == (status, code)
-    assert response["Content-Type"] == "application/problem+json"
-    assert response["Tus-Resumable"] == "1.0.0"
-    assert response["Cache-Control"] == "no-store"
 
 
 def test_what_is_spoken_is_said(client: Client, settings: Settings) -> None:
@@ -82,8 +66,8 @@ def test_a_file_comes_in_by_three_requests(client: Client, library: Library, pho
         )
         assert asked["Cache-Control"] == "no-store"
         assert asked["Upload-Metadata"] == tus.metadata(library=library.pk, filename="holiday.jpg")
-    assert originals(photo_store) == []
-    assert parts(photo_store) == [data[:300]]
+    assert tus.originals(photo_store) == []
+    assert tus.parts(photo_store) == [data[:300]]
     last = tus.patch(client, address, 300, data[300:])
 
     photo = Photo.objects.get()
@@ -99,8 +83,8 @@ def test_a_file_comes_in_by_three_requests(client: Client, library: Library, pho
         ("place", "waiting"),
         ("renditions", "pending"),
     }
-    assert originals(photo_store) == [data]
-    assert parts(photo_store) == []
+    assert tus.originals(photo_store) == [data]
+    assert tus.parts(photo_store) == []
 
 
 def test_all_of_a_file_comes_with_the_first_request(client: Client, library: Library, photo_store: Path) -> None:
@@ -112,7 +96,7 @@ def test_all_of_a_file_comes_with_the_first_request(client: Client, library: Lib
     photo = Photo.objects.get()
     assert made["Darkroom-Photo"] == str(photo.pk)
     assert made["Location"].startswith(f"http://testserver{tus.UPLOADS}/")
-    assert originals(photo_store) == [data]
+    assert tus.originals(photo_store) == [data]
 
 
 def test_the_upload_says_what_became_of_it(client: Client, library: Library, photo_store: Path) -> None:
@@ -159,7 +143,7 @@ def test_an_answer_that_was_lost_is_given_again(client: Client, library: Library
         assert response["Darkroom-Photo"] == str(photo.pk)
         assert response["Content-Location"] == f"http://testserver/api/v1/photos/{photo.pk}"
     assert Photo.objects.count() == 1
-    assert_problem(tus.patch(client, address, 0, data), 409, "wrong_offset")
+    tus.assert_problem(tus.patch(client, address, 0, data), 409, "wrong_offset")
 
 
 def test_the_same_bytes_again_are_the_same_photo(client: Client, library: Library, photo_store: Path) -> None:
@@ -170,8 +154,8 @@ def test_the_same_bytes_again_are_the_same_photo(client: Client, library: Librar
 
     assert second["Darkroom-Photo"] == first["Darkroom-Photo"]
     assert (Photo.objects.count(), Upload.objects.filter(state="complete").count()) == (1, 2)
-    assert originals(photo_store) == [data]
-    assert parts(photo_store) == []
+    assert tus.originals(photo_store) == [data]
+    assert tus.parts(photo_store) == []
 
 
 @pytest.mark.parametrize(
@@ -188,10 +172,10 @@ def test_a_refused_file_is_remembered(
 
     refused = tus.patch(client, address, 0, data)
 
-    assert_problem(refused, status, code)
+    tus.assert_problem(refused, status, code)
     assert refused["Darkroom-Error"] == code
     again = tus.patch(client, address, len(data))
-    assert_problem(again, status, code)
+    tus.assert_problem(again, status, code)
     assert again.json() == refused.json()
     asked = tus.head(client, address)
     assert (asked.status_code, asked["Darkroom-Error"], "Upload-Offset" in asked) == (status, code, False)
@@ -199,157 +183,15 @@ def test_a_refused_file_is_remembered(
     assert (told["state"], told["photo"]) == ("refused", None)
     assert told["error"] == {"code": code, "detail": refused.json()["detail"]}
     assert (Photo.objects.count(), StageRun.objects.count()) == (0, 0)
-    assert originals(photo_store) + parts(photo_store) == []
+    assert tus.originals(photo_store) + tus.parts(photo_store) == []
 
 
 def test_too_many_pixels_are_refused(client: Client, library: Library, photo_store: Path, settings: Settings) -> None:
     settings.IMAGE_MAX_PIXELS = 40 * 30 - 1
     data = factories.image_bytes()
     response = tus.create(client, library, len(data), data=data)
-    assert_problem(response, 422, "too_many_pixels")
-    assert originals(photo_store) + parts(photo_store) == []
-
-
-# the protocol's refusals
-
-
-def test_another_version_is_refused(client: Client, library: Library, photo_store: Path) -> None:
-    address = tus.create(client, library, 100)["Location"]
-    for version in ("0.2.2", ""):
-        other = {"Tus-Resumable": version}
-        answers = [
-            tus.create(client, library, 100, **other),
-            tus.patch(client, address, 0, b"x", **other),
-            client.delete(address, headers=other),
-        ]
-        for response in answers:
-            assert_problem(response, 412, "tus_version")
-            assert response["Tus-Version"] == "1.0.0"
-        assert client.head(address, headers=other).status_code == 412
-    assert client.get(address).status_code == 200  # GET is ours
-    assert Upload.objects.get().offset == 0
-
-
-def test_another_type_of_body_is_refused(client: Client, library: Library, photo_store: Path) -> None:
-    address = tus.create(client, library, 100)["Location"]
-    headers = {**tus.VERSION, "Upload-Offset": "0"}
-    for content_type in ("application/octet-stream", "application/json", "multipart/form-data; boundary=x"):
-        response = client.generic("PATCH", address, b"x" * 10, content_type=content_type, headers=headers)
-        assert_problem(response, 415, "unsupported_media_type")
-    headers = {**tus.VERSION, "Upload-Length": "10", "Upload-Metadata": tus.metadata(library=library.pk)}
-    response = client.generic("POST", tus.UPLOADS, b"x" * 10, content_type="application/json", headers=headers)
-    assert_problem(response, 415, "unsupported_media_type")
-    assert Upload.objects.get().offset == 0
-
-
-@pytest.mark.parametrize("offset", [0, 99, 101, 150])
-def test_bytes_for_another_place_are_refused(client: Client, library: Library, photo_store: Path, offset: int) -> None:
-    address = tus.create(client, library, 200, data=b"x" * 100)["Location"]
-    response = tus.patch(client, address, offset, b"y" * 10)
-    assert_problem(response, 409, "wrong_offset")
-    assert response.json()["offset"] == 100
-    assert Upload.objects.get().offset == 100
-    assert parts(photo_store) == [b"x" * 100]
-
-
-def test_more_than_is_missing_is_refused_before_it_is_read(client: Client, library: Library, photo_store: Path) -> None:
-    address = tus.create(client, library, 100, data=b"x" * 90)["Location"]
-    response = tus.patch(client, address, 90, b"y" * 11)
-    assert_problem(response, 413, "beyond_length")
-    assert response.json()["missing"] == 10
-    assert_problem(tus.create(client, library, 10, data=b"y" * 11), 413, "beyond_length")
-    assert [one.offset for one in Upload.objects.all()] == [90]
-
-
-@pytest.mark.parametrize(
-    ("headers", "field", "reason"),
-    [
-        ({"Upload-Length": "-1"}, "Upload-Length", "invalid"),
-        ({"Upload-Length": "ten"}, "Upload-Length", "invalid"),
-        ({"Upload-Length": "9" * 30}, "Upload-Length", "invalid"),
-        ({"Upload-Metadata": ""}, "Upload-Metadata", "required"),
-        ({"Upload-Metadata": "library !!!"}, "Upload-Metadata", "invalid"),
-        ({"Upload-Metadata": "library /w=="}, "Upload-Metadata", "invalid"),
-        ({"Upload-Metadata": tus.metadata(library="archive")}, "Upload-Metadata", "invalid"),
-        ({"Upload-Checksum": "crc32 AAAA"}, "Upload-Checksum", "unknown_algorithm"),
-        ({"Upload-Checksum": "sha1 AAAA"}, "Upload-Checksum", "invalid"),
-        ({"Upload-Checksum": "sha1 !!!!"}, "Upload-Checksum", "invalid"),
-    ],
-)
-def test_headers_that_cannot_be_are_named(
-    client: Client, library: Library, headers: dict[str, str], field: str, reason: str
-) -> None:
-    response = tus.create(client, library, 10, **headers)
-    assert_problem(response, 400, "invalid")
-    assert [(one["field"], one["code"]) for one in response.json()["errors"]] == [(field, reason)]
-    assert Upload.objects.count() == 0
-
-
-def test_a_length_is_asked_for(client: Client, library: Library) -> None:
-    headers = {**tus.VERSION, "Upload-Metadata": tus.metadata(library=library.pk)}
-    response = client.generic("POST", tus.UPLOADS, headers=headers)
-    assert_problem(response, 400, "invalid")
-    address = tus.create(client, library, 10)["Location"]
-    headers = {**tus.VERSION, "Upload-Offset": "0", "Transfer-Encoding": "chunked"}
-    chunked = client.generic("PATCH", address, b"x", content_type=tus.OCTETS, headers=headers, CONTENT_LENGTH="")
-    assert_problem(chunked, 411, "length_required")
-    assert Upload.objects.get().offset == 0
-
-
-# what cannot come to a good end
-
-
-def test_a_file_that_is_too_large_or_empty_is_refused_at_once(
-    client: Client, library: Library, settings: Settings
-) -> None:
-    settings.UPLOAD_MAX_BYTES = 1000
-    response = tus.create(client, library, 1001)
-    assert_problem(response, 413, "too_large")
-    assert response.json()["limit"] == 1000
-    assert_problem(tus.create(client, library, 0), 400, "empty_file")
-    assert Upload.objects.count() == 0
-    assert tus.create(client, library, 1000).status_code == 201
-
-
-def test_a_file_beyond_the_quota_is_refused_at_once(client: Client, library: Library) -> None:
-    Library.objects.filter(pk=library.pk).update(quota_bytes=1000)
-    response = tus.create(client, library, 1001)
-    assert_problem(response, 413, "quota_exceeded")
-    assert {name: response.json()[name] for name in ("of", "used", "limit")} == {
-        "of": "library", "used": 0, "limit": 1000,
-    }  # fmt: skip
-    assert Upload.objects.count() == 0
-
-
-def test_a_quota_that_was_used_up_meanwhile_is_found_at_the_end(
-    client: Client, library: Library, photo_store: Path
-) -> None:
-    data = factories.image_bytes()
-    address = tus.create(client, library, len(data), data=data[:10])["Location"]
-    Library.objects.filter(pk=library.pk).update(quota_bytes=10)
-    response = tus.patch(client, address, 10, data[10:])
-    assert_problem(response, 413, "quota_exceeded")
-    again = tus.patch(client, address, len(data))
-    assert again.json() == response.json()
-    assert Photo.objects.count() == 0
-    assert originals(photo_store) + parts(photo_store) == []
-
-
-def test_an_account_has_only_so_many_open_uploads(
-    client: Client, library: Library, settings: Settings, photo_store: Path
-) -> None:
-    settings.UPLOAD_MAX_OPEN = 2
-    data = factories.image_bytes()
-    assert tus.create(client, library, len(data), data=data).status_code == 201  # complete: it does not count
-    addresses = [tus.create(client, library, 100)["Location"] for _ in range(2)]
-    response = tus.create(client, library, 100)
-    assert_problem(response, 409, "too_many_uploads")
-    assert response.json()["limit"] == 2
-    assert Upload.objects.count() == 3
-    other = factories.client_of(factories.make_member(library, "editor"))
-    assert tus.create(other, library, 100).status_code == 201
-    assert tus.end(client, addresses[0]).status_code == 204
-    assert tus.create(client, library, 100).status_code == 201
+    tus.assert_problem(response, 422, "too_many_pixels")
+    assert tus.originals(photo_store) + tus.parts(photo_store) == []
 
 
 # checksums
@@ -363,7 +205,7 @@ def test_a_checksum_that_is_right(client: Client, library: Library, photo_store:
     assert (first.status_code, first["Upload-Offset"]) == (204, "50")
     last = tus.patch(client, address, 50, data[50:], **{"Upload-Checksum": tus.checksum(algorithm, data[50:])})
     assert (last.status_code, "Darkroom-Photo" in last) == (204, True)
-    assert originals(photo_store) == [data]
+    assert tus.originals(photo_store) == [data]
 
 
 def test_of_bytes_with_a_wrong_checksum_none_is_kept(client: Client, library: Library, photo_store: Path) -> None:
@@ -373,20 +215,20 @@ def test_of_bytes_with_a_wrong_checksum_none_is_kept(client: Client, library: Li
 
     response = tus.patch(client, address, 50, data[50:100], **wrong)
 
-    assert_problem(response, 460, "wrong_checksum")
+    tus.assert_problem(response, 460, "wrong_checksum")
     assert response.json()["title"] == "Checksum Mismatch"
     assert tus.head(client, address)["Upload-Offset"] == "50"
     # all at once as well, and then as it should be
     assert tus.patch(client, address, 50, data[50:], **wrong).status_code == 460
     assert Photo.objects.count() == 0
     assert "Darkroom-Photo" in tus.patch(client, address, 50, data[50:])
-    assert originals(photo_store) == [data]
+    assert tus.originals(photo_store) == [data]
 
 
 def test_an_upload_whose_first_bytes_were_wrong_is_there(client: Client, library: Library, photo_store: Path) -> None:
     data = factories.image_bytes()
     response = tus.create(client, library, len(data), data=data, **{"Upload-Checksum": tus.checksum("sha1", b"x")})
-    assert_problem(response, 460, "wrong_checksum")
+    tus.assert_problem(response, 460, "wrong_checksum")
     assert "Darkroom-Photo" in tus.patch(client, response["Location"], 0, data)
 
 
@@ -395,16 +237,16 @@ def test_an_upload_whose_first_bytes_were_wrong_is_there(client: Client, library
 
 def test_an_upload_is_ended(client: Client, library: Library, photo_store: Path) -> None:
     address = tus.create(client, library, 100, data=b"x" * 50)["Location"]
-    assert parts(photo_store) == [b"x" * 50]
+    assert tus.parts(photo_store) == [b"x" * 50]
 
     response = tus.end(client, address)
 
     assert (response.status_code, response.content) == (204, b"")
     assert Upload.objects.count() == 0
-    assert parts(photo_store) == []
+    assert tus.parts(photo_store) == []
     assert list((photo_store / "originals" / ".uploads").iterdir()) == []
     for again in (tus.end(client, address), tus.patch(client, address, 50, b"x"), client.get(address)):
-        assert_problem(again, 404, "not_found")
+        tus.assert_problem(again, 404, "not_found")
     assert tus.head(client, address).status_code == 404
 
 
@@ -413,14 +255,14 @@ def test_the_photo_of_an_upload_that_is_ended_stays(client: Client, library: Lib
     made = tus.create(client, library, len(data), data=data)
     assert tus.end(client, made["Location"]).status_code == 204
     assert (Upload.objects.count(), Photo.objects.count()) == (0, 1)
-    assert originals(photo_store) == [data]
+    assert tus.originals(photo_store) == [data]
 
 
 def test_an_upload_that_has_expired_is_gone(client: Client, library: Library, photo_store: Path) -> None:
     address = tus.create(client, library, 100, data=b"x" * 50)["Location"]
     Upload.objects.update(expires_at=Now() - timedelta(seconds=1))
     for response in (tus.patch(client, address, 50, b"x"), client.get(address), tus.end(client, address)):
-        assert_problem(response, 410, "upload_ended")
+        tus.assert_problem(response, 410, "upload_ended")
     asked = tus.head(client, address)
     assert (asked.status_code, "Upload-Offset" in asked) == (410, False)
     assert Upload.objects.get().offset == 50
@@ -449,7 +291,7 @@ def test_an_upload_belongs_to_whoever_made_it(client: Client, library: Library, 
     ]
     for other in others:
         for response in (tus.patch(other, address, 50, b"x"), other.get(address), tus.end(other, address)):
-            assert_problem(response, 404, "not_found")
+            tus.assert_problem(response, 404, "not_found")
         assert other.post(f"{address}/complete").status_code == 404
         assert tus.head(other, address).status_code == 404
     assert tus.head(Client(), address).status_code == 401
@@ -460,13 +302,13 @@ def test_whoever_may_not_upload_any_more_finds_nothing(client: Client, library: 
     address = tus.create(client, library, 100, data=b"x" * 50)["Location"]
     visitor, _ = factories.Role.objects.get_or_create(name="visitor")
     factories.Membership.objects.update(role=visitor)
-    assert_problem(tus.patch(client, address, 50, b"x"), 404, "not_found")
-    assert_problem(tus.create(client, library, 100), 403, "permission_denied")
+    tus.assert_problem(tus.patch(client, address, 50, b"x"), 404, "not_found")
+    tus.assert_problem(tus.create(client, library, 100), 403, "permission_denied")
     assert Upload.objects.get().offset == 50
 
 
 def test_a_library_that_is_not_visible_is_not_there(client: Client) -> None:
-    assert_problem(tus.create(client, factories.make_library(), 100), 404, "not_found")
+    tus.assert_problem(tus.create(client, factories.make_library(), 100), 404, "not_found")
     assert Upload.objects.count() == 0
 
 
@@ -507,12 +349,12 @@ def test_a_session_needs_its_token(library: Library, photo_store: Path) -> None:
     client.cookies["csrftoken"] = "a" * 32
     data = factories.image_bytes()
     refused = tus.create(client, library, len(data), data=data)
-    assert_problem(refused, 403, "permission_denied")
+    tus.assert_problem(refused, 403, "permission_denied")
     assert Upload.objects.count() == 0
     address = tus.create(client, library, len(data), data=data[:10], **{"X-CSRFToken": "a" * 32})["Location"]
     override = {**tus.VERSION, "Upload-Offset": "10", "X-HTTP-Method-Override": "PATCH"}
     refused = client.generic("POST", address, data[10:], content_type=tus.OCTETS, headers=override)
-    assert_problem(refused, 403, "permission_denied")
+    tus.assert_problem(refused, 403, "permission_denied")
     assert Upload.objects.get().offset == 10
     assert "Darkroom-Photo" in tus.patch(client, address, 10, data[10:], **{"X-CSRFToken": "a" * 32})
 
@@ -541,8 +383,8 @@ def test_a_disk_that_is_not_mounted_loses_no_upload(client: Client, library: Lib
     address = tus.create(client, library, len(data), data=data[:50])["Location"]
     (photo_store / "originals").rename(photo_store / "elsewhere")
     response = tus.patch(client, address, 50, data[50:])
-    assert_problem(response, 503, "storage_unavailable")
+    tus.assert_problem(response, 503, "storage_unavailable")
     assert response["Retry-After"] == "10"
     (photo_store / "elsewhere").rename(photo_store / "originals")
     assert "Darkroom-Photo" in tus.patch(client, address, 50, data[50:])
-    assert originals(photo_store) == [data]
+    assert tus.originals(photo_store) == [data]

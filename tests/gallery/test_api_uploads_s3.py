@@ -7,6 +7,7 @@ itself, decoded; that the store keeps to it is S3's promise.
 import base64
 import json
 import random
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -14,7 +15,9 @@ import factories
 import pytest
 import requests
 import tus_requests as tus
+from django.db.models.functions import Now
 from django.test import Client
+from django.utils.dateparse import parse_datetime
 from pytest_django import Settings
 
 from accounts.models import Library
@@ -22,7 +25,7 @@ from photos import storage
 from photos.models import Photo
 from photos.storage import uploads as stored_uploads
 from processing.models import Upload
-from processing.services.uploads import sweeping
+from processing.services.uploads import finishing, sweeping
 
 pytestmark = pytest.mark.django_db
 
@@ -204,8 +207,6 @@ def test_the_form_is_for_one_key_one_size_and_one_hour(client: Client, library: 
     assert ["content-length-range", 12345, 12345] in policy["conditions"]
     assert not [one for one in policy["conditions"] if "starts-with" in one]
     # both count from the same moment, by two clocks of this host
-    from django.utils.dateparse import parse_datetime
-
     ends = parse_datetime(policy["expiration"]), parse_datetime(made["expires_at"])
     assert abs((ends[0] - ends[1]).total_seconds()) < 5
     assert abs((ends[1] - Upload.objects.get().created_at).total_seconds() - 3600) < 1
@@ -273,6 +274,27 @@ def test_what_is_sent_while_it_is_taken_in_changes_nothing(
     assert_taken_in(bucket, data)
 
 
+def test_what_was_taken_over_is_finished_by_the_sweep(
+    client: Client, library: Library, bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server died after it had been asked to complete the upload."""
+    data = factories.image_bytes()
+    made = begin(client, library, len(data)).json()
+    send(made, data)
+    assert sweeping.sweep() == sweeping.Swept()  # nobody has said that it is all there
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(finishing, "_take_in", die)
+        with pytest.raises(KeyboardInterrupt):
+            client.post(f"{tus.UPLOADS}/{made['id']}/complete")
+    assert Upload.objects.get().offset == len(data)
+    assert sweeping.sweep() == sweeping.Swept(finished=1)
+    assert_taken_in(bucket, data)
+
+
 def test_what_is_sent_after_the_end_is_swept(client: Client, library: Library, bucket: Any) -> None:
     data = factories.image_bytes()
     made = begin(client, library, len(data)).json()
@@ -290,10 +312,6 @@ def test_what_is_sent_after_the_end_is_swept(client: Client, library: Library, b
 
 
 def test_abandoned_ones_are_swept(client: Client, library: Library, bucket: Any) -> None:
-    from datetime import timedelta
-
-    from django.db.models.functions import Now
-
     made = begin(client, library, 100).json()
     send(made, bytes(100))
     begin(client, library, 100)

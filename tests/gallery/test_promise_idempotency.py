@@ -52,7 +52,7 @@ SECRETS = {
 
 def tells_once(name: str) -> bool:
     """Whether an operation's answer tells a secret. A view may have several that POST asks for."""
-    view, method = VIEWS[name], name.split()[0].lower()
+    view, method = VIEWS[name], name.split(maxsplit=1)[0].lower()
     return getattr(view, "action_map", {}).get(method, method) in view.tells_once
 
 

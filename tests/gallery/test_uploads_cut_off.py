@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -55,6 +56,14 @@ def on_disk(photo_store: Path, process_environment: dict[str, str]) -> dict[str,
 
 
 @pytest.fixture
+def large_picture(tmp_path: Path, photo_store: Path) -> Iterator[Path]:
+    """The path of a picture that is too large to be kept with what pytest keeps of tests; nor is what becomes of it."""
+    yield tmp_path / "large.tiff"
+    (tmp_path / "large.tiff").unlink(missing_ok=True)
+    shutil.rmtree(photo_store, ignore_errors=True)
+
+
+@pytest.fixture
 def in_bucket(s3_storages: tuple[str, str], process_environment: dict[str, str]) -> dict[str, str]:
     """The environment of a server whose store are this test's buckets."""
     names = ("STORAGE_TYPE", "S3_BUCKET", "S3_THUMBNAIL_BUCKET")
@@ -89,9 +98,10 @@ def test_500_megabytes_that_are_cut_20_times_arrive(
     library: Library,
     headers: dict[str, str],
     photo_store: Path,
+    large_picture: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    picture, seed = tmp_path / "large.tiff", random.randrange(2**32)
+    picture, seed = large_picture, random.randrange(2**32)
     chance = random.Random(seed)
     write_tiff(picture, width=10_000, height=8_334, seed=seed)
     size, sha256 = picture.stat().st_size, sha256_of(picture)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from pathlib import Path
 from typing import Any
 
 from django.test import Client
@@ -50,3 +51,21 @@ def head(client: Client, address: str) -> Any:
 def end(client: Client, address: str) -> Any:
     """End an upload."""
     return client.delete(address, headers=VERSION)
+
+
+def originals(folder: Path) -> list[bytes]:
+    """Give what lies in a store of originals."""
+    return [path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".uploads" not in path.parts]
+
+
+def parts(folder: Path) -> list[bytes]:
+    """Give what uploads that are not over have stored."""
+    return [path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".uploads" in path.parts]
+
+
+def assert_problem(response: Any, status: int, code: str) -> None:
+    """Assert a refusal, as the protocol and the API have it."""
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response["Content-Type"] == "application/problem+json"
+    assert response["Tus-Resumable"] == "1.0.0"
+    assert response["Cache-Control"] == "no-store"

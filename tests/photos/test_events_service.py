@@ -19,7 +19,7 @@ from accounts.models import Library, User
 from accounts.roles import Permission
 from accounts.services import api_keys
 from photos.audience import PERMISSIONS, audience_of
-from photos.models import Event, EventKind
+from photos.models import Event, EventKind, Photo
 from photos.services import events
 
 LARGEST = 2**63 - 1
@@ -267,14 +267,32 @@ def test_who_is_told_is_who_may_look() -> None:
         audience = audience_of(user)
         assert {one: set(held) for one, held in audience.libraries.items()} == held(user), user
     view, upload = {Permission.VIEW_PHOTOS, Permission.VIEW_PEOPLE}, {Permission.UPLOAD_PHOTOS}
+    everything = view | upload | {Permission.MODERATE_PHOTOS}
     assert held(visitor) == {one.pk: view}
     assert held(camera) == {other.pk: upload}
-    assert held(superuser) == {one.pk: view | upload, other.pk: view | upload}
+    assert held(superuser) == {one.pk: everything, other.pk: everything}
     assert audience_of(visitor).hears(kind="photo.ready", library_id=one.pk)
     assert not audience_of(visitor).hears(kind="import.progress", library_id=one.pk)
     assert audience_of(editor).hears(kind="import.progress", library_id=one.pk)
     assert not audience_of(camera).hears(kind="photo.ready", library_id=other.pk)
     assert not audience_of(visitor).hears(kind="of another release", library_id=one.pk)
+    assert not audience_of(visitor).hears(kind="photo.ready", library_id=one.pk, is_hidden=True)
+    assert audience_of(editor).hears(kind="photo.ready", library_id=one.pk, is_hidden=True)
+
+
+@pytest.mark.django_db
+def test_of_a_hidden_photo_all_are_told_only_that_it_is_gone_or_changed() -> None:
+    library = factories.make_library()
+    shown, hidden = factories.make_photo(library), factories.make_photo(library, is_hidden=True)
+    for kind in (EventKind.PHOTO_PROGRESS, EventKind.PHOTO_RESTORED, EventKind.PHOTO_CHANGED, EventKind.PHOTO_TRASHED):
+        events.record_photos(kind=kind, photos={shown.pk: library.pk, hidden.pk: library.pk})
+    Photo.objects.filter(pk=hidden.pk).delete()
+    events.record_photos(kind=EventKind.PHOTO_DELETED, photos={hidden.pk: library.pk})
+    events.record_import(library_id=library.pk, import_id=uuid.uuid4(), counts={})
+
+    kept = Event.objects.filter(is_hidden=True)
+    assert set(kept.values_list("photo_id", "kind")) == {(hidden.pk, "photo.progress"), (hidden.pk, "photo.restored")}
+    assert Event.objects.count() == 10
 
 
 @pytest.mark.django_db

@@ -21,6 +21,7 @@ from photos.models import Photo
 from processing import publish
 from processing.engines import installation
 from processing.engines.installation import InstalledModel
+from processing.kinds import erase_faces, erasing
 from processing.models import RunState, StageRun
 from processing.services import face_analysis, selection
 from processing.stages import registry
@@ -189,3 +190,10 @@ def _in_turn(compute: Callable[..., object], turn: threading.Lock) -> Callable[.
             return compute(*arguments, **named)
 
     return wait_and_compute
+
+
+@pytest.fixture
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photo to a step, and a person."""
+    monkeypatch.setattr(erase_faces, "PHOTOS_PER_STEP", 1)
+    monkeypatch.setattr(erasing, "PEOPLE_PER_STEP", 1)

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts.models import Library
 from photos.models import Face, FaceEmbedding, Photo, Rendition
+from photos.services import shown
 from processing import ledger
 from processing.models import LibraryRun, RunState, StageRun
 from processing.prove import remedies
@@ -98,6 +99,7 @@ def test_a_face_that_is_there_twice(face_library: Library, decided: bool) -> Non
         factories.decide(second)
     copy_of(FaceEmbedding.objects.get(), face_id=second.pk)
     photo_samples.storage_copy(face.chip_key, second.chip_key)
+    shown.refresh(photo_ids=[photo.pk])
 
     said = proving.prove("--repair", "--yes")
 

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from accounts.models import Library
 from photos import storage
 from photos.models import Face, Photo
-from photos.services import trash
+from photos.services import shown, trash
 from processing.models import RunState, StagePause, StageRun, WorkerPresence
 from processing.prove import contents
 from processing.prove.batches import Batch
@@ -140,6 +140,7 @@ def test_near_faces_are_not_doubled(face_library: Library) -> None:
         **{name: value for name, value in Face.objects.values().get().items() if name not in {"id", "left", "right"}}
         | {"left": face.left + 0.1 * width, "right": face.right + 0.1 * width, "chip_key": face.chip_key + "x"}
     )
+    shown.refresh(photo_ids=[photo.pk])
     # its chip and its vector are missing, and that is all
     assert proving.prove().offences == {("chip_missing", str(photo.pk)), ("result_missing", str(photo.pk))}
 

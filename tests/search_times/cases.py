@@ -7,23 +7,39 @@ from urllib.parse import urlencode
 import numpy as np
 from django.db import connection
 
-from accounts.models import User
-from photos.models import Favourite
+from accounts.models import Library, User
+from gallery.models import Album, AlbumPhoto
+from gallery.models.album import AlbumKind
+from photos.models import Favourite, Photo
+from photos.models.photo import SAMPLES
 
 LIST, FACETS, TIMELINE, MAP = "photos", "photos/facets", "photos/timeline", "photos/map"
+COUNTS = frozenset({FACETS, TIMELINE, MAP})
+FACES, SIMILAR = "faces/{}/similar", "photos/{}/similar"
 # milliseconds of the server's own time
-LIMITS = {LIST: 100, FACETS: 500, TIMELINE: 500, MAP: 500}
+LIMITS = {LIST: 100, FACETS: 500, TIMELINE: 500, MAP: 500, FACES: 1000, SIMILAR: 500}
+FACE_VECTORS = "face_embedding_dlib_hnsw"
+FINGERPRINTS = tuple(f"fingerprint_block_{number}" for number in range(4))
 
 Draw = Callable[[np.random.Generator], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way of asking; `draw` gives a query, another one each time."""
+    """One way of asking; `draw` gives a query, another one each time, after an id where the path has a place for it.
+
+    `by`: indexes of which each plan uses one at least.
+    """
 
     name: str
     draw: Draw
     path: str = LIST
+    by: tuple[str, ...] = ()
+
+    def address(self, random: np.random.Generator) -> str:
+        """Give an address with another value."""
+        one, _, query = self.draw(random).rpartition("?")
+        return f"/api/v1/{self.path.format(one)}?{query}"
 
 
 class Values:
@@ -35,12 +51,33 @@ class Values:
             with connection.cursor() as cursor:
                 cursor.execute(query)
                 self.samples[name] = [row[0] if len(row) == 1 else row for row in cursor.fetchall()]
-        ids = (
-            [row[0] for row in self.samples["ids"][:5000]]
-            if self.samples["ids"] and isinstance(self.samples["ids"][0], tuple)
-            else self.samples["ids"][:5000]
-        )
+        ids = self.samples["ids"][:5000]
         Favourite.objects.bulk_create([Favourite(user=user, photo_id=one) for one in ids], ignore_conflicts=True)
+        self.samples |= {"manual": [self._manual_album()], "smart": [self._smart_album()]}
+
+    def _manual_album(self) -> str:
+        """Make an album of a tenth of a library's photos, unless there is one."""
+        library = Library.objects.order_by("pk").first()
+        album, is_new = Album.objects.get_or_create(kind=AlbumKind.MANUAL, library=library, title="A tenth")
+        if is_new:
+            photos = Photo.objects.filter(library=library, trashed_at=None, sample__lt=SAMPLES // 10)
+            AlbumPhoto.objects.bulk_create(
+                (
+                    AlbumPhoto(album=album, photo_id=photo, position=position)
+                    for position, photo in enumerate(photos.values_list("pk", flat=True))
+                ),
+                batch_size=5000,
+            )
+        return str(album.pk)
+
+    def _smart_album(self) -> str:
+        """Make an album of what a camera took and people rated, unless there is one."""
+        kept = {"camera_make": "Canon", "rating_min": "4"}
+        library = Library.objects.order_by("pk").first()
+        album, _ = Album.objects.get_or_create(
+            kind=AlbumKind.SMART, library=library, title="The best", defaults={"filter": kept}
+        )
+        return str(album.pk)
 
     def draw(self, random: np.random.Generator, name: str) -> object:
         """Draw one."""
@@ -62,6 +99,9 @@ _SAMPLES = {
     "country": f"SELECT country {_ROWS} AND city <> '' LIMIT 2000",
     "taken": f"SELECT to_char(taken_at, {_ISO}) {_ROWS} AND taken_at IS NOT NULL LIMIT 2000",
     "uploaded": f"SELECT to_char(uploaded_at, {_ISO}) {_ROWS} LIMIT 2000",
+    "face": "SELECT vector.face_id::text FROM photos_faceembedding AS vector TABLESAMPLE SYSTEM (1) REPEATABLE (7)"
+    " JOIN photos_face AS face ON face.id = vector.face_id JOIN photos_photo AS photo ON photo.id = face.photo_id"
+    " WHERE photo.trashed_at IS NULL LIMIT 2000",
     "person": f"SELECT person_id::text {_FACES} WHERE person_id IS NOT NULL LIMIT 2000",
     "pair": f"SELECT one.person_id::text, two.person_id::text {_FACES}"
     " JOIN photos_face AS two USING (photo_id) WHERE one.person_id < two.person_id LIMIT 500",
@@ -88,6 +128,10 @@ class Draws:
     def called(self, sample: str, parameter: str) -> Draw:
         """Values of a sample."""
         return lambda random: urlencode({parameter: self.values.draw(random, sample)})
+
+    def of(self, sample: str, **fixed: object) -> Draw:
+        """Ids of a sample, and a fixed query."""
+        return lambda random: f"{self.values.draw(random, sample)}?{urlencode(fixed)}"
 
     def camera(self, random: np.random.Generator) -> str:
         """A make with one of its models."""
@@ -185,6 +229,8 @@ def cases(values: Values) -> list[Case]:
         Case("favourite", either("favourite", "true", "false")),
         Case("state", either("state", "ready", "pending", "attention", "processing")),
         Case("media_type", either("media_type", "image/jpeg", "image/heic", "image/gif")),
+        Case("album: manual, of thousands", called("manual", "album")),
+        Case("album: smart", called("smart", "album")),
         Case("orientation", either("orientation", "portrait", "square")),
         Case("hidden", either("hidden", "true", "false")),
         Case("person, order=-taken", both(given("person"), newest_first)),
@@ -214,4 +260,6 @@ def cases(values: Values) -> list[Case]:
         Case("map: a country", box(4, zoom=7), MAP),
         Case("map: a town", box(0.05, zoom=13), MAP),
         Case("map: a person", both(given("person"), either("zoom", 2)), MAP),
+        Case("faces like a face", draws.of("face", limit=50), FACES, by=(FACE_VECTORS,)),
+        Case("photos like a photo, by hash", draws.of("ids", by="hash"), SIMILAR, by=FINGERPRINTS),
     ]

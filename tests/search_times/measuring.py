@@ -9,20 +9,27 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from search_times.cases import LIMITS, Case
+from search_times.cases import COUNTS, LIMITS, Case
 
 REQUESTS = 40
-_INDEX = re.compile(r"(?:using|on) (photo_\w+|photos_\w+|stage_run_\w+|favourite_\w+|processing_\w+)")
+# as many of them are explained
+EXPLAINED = 8
+_INDEX = re.compile(r"(?:using|Bitmap Index Scan on) (\w+)")
+# tables that no list may read from end to end; what counts what most photos are does
+_SCAN = re.compile(r"Seq Scan on (photos_(?:photo|face|phototag|faceembedding|photofingerprint)|processing_stagerun)\b")
+# of the page that was found; what finds it comes before
+_DESCRIPTION = re.compile(r'SELECT "photos_(photo|face)"\."id", "photos_\1"\."(library|photo)_id"')
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A case with the milliseconds of its requests and the indexes of their plans."""
+    """A case with the milliseconds of its requests, and the indexes and scans of their plans."""
 
     case: Case
     milliseconds: np.ndarray
     indexes: list[str]
     slowest: str
+    faults: list[str]
 
     @property
     def p50(self) -> float:
@@ -35,36 +42,44 @@ class Measured:
         return float(np.percentile(self.milliseconds, 95))
 
     @property
-    def is_fast(self) -> bool:
-        """Whether it keeps what is promised."""
-        return self.p95 < LIMITS[self.case.path]
+    def keeps_its_promise(self) -> bool:
+        """Whether it is as fast as is promised, by its indexes."""
+        return self.p95 < LIMITS[self.case.path] and not self.faults
 
 
 def measure(case: Case, client: APIClient, *, seed: int, requests: int = REQUESTS) -> Measured:
     """Ask a case again and again, with another value each time."""
     random = np.random.default_rng(seed)
-    queries = [case.draw(random) for _ in range(requests)]
+    addresses = [case.address(random) for _ in range(requests)]
     spent = []
-    for query in queries:
+    for address in addresses:
         started = time.perf_counter()
-        response = client.get(f"/api/v1/{case.path}?{query}")
+        response = client.get(address)
         spent.append(1000 * (time.perf_counter() - started))
         if response.status_code != 200:
-            raise RuntimeError(f"{case.name}: {query}: {response.content!r}")
-    indexes = sorted({one for query in queries[:5] for one in _indexes(client, f"/api/v1/{case.path}?{query}")})
-    return Measured(case, np.array(spent), indexes, queries[int(np.argmax(spent))])
+            raise RuntimeError(f"{case.name}: {address}: {response.content!r}")
+    found, faults = set(), []
+    for address in addresses[:EXPLAINED]:
+        plan = _plan(client, address)
+        used = set(_INDEX.findall(plan))
+        found |= used
+        if case.path not in COUNTS:
+            faults += [f"reads all of {table}: {address}" for table in _SCAN.findall(plan)]
+        if case.by and not used & set(case.by):
+            faults.append(f"by none of its indexes: {address}")
+    return Measured(case, np.array(spent), sorted(found), addresses[int(np.argmax(spent))], faults)
 
 
-def _indexes(client: APIClient, address: str) -> set[str]:
-    """Give the indexes by which the photos of a page are found."""
+def _plan(client: APIClient, address: str) -> str:
+    """Give the plans of the queries by which an answer is found."""
     with CaptureQueriesContext(connection) as captured:
         client.get(address)
-    found = set()
+    plans = []
     for query in captured.captured_queries:
-        if (
-            re.search(r'FROM "photos_(photo|phototag|face)"', query["sql"]) and "LIMIT" in query["sql"]
-        ) or "COUNT(" in query["sql"]:
+        asked = query["sql"]
+        # a count may be the planner's own estimate, which is no question about rows
+        if asked.startswith(("SELECT", "WITH")) and "photos_" in asked and not _DESCRIPTION.match(asked):
             with connection.cursor() as cursor:
-                cursor.execute("EXPLAIN " + query["sql"])
-                found |= set(_INDEX.findall("\n".join(row[0] for row in cursor.fetchall())))
-    return found - {"photos_photo", "photos_face", "photos_phototag", "processing_stagerun"}
+                cursor.execute("EXPLAIN " + asked)
+                plans += [row[0] for row in cursor.fetchall()]
+    return "\n".join(plans)

@@ -155,7 +155,9 @@ class UploadViewSet(GenericViewSet):
         protocol.require_media_type(request)
         require_length(request)
         offset, checksum = protocol.offset(request), protocol.checksum(request)
-        body = protocol.body(request, missing=max(0, upload.length - offset))
+        if offset > upload.length:
+            raise receiving.wrong_offset(upload)
+        body = protocol.body(request, missing=upload.length - offset)
         upload = receiving.receive(upload_id=upload.pk, offset=offset, body=body, checksum=checksum)
         headers = protocol.answer_headers(upload, request=request)
         return Response(status=status.HTTP_204_NO_CONTENT, headers=headers)

@@ -47,7 +47,7 @@ def receive(*, upload_id: UUID, offset: int, body: Iterable[bytes], checksum: Ch
         return _repeated(upload, offset)
     try:
         if offset != upload.offset:
-            raise _wrong_offset(upload)
+            raise wrong_offset(upload)
         if not upload.has_all_bytes:
             _write(upload, lease, body, checksum)
         upload = ending.existing(upload_id)
@@ -61,7 +61,7 @@ def _repeated(upload: Upload, offset: int) -> Upload:
     """Answer a request once more whose answer was lost."""
     finishing.raise_refusal(upload)
     if offset != upload.offset:
-        raise _wrong_offset(upload)
+        raise wrong_offset(upload)
     return upload
 
 
@@ -109,5 +109,6 @@ def _commit(parts: Parts, lease: Lease, *, whole: bool) -> None:
     parts.tidy()
 
 
-def _wrong_offset(upload: Upload) -> WrongOffsetError:
+def wrong_offset(upload: Upload) -> WrongOffsetError:
+    """Give the error that says where an upload goes on."""
     return WrongOffsetError(f"The upload goes on at byte {upload.offset:,}.", offset=upload.offset)
