@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0014_exports'),
-        ('photos', '0010_people_decisions'),
+        ('photos', '0012_events_of_hidden_photos'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
