@@ -61,6 +61,10 @@ check: $(VENV)/.test ## Check migrations, production settings and the API's sche
 pytest: $(VENV)/.test ## Run the tests alone; ARGS="-k upload" chooses among them
 	$(PYTHON) -m pytest $(ARGS)
 
+.PHONY: client
+client: $(VENV)/.test ## Build the Python client and the command `darkroom`: build/client/*.whl
+	@$(PYTHON) client/build.py build/client
+
 .PHONY: faults
 faults: $(VENV)/.test ## Prove that faults lose nothing; FAULTS=<names> SEED=1 COUNT=500 PHOTOS=<folder>
 	PYTHONPATH=tests $(PYTHON) -m faults --faults "$(FAULTS)" --seed $(or $(SEED),1) --count $(or $(COUNT),500) \
@@ -110,7 +114,7 @@ vulnerabilities: $(VENV)/.test ## Ask PyPI's advisories about every locked packa
 
 .PHONY: clean
 clean: ## Remove what tools left behind; photos, database and .venv stay
-	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis staticfiles
+	rm -rf .pytest_cache .ruff_cache .import_linter_cache .hypothesis build staticfiles
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # each stamp is younger than the lock that it was made from, so a second run has nothing to do

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.contrib.django_filters import DjangoFilterExtension
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import is_list_serializer, is_serializer
@@ -32,6 +33,17 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):
             "name": HEADER,
             "description": f"A program's key; `Authorization: {SCHEME} KEY` does the same. Never part of an address.",
         }
+
+
+class DescribedFilterExtension(DjangoFilterExtension):
+    """Says of each filter what its `help_text` says: also of one that describes its values by hand."""
+
+    priority = 1
+
+    def resolve_filter_field(self, *args: Any) -> list[dict[str, Any]]:
+        """Describe the parameters of a filter."""
+        told = args[-1].extra.get("help_text")
+        return [{"description": told} | one if told else one for one in super().resolve_filter_field(*args)]
 
 
 class DeclaredSchema(AutoSchema):

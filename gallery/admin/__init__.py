@@ -3,10 +3,15 @@
 from django.contrib import admin
 
 from gallery.admin import (
+    albums,
     api_keys,
     audit,
+    decisions,
+    duplicates,
+    edits,
     erasures,
     exports,
+    faces,
     imports,
     libraries,
     pages,
@@ -14,15 +19,21 @@ from gallery.admin import (
     photos,
     runs,
     shares,
+    tags,
     uploads,
     workers,
 )
 
 __all__ = [
+    "albums",
     "api_keys",
     "audit",
+    "decisions",
+    "duplicates",
+    "edits",
     "erasures",
     "exports",
+    "faces",
     "imports",
     "libraries",
     "pages",
@@ -30,6 +41,7 @@ __all__ = [
     "photos",
     "runs",
     "shares",
+    "tags",
     "uploads",
     "workers",
 ]

@@ -22,9 +22,12 @@ from photos import storage
 from photos.models import Face, Photo, Rendition
 
 THUMBNAIL_WIDTH, THUMBNAIL_HEIGHT = 72, 54
+# of photos that are compared
+SIDE_BY_SIDE_WIDTH = 300
 CHIP_SIDE = 72
 CHIP_TYPE = "image/jpeg"
 SMALLEST = "thumbnail_renditions"
+NO_THUMBNAIL = SafeString('<span class="dr-thumb dr-thumb-none material-symbols-outlined">image</span>')
 
 
 def serve_rendition(request: HttpRequest, photo_id: UUID, kind: str) -> HttpResponseBase:
@@ -102,7 +105,7 @@ def thumbnail(photo: Photo) -> SafeString:
     """Give the <img> of a photo that was read with `smallest_renditions`; a grey box where there is none yet."""
     renditions = getattr(photo, SMALLEST)
     if not renditions:
-        return format_html('<span class="dr-thumb dr-thumb-none material-symbols-outlined">{}</span>', "image")
+        return NO_THUMBNAIL
     smallest = min(renditions, key=lambda rendition: rendition.width)
     return format_html(
         '<img class="dr-thumb" loading="lazy" decoding="async" width="{}" height="{}" src="{}" alt="">',

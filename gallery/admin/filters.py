@@ -172,6 +172,22 @@ class NamedFilter(RadioFilter):
         return {"1": queryset.exclude(unnamed), "0": queryset.filter(unnamed)}.get(self.value() or "", queryset)
 
 
+class HiddenFilter(RadioFilter):
+    """People who are not hidden, unless those who are are asked for."""
+
+    title = _("hidden")
+    parameter_name = "hidden"
+    all_option: ClassVar[list[object]] = ["", _("Not hidden")]
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
+        """Offer the hidden; the other choice is the default."""
+        return [("1", _("Hidden"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        """Keep the hidden or the others."""
+        return queryset.filter(is_hidden=self.value() == "1")
+
+
 class KeptFilter(RadioFilter):
     """Faces that are kept, and candidates below the floor of confidence."""
 

@@ -1,26 +1,28 @@
 """People and faces in the admin: who is who, and moving a face to somebody else."""
 
 from typing import Any
-from uuid import UUID
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
+from django.db.models.options import Options
 from django.http import HttpRequest, HttpResponse
-from django.http.response import HttpResponseBase
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.forms import BaseDialogForm
 
+from accounts.ids import parse
 from accounts.roles import Permission
 from gallery.admin import files, filters
 from gallery.admin.base import LargeListAdmin
+from gallery.admin.choices import OfferedByLibraryMixin
 from gallery.admin.erasures import FORGET_PERSON, erase
+from gallery.admin.person_acts import PersonActsMixin
 from gallery.admin.visibility import may
 from photos.models import Face, Person
 from photos.services import people
@@ -31,20 +33,20 @@ BEST_FIRST = ("-quality", "pk")
 
 
 @admin.register(Person)
-class PersonAdmin(LargeListAdmin):
-    """People are found by grouping; here they get a name."""
+class PersonAdmin(PersonActsMixin, OfferedByLibraryMixin, LargeListAdmin):
+    """People are found by grouping; here they get a name, and whatever else somebody decides about them."""
 
     # a popup shows these columns, the page itself shows faces
     list_display = ("who", "faces_found", "library")
     list_select_related = ("library",)
-    list_filter = (filters.NamedFilter, ("library", filters.VisibleSelectFilter))
+    list_filter = (filters.NamedFilter, filters.HiddenFilter, ("library", filters.VisibleSelectFilter))
     list_filter_submit = True
     sortable_by = ("who", "faces_found")
     search_fields = ("name",)
-    fields = ("name", "library", "created_at")
-    readonly_fields = ("library", "created_at")
+    fields = ("name", "library", "hidden", "created_at")
+    readonly_fields = ("library", "hidden", "created_at")
     change_form_outer_after_template = "admin/photos/person/faces.html"
-    actions_detail = ("forget",)
+    actions_detail = ("merge", "confirm_all", "hide", "show", "forget")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Person]:
         """People whom the user may see, with the number of their faces and the best of them."""
@@ -83,10 +85,16 @@ class PersonAdmin(LargeListAdmin):
         return False
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
-        """Offer it to those who may."""
+        """Offer what the user may do, and what fits the person."""
         person = self.get_object(request, object_id)
-        is_allowed = person is not None and may(request.user, *forgetting.PERSON_TAKES, library_id=person.library_id)
-        return super().get_actions_detail(request, object_id) if is_allowed else []
+        if person is None:
+            return []
+        wanted = self.acts_offered(request, person)
+        if may(request.user, *forgetting.PERSON_TAKES, library_id=person.library_id):
+            wanted.add("forget")
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
+        offered = super().get_actions_detail(request, object_id)
+        return [one for one in offered if one.action_name.removeprefix(prefix) in wanted]
 
     @action(description=_("Forget"), icon="person_remove", permissions=["forget"], dialog=FORGET_PERSON)
     def forget(self, request: HttpRequest, form: BaseDialogForm, object_id: str) -> HttpResponse:
@@ -120,13 +128,27 @@ class PersonAdmin(LargeListAdmin):
             faces = Face.objects.visible_to(request.user).kept().filter(person=obj)
             shown = faces.select_related("photo").order_by(*BEST_FIRST)[:FACES_ON_PAGE]
             context["person_faces"] = [(face, files.chip_url(face.pk, face.chip_key)) for face in shown]
+            context |= self.decisions_shown(request, obj)
             context["all_faces_url"] = f"{reverse('admin:photos_face_changelist')}?person__id__exact={obj.pk}"
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Options, object_id: str) -> HttpResponse:
+        """Go on to who a merged person is now: links and bookmarks outlive them."""
+        once = Person.objects.merged_too(request.user).filter(pk=parse(unquote(object_id))).first()
+        if once is None:
+            return super()._get_obj_does_not_exist_redirect(request, opts, object_id)
+        messages.info(request, _("This person was merged into another one."))
+        return redirect("admin:photos_person_change", people.who_is(person_id=once.pk))
 
     @display(description=_("name"), ordering="name")
     def who(self, person: Person) -> str:
         """The name, or that there is none."""
         return str(person)
+
+    @display(description=_("hidden"))
+    def hidden(self, person: Person) -> Any:
+        """Whether the person is left out of lists."""
+        return _("yes, lists leave them out") if person.is_hidden else _("no")
 
     @display(description=_("faces"), ordering="face_count")
     def faces_found(self, person: Person) -> int:
@@ -136,97 +158,3 @@ class PersonAdmin(LargeListAdmin):
 
 def _order_of(request: HttpRequest) -> str:
     return request.GET.get(ORDER_VAR, "")
-
-
-@admin.register(Face)
-class FaceAdmin(LargeListAdmin):
-    """Faces are found by detection; here somebody says whose they are."""
-
-    list_display = ("face", "person", "confidence_shown", "quality_shown", "decided", "photo_file", "created_at")
-    list_display_links = ("face",)
-    list_select_related = ("person", "photo")
-    list_filter = (
-        ("person", filters.VisibleSelectFilter),
-        ("photo__library", filters.VisibleSelectFilter),
-        filters.KeptFilter,
-        filters.BelongsFilter,
-    )
-    list_filter_submit = True
-    fields = ("person",)
-    autocomplete_fields = ("person",)
-    change_form_outer_before_template = "admin/photos/face/portrait.html"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Face]:
-        """Faces that the user may see."""
-        return Face.objects.visible_to(request.user)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Faces come from detection."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Face | None = None) -> bool:
-        """Let those move faces who may do so in that library."""
-        is_allowed = obj is None or may(request.user, Permission.EDIT_PEOPLE, library_id=obj.photo.library_id)
-        return is_allowed and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Faces go with their photo, or with the next detection."""
-        return False
-
-    def get_form(self, request: HttpRequest, obj: Face | None = None, **kwargs: Any) -> type[forms.ModelForm]:
-        """Offer the people of the face's library."""
-        form = super().get_form(request, obj, **kwargs)
-        if obj is not None and "person" in form.base_fields:
-            same_library = Person.objects.visible_to(request.user).filter(library=obj.photo.library_id)
-            form.base_fields["person"].queryset = same_library
-        return form
-
-    def save_model(self, request: HttpRequest, obj: Face, form: forms.ModelForm, change: bool) -> None:
-        """Put the face to whom was chosen, for good."""
-        people.decide_face(face=obj, person=form.cleaned_data["person"], by=request.user)
-
-    def get_urls(self) -> list[URLPattern]:
-        """Add the chips."""
-        view = self.admin_site.admin_view(self.chip_view, cacheable=True)
-        return [path("<uuid:face_id>/chip/", view, name="photos_face_chip"), *super().get_urls()]
-
-    def chip_view(self, request: HttpRequest, face_id: UUID) -> HttpResponseBase:
-        """Answer with the chip of a face."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        return files.serve_chip(request, face_id)
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Face | None = None, **kwargs: Any
-    ) -> HttpResponse:
-        """Show the chip beside the choice."""
-        if obj is not None:
-            context["face"] = obj
-            context["face_chip_url"] = files.chip_url(obj.pk, obj.chip_key)
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
-
-    @display(description="")
-    def face(self, face: Face) -> SafeString:
-        """The chip."""
-        return files.chip(face.pk, face.chip_key)
-
-    @display(description=_("confidence"))
-    def confidence_shown(self, face: Face) -> str:
-        """How sure the detector was."""
-        return f"{face.confidence:.3f}"
-
-    @display(description=_("quality"))
-    def quality_shown(self, face: Face) -> str:
-        """Size, sharpness and pose as one number."""
-        return f"{face.quality:.2f}"
-
-    @display(description=_("decided"), label="info")
-    def decided(self, face: Face) -> str:
-        """Whether somebody said whose it is: then regrouping leaves it there."""
-        return _("by somebody") if face.person_decided else ""
-
-    @display(description=_("photo"))
-    def photo_file(self, face: Face) -> SafeString:
-        """The photo that it is on."""
-        url = reverse("admin:photos_photo_change", args=[face.photo_id])
-        return format_html('<a class="dr-link" href="{}">{}</a>', url, face.photo.original_filename or face.photo_id)

@@ -15,6 +15,7 @@ from accounts.models import User
 from gallery.admin.base import PHOTO_STATE_LABELS, RUN_STATE_LABELS
 from gallery.admin.durations import duration
 from gallery.admin.files import chip_url, rendition_url
+from gallery.admin.photo_history import tag_links
 from gallery.admin.visibility import visible_runs
 from gallery.photo_facts import camera_name, exposure, focal_length, wall_clock
 from photos.models import Face, Metadata, Photo, is_kept
@@ -74,7 +75,7 @@ def photo_page(photo: Photo, *, user: User) -> dict[str, Any]:
         "kept_count": sum(one.is_kept for one in faces),
         "candidate_count": sum(not one.is_kept for one in faces),
         "file_rows": list(_file_rows(photo)),
-        "shown_rows": list(_shown_rows(photo)),
+        "shown_rows": list(_shown_rows(photo, user)),
         "metadata_rows": list(_metadata_rows(metadata)) if metadata else [],
         "position": _position(photo),
         "warnings": [_warning(one) for one in metadata.warnings] if metadata else [],
@@ -94,9 +95,8 @@ def taken(of: Photo | Metadata) -> str:
     return f"{there:%Y-%m-%d %H:%M:%S}" if of.taken_at_offset is None else f"{there:%Y-%m-%d %H:%M:%S %Z}"
 
 
-def _shown_rows(photo: Photo) -> Iterator[Row]:
-    """Tell what people said, or the file said and is not in its metadata."""
-    tags = photo.tags.filter(photo_tags__is_taken_off=False).order_by("key").values_list("name", flat=True)
+def _shown_rows(photo: Photo, user: User) -> Iterator[tuple[str, object, bool]]:
+    """Tell what is shown: (name, value, whether somebody corrected it)."""
     rows = (
         ("title", _("Title"), photo.title),
         ("caption", _("Caption"), photo.caption),
@@ -104,12 +104,14 @@ def _shown_rows(photo: Photo) -> Iterator[Row]:
         ("taken_at", _("Taken"), taken(photo)),
         ("position", _("Position"), _coordinates(photo)),
         ("place", _("Place"), ", ".join(filter(None, (photo.city, photo.region, photo.country)))),
-        ("tags", _("Tags"), ", ".join(tags)),
+        ("tags", _("Tags"), tag_links(photo, user=user)),
         ("is_hidden", _("Hidden from visitors"), _("yes") if photo.is_hidden else ""),
     )
     for name, label, value in rows:
-        if value not in {None, ""}:
-            yield label, _("%(value)s (corrected)") % {"value": value} if name in photo.corrections else value
+        if name in photo.corrections:
+            yield label, _("none") if value in {None, ""} else value, True
+        elif value not in {None, ""}:
+            yield label, value, False
 
 
 def _face_boxes(faces: FaceQuerySet) -> list[FaceBox]:

@@ -10,6 +10,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -23,10 +24,12 @@ from accounts.admin_audit import leave_alone
 from accounts.admin_dialogs import dialog, reload_page
 from accounts.problems import DomainError
 from accounts.roles import Permission
-from gallery.admin import files, filters, run_actions
+from gallery.admin import files, filters, row_filters, run_actions
 from gallery.admin.base import PHOTO_STATE_LABELS, ReadOnlyAdmin, say
 from gallery.admin.camera_makes import CameraMakeFilter
 from gallery.admin.photo_access import photo_access_page
+from gallery.admin.photo_edits import correction_page, corrections_permitted
+from gallery.admin.photo_history import photo_history
 from gallery.admin.photo_page import photo_page, taken
 from gallery.admin.photo_search import matching
 from gallery.admin.visibility import countable_faces, visible_photos
@@ -70,16 +73,20 @@ class PhotoAdmin(ReadOnlyAdmin):
         filters.FormatFilter,
         filters.HasFacesFilter,
         CameraMakeFilter,
+        ("tags", row_filters.TagFilter),
+        ("albums", row_filters.AlbumFilter),
+        row_filters.CorrectedFilter,
+        row_filters.EditFilter,
         ("uploaded_at", filters.DayRangeFilter),
         ("taken_at", filters.DayRangeFilter),
         filters.TrashFilter,
     )
     list_filter_submit = True
     search_fields = ("original_filename",)
-    search_help_text = _("File, id, SHA-256, camera, person")
+    search_help_text = _("File, title, tag, camera, person, id, SHA-256")
     fieldsets = ((None, {"fields": ()}),)
     actions = ("move_to_trash", "restore")
-    actions_detail = ("retry_dead", "run_again", "trash_photo", "restore_photo", "purge_photo")
+    actions_detail = ("correct", "retry_dead", "run_again", "trash_photo", "restore_photo", "purge_photo")
     change_form_template = "admin/photos/photo/change_form.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Photo]:
@@ -104,6 +111,7 @@ class PhotoAdmin(ReadOnlyAdmin):
                 view(self.rendition_view, cacheable=True),
                 name="photos_photo_rendition",
             ),
+            path("<str:object_id>/correct/form/", view(self.correction_view), name="photos_photo_correction"),
             path("<uuid:photo_id>/why/", view(photo_access_page), name="photos_photo_why"),
             path("<uuid:photo_id>/original/", view(self.original_view), name="photos_photo_original"),
             *super().get_urls(),
@@ -127,8 +135,17 @@ class PhotoAdmin(ReadOnlyAdmin):
         """Show the photo with everything that is known of it, in place of a form."""
         if obj is not None:
             may_process = self.has_process_permission(request) and self._permits(request, obj, RETRY)
-            context |= {**photo_page(obj, user=request.user), "may_process": may_process}
+            context |= {
+                **photo_page(obj, user=request.user),
+                **photo_history(obj, user=request.user),
+                "may_process": may_process,
+                "may_correct": self._may_correct(request, obj),
+            }
         return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def correction_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask what is true of a photo, and say it."""
+        return correction_page(request, self.existing(request, object_id))
 
     # permissions of the actions: whether the user may do it anywhere, and then in which libraries
 
@@ -152,6 +169,7 @@ class PhotoAdmin(ReadOnlyAdmin):
         may_process, may_trash, may_purge = (self._permits(request, photo, one) for one in (RETRY, TRASH, PURGE))
         is_trashed = photo.trashed_at is not None
         fitting = {
+            "correct": self._may_correct(request, photo),
             "retry_dead": may_process and photo.state == PhotoState.ATTENTION,
             "run_again": may_process and not is_trashed,
             "trash_photo": may_trash and not is_trashed,
@@ -161,6 +179,9 @@ class PhotoAdmin(ReadOnlyAdmin):
         prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
         offered = super().get_actions_detail(request, object_id)
         return [one for one in offered if fitting[one.action_name.removeprefix(prefix)]]
+
+    def _may_correct(self, request: HttpRequest, photo: Photo) -> bool:
+        return photo.trashed_at is None and bool(corrections_permitted(request, photo))
 
     def _permits(self, request: HttpRequest, photo: Photo, permission: str) -> bool:
         """Whether the user's role gives a permission in the photo's library."""
@@ -192,7 +213,12 @@ class PhotoAdmin(ReadOnlyAdmin):
         count = photo_return.restore(photo_ids=self._many(request, queryset, TRASH), by=request.user)
         say(request, count, "%d photo is back.", "%d photos are back.", none=NONE_MOVED)
 
-    # actions on one photo, each behind a dialog
+    # actions on one photo, each behind a dialog or a page of its own
+
+    @action(description=_("Correct"), icon="edit", permissions=["trash"])
+    def correct(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go on to the form that corrects what is shown."""
+        return redirect("admin:photos_photo_correction", self.existing(request, object_id).pk)
 
     @action(
         description=_("Retry"),

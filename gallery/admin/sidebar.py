@@ -23,10 +23,22 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return [
         {"items": [{"title": _("Dashboard"), "icon": "monitoring", "link": reverse("admin:index")}]},
         _group(
-            _("Library"),
+            _("Photos"),
             _list(request, _("Photos"), "photo_library", "photos.photo"),
+            _list(request, _("Albums"), "photo_album", "gallery.album"),
+            _list(request, _("Tags"), "sell", "photos.tag"),
+            _list(request, _("Edits"), "edit_note", "photos.edit"),
+            _list(request, _("Near-duplicates"), "filter_none", "photos.duplicategroup"),
+            _list(request, _("No duplicates"), "difference", "photos.duplicatedecision"),
+        ),
+        _group(
+            _("People"),
             _list(request, _("People"), "groups", "photos.person"),
             _list(request, _("Faces"), "familiar_face_and_zone", "photos.face"),
+            _list(request, _("Decisions"), "how_to_reg", "photos.persondecision"),
+        ),
+        _group(
+            _("Libraries"),
             _list(request, _("Libraries"), "folder_copy", "accounts.library"),
             _list(request, _("Shares"), "share", "gallery.share"),
             _entry(_("Imports"), "drive_folder_upload", "admin:processing_import_changelist", user.runs_installation),

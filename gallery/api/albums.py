@@ -29,7 +29,7 @@ from gallery.api.serializers.albums import (
     AlbumSerializer,
 )
 from gallery.models import Album
-from gallery.models.album import AlbumKind
+from gallery.models.album import AlbumKind, count_photos
 from gallery.services import albums
 from photos.models import Photo
 
@@ -56,7 +56,14 @@ class AlbumViewSet(ConditionalMixin, ListModelMixin, GenericViewSet):
 
     def get_queryset(self) -> QuerySet[Album]:
         """Give what the caller may see."""
-        return Album.objects.visible_to(self.request.user).described(self.request.user)
+        return Album.objects.visible_to(self.request.user).with_cover(self.request.user)
+
+    def paginate_queryset(self, queryset: QuerySet[Album]) -> list[Album] | None:
+        """Give a page, with how many photos each has."""
+        page = super().paginate_queryset(queryset)
+        if page is not None:
+            count_photos(page, user=self.request.user)
+        return page
 
     @extend_schema(
         summary="Make an album",
@@ -158,6 +165,7 @@ class AlbumViewSet(ConditionalMixin, ListModelMixin, GenericViewSet):
 
     def _shown(self, pk: UUID) -> dict[str, object]:
         album = get_object_or_404(self.get_queryset(), pk=pk)
+        count_photos([album], user=self.request.user)
         if album.kind == AlbumKind.SMART:
             visible = Photo.objects.visible_to(self.request.user).filter(library=album.library_id)
             album.photo_count = photo_selection.narrowed(visible, album.filter, request=self.request).count()

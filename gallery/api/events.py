@@ -76,10 +76,17 @@ class Wanted:
 class EventFilterSerializer(serializers.Serializer):
     """Query: what to be told of. Each may be given several times; without it all that you may see is told."""
 
-    library = BoundedListField(child=serializers.UUIDField(), required=False, max_length=FILTERED_BY)
-    photo = BoundedListField(child=serializers.UUIDField(), required=False, max_length=FILTERED_BY)
+    library = BoundedListField(
+        child=serializers.UUIDField(), required=False, max_length=FILTERED_BY, help_text="Of these libraries."
+    )
+    photo = BoundedListField(
+        child=serializers.UUIDField(), required=False, max_length=FILTERED_BY, help_text="Of these photos."
+    )
     kind = BoundedListField(
-        child=serializers.ChoiceField(choices=EventKind.choices), required=False, max_length=len(EventKind)
+        child=serializers.ChoiceField(choices=EventKind.choices),
+        required=False,
+        max_length=len(EventKind),
+        help_text="Of these kinds.",
     )
     last_event_id = serializers.IntegerField(
         required=False, min_value=0, max_value=LARGEST_ID, help_text="As the header `Last-Event-ID`, which goes first."
@@ -109,7 +116,12 @@ LISTENING = extend_schema(
     parameters=[
         EventFilterSerializer,
         OpenApiParameter(PARAMETER, OpenApiTypes.STR, description="A ticket, for who sends no header."),
-        OpenApiParameter(LAST_EVENT_ID, OpenApiTypes.STR, OpenApiParameter.HEADER),
+        OpenApiParameter(
+            LAST_EVENT_ID,
+            OpenApiTypes.STR,
+            OpenApiParameter.HEADER,
+            description="The id of the last event that was read: all that came after it is told.",
+        ),
     ],
     responses={
         (200, "text/event-stream"): OpenApiTypes.STR,

@@ -15,6 +15,7 @@ from gallery.api.filter_fields import (
     CircleFilter,
     ExposureFilter,
     QuantityFilter,
+    RepeatedHashFilter,
     RepeatedTextFilter,
     RepeatedUUIDFilter,
     StrictBooleanFilter,
@@ -145,6 +146,10 @@ class PhotoFilter(ExposureFilters):
     )
     orientation = filters.ChoiceFilter(
         choices=_choices(ORIENTATIONS), method="filter_orientation", help_text="Wider than high, higher, or neither."
+    )
+    sha256 = RepeatedHashFilter(
+        help_text="With these bytes: SHA-256 in hex; given several times, up to 40, those that have any of them. So a "
+        "client asks what is there before it sends."
     )
     trashed = StrictBooleanFilter(
         method="filter_trashed",

@@ -1,9 +1,10 @@
+from collections.abc import Iterable
 from typing import Self
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Case, Count, F, IntegerField, OuterRef, Q, Subquery, Value, When
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -29,22 +30,16 @@ class AlbumQuerySet(models.QuerySet["Album"]):
         """Albums of the libraries whose photos `user` may see."""
         return self.filter(library__in=Library.objects.visible_to(user))
 
-    def described(self, user: User | AnonymousUser) -> Self:
-        """Annotate each album with `photo_count` and `shown_cover` (a photo's id), of photos that `user` may see.
+    def with_cover(self, user: User | AnonymousUser) -> Self:
+        """Annotate each album with `shown_cover`: the id of the chosen photo, else of the first that `user` may see.
 
-        The cover is the chosen photo, else the first. A smart album's photos are known to whoever asks for them: its
-        count is None here, and its cover the chosen one.
+        A smart album's is the chosen one.
         """
         visible = Photo.objects.visible_to(user)
-        own = AlbumPhoto.objects.filter(album=OuterRef("pk"), photo__in=visible.order_by().values("pk"))
-        counts = own.order_by().values("album").annotate(count=Count("pk")).values("count")
         chosen = visible.filter(pk=OuterRef("cover")).order_by().values("pk")[:1]
+        # row by row: the first photo is found without reading all that the user may see
+        own = AlbumPhoto.objects.filter(Exists(visible.filter(pk=OuterRef("photo"))), album=OuterRef("pk"))
         return self.annotate(
-            photo_count=Case(
-                When(kind=AlbumKind.MANUAL, then=Coalesce(Subquery(counts), 0)),
-                default=Value(None),
-                output_field=IntegerField(null=True),
-            ),
             shown_cover=Coalesce(
                 Subquery(chosen),
                 Subquery(own.order_by("position").values("photo")[:1]),
@@ -113,3 +108,18 @@ class AlbumPhoto(models.Model):
 
     def __str__(self) -> str:
         return f"{self.photo_id} in {self.album_id}"
+
+
+def count_photos(albums: Iterable[Album], *, user: User | AnonymousUser) -> None:
+    """Give albums their `photo_count`, of photos that `user` may see; a smart one's is None.
+
+    A smart album's photos are known to whoever asks for them. All are counted by one query: for each album by itself
+    the planner would read all photos that the user may see.
+    """
+    listed = list(albums)
+    manual = [one.pk for one in listed if one.kind == AlbumKind.MANUAL]
+    seen = Photo.objects.visible_to(user).order_by().values("pk")
+    rows = AlbumPhoto.objects.filter(album__in=manual, photo__in=seen).order_by()
+    counts = dict(rows.values_list("album").annotate(Count("pk"))) if manual else {}
+    for album in listed:
+        album.photo_count = counts.get(album.pk, 0) if album.kind == AlbumKind.MANUAL else None

@@ -47,9 +47,13 @@ class PersonDecisionQuerySet(models.QuerySet["PersonDecision"]):
             Q(person=person) | Exists(links.filter(person=person)) | Exists(links.filter(before=person.pk))
         )
 
+    def about_face(self, face: Face) -> Self:
+        """Decisions that said something of a face, beside holding it where it was."""
+        return self.filter(Exists(FaceLink.objects.said().filter(decision=OuterRef("pk"), face=face)))
+
     def with_face_count(self) -> Self:
         """Annotate each decision with `face_count`: the faces that it is about, without those that it only held."""
-        links = FaceLink.objects.filter(decision=OuterRef("pk")).exclude(kind=LinkKind.HELD, before=models.F("person"))
+        links = FaceLink.objects.said().filter(decision=OuterRef("pk"))
         counted = links.order_by().values("decision").annotate(count=models.Count("pk")).values("count")
         return self.annotate(
             face_count=models.functions.Coalesce(models.Subquery(counted, output_field=models.IntegerField()), 0)
@@ -99,6 +103,14 @@ class LinkKind(models.TextChoices):
     IS_NOT = "is_not", _("is not")
 
 
+class FaceLinkQuerySet(models.QuerySet["FaceLink"]):
+    """Reads of links."""
+
+    def said(self) -> Self:
+        """Those that say something of a face, beside holding it where it was."""
+        return self.exclude(kind=LinkKind.HELD, before=models.F("person"))
+
+
 class FaceLink(models.Model):
     """A must-link or a cannot-link between a face and a person, which every grouping obeys while it is in force.
 
@@ -116,6 +128,8 @@ class FaceLink(models.Model):
     before = models.UUIDField(null=True)
     in_force = models.BooleanField(default=True)
     ended_by = models.ForeignKey(PersonDecision, null=True, on_delete=models.SET_NULL, related_name="ended_links")
+
+    objects = FaceLinkQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("link of a face")

@@ -177,9 +177,9 @@ def split_person(
     lock_people_of(person.library_id)
     faces = lock_faces(person_id=person.pk)
     [locked] = lock_people(person)
-    chosen = _chosen(faces, face_ids)
-    if not chosen or len(chosen) == len(faces):
-        raise InvalidValueError("Choose some of the person's faces, and leave some.", field="faces")
+    chosen = _some(faces, face_ids)
+    if len(chosen) == len(faces):
+        raise InvalidValueError("Leave some of the person's faces: all of them are the person.", field="faces")
     new.save(force_insert=True)
     said = [Said(face.pk, LinkKind.IS, new.pk) for face in chosen]
     decision = _record(DecisionKind.SPLIT, locked, by, faces, said=said, without=chosen, made=str(new.pk))
@@ -205,6 +205,27 @@ def confirm_faces(
     if not said:
         return None
     return _record(DecisionKind.CONFIRM, locked, by, faces, said=said)
+
+
+@transaction.atomic
+def reject_faces(*, person: Person, face_ids: Collection[UUID], by: User | None = None) -> PersonDecision | None:
+    """Say that some of a person's faces, or all of them, are not that person; the others stay theirs.
+
+    As `reject_face` does, in one decision. Raises NotTheirFaceError, InvalidValueError for none of the faces,
+    NotFoundError, BeingForgottenError.
+    """
+    lock_people_of(person.library_id)
+    faces = lock_faces(person_id=person.pk)
+    [locked] = lock_people(person)
+    chosen = _some(faces, face_ids)
+    said = [Said(face.pk, LinkKind.IS_NOT, locked.pk) for face in chosen]
+    decision = _record(DecisionKind.REJECT, locked, by, faces, said=said)
+    put_faces(persons=dict.fromkeys([face.pk for face in chosen]))
+    if delete_empty_people(library_id=person.library_id, among=[locked.pk]):
+        # nobody is left to say it of
+        decision.delete()
+        return None
+    return decision
 
 
 @transaction.atomic
@@ -342,6 +363,14 @@ def _chosen(faces: Sequence[Face], face_ids: Collection[UUID]) -> list[Face]:
     if missing := wanted - {face.pk for face in chosen}:
         named = sorted(map(str, missing))[:NAMED_AT_MOST]
         raise NotTheirFaceError("Not all of these faces are this person's.", faces=named)
+    return chosen
+
+
+def _some(faces: Sequence[Face], face_ids: Collection[UUID]) -> list[Face]:
+    """Give the faces that are named, one or more; raises NotTheirFaceError, InvalidValueError."""
+    chosen = _chosen(faces, face_ids)
+    if not chosen:
+        raise InvalidValueError("Choose faces of the person's.", field="faces")
     return chosen
 
 

@@ -19,8 +19,17 @@ from django.test import Client, RequestFactory
 
 from accounts.models import AuditEvent, ErasureReceipt, Invitation, Library, User
 from gallery.admin import photos as photo_admin
-from gallery.models import Share
-from photos.models import Face, Person, Photo
+from gallery.models import Album, Share
+from photos.models import (
+    DuplicateDecision,
+    DuplicateGroup,
+    Edit,
+    Face,
+    Person,
+    PersonDecision,
+    Photo,
+    Tag,
+)
 from processing.models import LibraryRun, StageRun, Upload
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
@@ -30,7 +39,10 @@ LISTS = "/admin/{}/{}/"
 NOTED = {"django_admin_log", "accounts_auditevent"}
 # logging out ends the session that asks
 LEFT_OUT = {"admin/logout/", "admin/(?P<url>.*)$"}
-SUBMITTED = {"_form_submitted": "True", "post": "yes", "reason": "why", "stage": "exif"}
+SUBMITTED = {
+    "_form_submitted": "True", "post": "yes", "reason": "why", "stage": "exif", "act": "confirm", "sure": "yes",
+    "title": "Otherwise",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +61,8 @@ def members_of(place: Place) -> dict[type[Model], Model]:
     """Give the row of the place that the pages of each model are asked for."""
     rows = (
         place.library, place.photo, place.person, place.face, place.run, place.library_run, place.member, place.event,
-        place.share, place.receipt, place.invitation, place.upload,
+        place.share, place.receipt, place.invitation, place.upload, place.tag, place.album, place.edit, place.group,
+        place.decision, place.duplicate_decision,
     )  # fmt: skip
     return {type(row): row for row in rows}
 
@@ -85,7 +98,14 @@ def pages(place: Place) -> Iterator[Request]:
             continue
         address += group if "dead_letters" in address else ""
         yield Request("get", address)
-        yield Request("post", address, tuple(SUBMITTED.items()))
+        yield Request("post", address, (*SUBMITTED.items(), *rows_named(place)))
+
+
+def rows_named(place: Place) -> Iterator[tuple[str, str]]:
+    """Give what a form names other rows of a place by."""
+    yield "face", str(place.face.pk)
+    yield "other", str(place.other_person.pk)
+    yield "into", str(place.tag.pk)
 
 
 def actions(place: Place) -> Iterator[Request]:
@@ -95,7 +115,8 @@ def actions(place: Place) -> Iterator[Request]:
         request = RequestFactory().get(address)
         request.user = User(is_superuser=True, is_staff=True)
         for action in admin.site._registry[model].get_actions(request):
-            chosen = {"action": action, "_selected_action": str(row.pk), **SUBMITTED}
+            named = dict(rows_named(place))
+            chosen = {"action": action, "_selected_action": str(row.pk), **SUBMITTED, **named}
             for query in ("", "?trash=1"):
                 yield Request("post", address + query, tuple(chosen.items()))
 
@@ -104,21 +125,36 @@ def searches(place: Place) -> Iterator[Request]:
     """Look for the rows of a place by words, by the values of filters, and where a form offers rows."""
     for model, row in members_of(place).items():
         address = LISTS.format(model._meta.app_label, model._meta.model_name)
-        words = (str(row.pk), place.photo.original_filename, place.person.name, place.library.name, place.member.email)
+        words = (
+            str(row.pk), place.photo.original_filename, place.person.name, place.library.name, place.member.email,
+            place.tag.name, place.album.title,
+        )  # fmt: skip
         for word in words:
             yield Request("get", f"{address}?q={quote(word)}")
         for path in ("library", "photo__library", "person"):
             value = place.person.pk if path == "person" else place.library.pk
             yield Request("get", f"{address}?{path}__id__exact={value}")
+    linked = {
+        "photos/photo": {"tags__id__exact": place.tag, "albums__id__exact": place.album, "edit": place.edit},
+        "photos/persondecision": {"about": place.person},
+    }
+    for model in ("photos/tag", "photos/edit", "gallery/album", "photos/duplicategroup", "photos/duplicatedecision"):
+        linked[model] = {"photo": place.photo}
+    for model, rows in linked.items():
+        for name, row in rows.items():
+            yield Request("get", f"/admin/{model}/?{name}={row.pk}")
     offered = [
         ("accounts", "membership", "user", place.member.email),
         ("accounts", "membership", "library", place.library.name),
         ("photos", "face", "person", place.person.name),
         ("photos", "photo", "library", place.library.name),
+        ("photos", "phototag", "tag", place.tag.name),
+        ("gallery", "albumphoto", "album", place.album.title),
     ]
     for app, model, field, word in offered:
         query = f"app_label={app}&model_name={model}&field_name={field}&term={quote(word)}"
         yield Request("get", f"/admin/autocomplete/?{query}")
+        yield Request("get", f"/admin/autocomplete/?of_library={place.library.pk}&{query}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +217,7 @@ def staff_of(place: Place | None) -> User:
 
 
 @pytest.mark.parametrize("belongs", [True, False])
-@pytest.mark.parametrize(("kind", "count"), [(pages, 240), (actions, 24), (searches, 90)])
+@pytest.mark.parametrize(("kind", "count"), [(pages, 360), (actions, 30), (searches, 200)])
 def test_nothing_foreign_is_shown_or_changed(
     kind: Any, count: int, belongs: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -207,7 +243,7 @@ def test_every_model_with_rows_of_a_library_is_asked_for() -> None:
     installation = {"apikey", "export", "import", "group", "role", "modelselection", "workerpresence"}
     of_libraries = (
         AuditEvent, Library, User, Photo, Person, Face, StageRun, LibraryRun, Share, ErasureReceipt, Invitation,
-        Upload,
+        Upload, Tag, Album, Edit, DuplicateGroup, DuplicateDecision, PersonDecision,
     )  # fmt: skip
     assert {model._meta.model_name for model in admin.site._registry} - installation == {
         model._meta.model_name for model in of_libraries

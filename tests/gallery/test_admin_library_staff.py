@@ -18,10 +18,12 @@ from photos.models import Photo
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
 
 migration = import_module("gallery.migrations.0002_library_staff")
+later = import_module("gallery.migrations.0004_library_staff_of_new_pages")
 SUBMITTED = {"_form_submitted": "True"}
 # what the sidebar offers to them, and nothing that is of the whole installation
 OFFERED = {
-    "Dashboard", "Photos", "People", "Faces", "Libraries", "Shares", "Dead letters", "Stage runs", "Library runs",
+    "Dashboard", "Photos", "Albums", "Tags", "Edits", "Near-duplicates", "No duplicates", "People", "Faces",
+    "Decisions", "Libraries", "Shares", "Dead letters", "Stage runs", "Library runs",
     "Users", "Invitations", "Roles", "Audit trail", "Erasure receipts",
 }  # fmt: skip
 
@@ -29,6 +31,7 @@ OFFERED = {
 def make_group() -> None:
     with connection.schema_editor() as editor:
         migration.make_group(apps, editor)
+        later.open_pages(apps, editor)
 
 
 @pytest.fixture
@@ -70,6 +73,8 @@ def test_a_new_database_has_it_with_permissions_of_pages_that_roles_narrow() -> 
         "accounts.view_auditevent", "accounts.view_erasurereceipt", "gallery.view_share", "gallery.change_share",
         "processing.view_stagerun", "processing.change_stagerun",
         "processing.view_libraryrun", "processing.change_libraryrun",
+        "photos.view_tag", "photos.change_tag", "photos.view_edit", "photos.view_duplicategroup",
+        "photos.view_duplicatedecision", "photos.view_persondecision", "gallery.view_album", "gallery.change_album",
     })  # fmt: skip
     # named as Django names them
     assert group.permissions.get(codename="view_auditevent").name == "Can view audit event"
@@ -104,7 +109,8 @@ def test_every_page_that_is_offered_opens_and_shows_one_library(group: Group) ->
     assert rows.pop("Audit trail") >= 1
     assert rows == {
         "Photos": 2, "People": 2, "Faces": 2, "Libraries": 1, "Shares": 1, "Stage runs": 1, "Library runs": 1,
-        "Invitations": 1, "Erasure receipts": 1,
+        "Invitations": 1, "Erasure receipts": 1, "Albums": 1, "Tags": 1, "Edits": 1, "Near-duplicates": 1,
+        "No duplicates": 1, "Decisions": 1,
     }  # fmt: skip
 
 
@@ -160,7 +166,9 @@ def test_the_pickers_offer_permissions_of_pages_alone(client: Client, group: Gro
     assert models == {
         "accounts.apikey", "accounts.auditevent", "accounts.consentrecord", "accounts.erasurereceipt",
         "accounts.invitation", "accounts.library", "accounts.membership", "accounts.role", "accounts.user",
-        "auth.group", "gallery.share", "photos.face", "photos.person", "photos.photo", "processing.import",
+        "auth.group", "gallery.album", "gallery.share", "photos.duplicatedecision", "photos.duplicategroup",
+        "photos.edit", "photos.face", "photos.person", "photos.persondecision", "photos.photo", "photos.tag",
+        "processing.import",
         "processing.libraryrun",
         "processing.modelselection", "processing.stagepause", "processing.stagerun", "processing.upload",
         "processing.workerpresence",
@@ -179,3 +187,14 @@ def test_a_permission_that_is_not_offered_is_not_given(client: Client) -> None:
     client.post("/admin/auth/group/add/", {"name": "Mine", "permissions": [wanted.pk]})
 
     assert held(Group.objects.get(name="Mine")) == {"photos.view_photo"}
+
+
+def test_where_the_group_was_renamed_a_release_with_new_pages_makes_none(group: Group) -> None:
+    Group.objects.filter(pk=group.pk).update(name="Curators")
+    group.permissions.clear()
+
+    with connection.schema_editor() as editor:
+        later.open_pages(apps, editor)
+
+    assert not Group.objects.filter(name="Library staff").exists()
+    assert held(group) == set()

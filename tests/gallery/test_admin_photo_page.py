@@ -310,9 +310,9 @@ def test_the_page_offers_what_fits(admin: Client, library: Library) -> None:
         actions = admin.get(url(photo)).context["actions_detail"]
         return {action["path"].rstrip("/").rsplit("/", 1)[-1] for action in actions}
 
-    assert offered() == {"run_again", "trash_photo"}
+    assert offered() == {"correct", "run_again", "trash_photo"}
     factories.make_run(photo, state=RunState.DEAD)
-    assert offered() == {"retry_dead", "run_again", "trash_photo"}
+    assert offered() == {"correct", "retry_dead", "run_again", "trash_photo"}
     admin.post(url(photo, "trash_photo"), SUBMITTED)
     assert offered() == {"retry_dead", "restore_photo", "purge_photo"}
 

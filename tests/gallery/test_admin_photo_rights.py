@@ -93,7 +93,7 @@ def test_an_editor_retries_and_runs_again(client: Client, library: Library) -> N
     photo = factories.make_photo(library)
     run = factories.make_run(photo, state=RunState.DEAD)
     client.force_login(staff(library, "editor"))
-    assert offered(client, photo) == ["retry_dead", "run_again", "trash_photo"]
+    assert offered(client, photo) == ["correct", "retry_dead", "run_again", "trash_photo"]
     client.post(f"{PHOTOS}{photo.pk}/retry_dead/", SUBMITTED)
     run.refresh_from_db()
     assert run.state == RunState.PENDING

@@ -63,6 +63,19 @@ def test_every_operation_says_what_it_is_and_how_it_fails(schema: dict) -> None:
         assert ("404" in problems) == (names_one or name in NAMING_OTHERS), name
 
 
+def test_every_parameter_is_described(schema: dict) -> None:
+    silent = [
+        f"{method} {path}: {one['name']}"
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+        for one in operation.get("parameters", ())
+        # what a path names is said by the operation
+        if one["in"] != "path" and not one.get("description")
+    ]
+
+    assert silent == []
+
+
 def test_every_way_of_logging_in_is_described(schema: dict) -> None:
     schemes = schema["components"]["securitySchemes"]
 

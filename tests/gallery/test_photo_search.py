@@ -42,8 +42,8 @@ def found(client: Client, *pairs: tuple[str, object], **parameters: object) -> l
     return [photo["id"] for photo in response.json()["results"]]
 
 
-def refused(client: Client, **parameters: object) -> list[str]:
-    response = client.get(f"{PHOTOS}?{urlencode(parameters)}")
+def refused(client: Client, *pairs: tuple[str, object], **parameters: object) -> list[str]:
+    response = client.get(f"{PHOTOS}?{urlencode([*pairs, *parameters.items()])}")
     assert response.status_code == 400, response.json()
     assert response.json()["code"] == "invalid"
     return list({error["field"] for error in response.json()["errors"]})
@@ -185,6 +185,19 @@ def test_ratings_favourites_shapes_and_types(client: Client, library: Library) -
     assert found(client, media_type="image/png") == keys(bad)
 
 
+def test_photos_are_found_by_their_bytes(client: Client, library: Library) -> None:
+    one, two, _three = (factories.make_photo(library) for _ in range(3))
+    strangers = factories.make_photo(factories.make_library())
+    asked = [("sha256", photo.sha256) for photo in (one, two, strangers)]
+
+    assert found(client, *asked) == keys(two, one)
+    assert found(client, *asked, library=library.pk) == keys(two, one)
+    assert found(client, sha256="0" * 64) == []
+    many = [("sha256", f"{number:064x}") for number in range(39)]
+    assert found(client, *many, asked[0]) == keys(one)
+    assert refused(client, *many, *asked[:2]) == ["sha256"]
+
+
 def test_filters_combine(client: Client, library: Library) -> None:
     wanted = photo_with(library, camera_make="Canon", iso=400, rating=5)
     photo_with(library, camera_make="Canon", iso=100, rating=5)
@@ -257,6 +270,7 @@ def test_names_of_people_are_found_where_they_may_be_seen(client: Client, librar
         "favourite": ["1", "yes"],
         "has_gps": ["maybe"],
         "person": ["x"],
+        "sha256": ["x", "A" * 64, "a" * 63, "a" * 65],
         "media_type": ["image/jxl"],
         "orientation": ["round"],
         "order": ["-name", "uploaded,taken", "relevance", "distance"],

@@ -4,7 +4,7 @@ import factories
 import pytest
 from concurrency import in_a_thread, wait_until_blocked
 from django.db import transaction
-from test_people_decisions import links, persons_of, somebody
+from people_samples import links, persons_of, somebody
 
 from accounts.models import Library
 from accounts.problems import NotFoundError

@@ -2,10 +2,11 @@
 
 import factories
 import pytest
+from people_samples import everything, links, persons_of, somebody
 
 from accounts.models import Library
 from accounts.problems import ConflictError, InvalidValueError, NotFoundError
-from photos.models import Face, FaceEmbedding, FaceLink, GroupLoss, Person, PersonDecision
+from photos.models import Face, FaceEmbedding, GroupLoss, Person, PersonDecision
 from photos.services import faces as face_rows
 from photos.services import people
 from photos.services.decisions import ContradictsDecisionError
@@ -14,29 +15,6 @@ from photos.services.decisions import ContradictsDecisionError
 @pytest.fixture
 def library(db: None) -> Library:
     return factories.make_library()
-
-
-def somebody(library: Library, *, faces: int = 2, **values: object) -> tuple[Person, list[Face]]:
-    """Make a person with faces, each on a photo of its own."""
-    person = factories.make_person(library, **values)
-    return person, [factories.make_face(factories.make_photo(library), person=person) for _ in range(faces)]
-
-
-def links() -> set[tuple]:
-    """Give what is in force: (face, kind, person)."""
-    return set(FaceLink.objects.filter(in_force=True).values_list("face", "kind", "person"))
-
-
-def persons_of(faces: list[Face]) -> list[object]:
-    found = dict(Face.objects.values_list("pk", "person_id"))
-    return [found[face.pk] for face in faces]
-
-
-def everything() -> list[list[tuple]]:
-    """Give all rows that an act could change."""
-    return [
-        sorted(model.objects.values_list(), key=str) for model in (Face, FaceLink, Person, PersonDecision, GroupLoss)
-    ]
 
 
 def test_a_name_holds_the_faces_that_are_theirs_at_that_moment(library: Library) -> None:
@@ -295,3 +273,30 @@ def test_detection_removes_no_face_of_which_somebody_said_who_it_is_or_is_not(li
         face_rows.replace_faces(photo_id=face.photo_id, version="v2", found=[])
     assert set(Face.objects.all()) == set(faces[:2])
     assert links() == {(faces[0].pk, "is", ada.pk), (faces[1].pk, "is_not", ada.pk)}
+
+
+def test_many_faces_are_rejected_by_one_decision(library: Library) -> None:
+    ada, [one, two, other] = somebody(library, faces=3, name="Ada")
+    decision = people.reject_faces(person=ada, face_ids=[one.pk, two.pk])
+    assert decision.kind == "reject"
+    assert links() == {(one.pk, "is_not", ada.pk), (two.pk, "is_not", ada.pk), (other.pk, "held", ada.pk)}
+    assert persons_of([one, two, other]) == [None, None, ada.pk]
+
+
+def test_somebody_nameless_whose_faces_are_all_rejected_is_gone_with_the_decision(library: Library) -> None:
+    nobody, faces = somebody(library)
+    assert people.reject_faces(person=nobody, face_ids=[face.pk for face in faces]) is None
+    assert (Person.objects.count(), PersonDecision.objects.count(), links()) == (0, 0, set())
+    assert persons_of(faces) == [None, None]
+    assert not Face.objects.filter(person_decided=True).exists()
+
+
+def test_faces_of_others_and_none_are_not_rejected(library: Library) -> None:
+    ada, faces = somebody(library, name="Ada")
+    _, [others, _last] = somebody(library)
+    before = everything()
+    with pytest.raises(people.NotTheirFaceError):
+        people.reject_faces(person=ada, face_ids=[faces[0].pk, others.pk])
+    with pytest.raises(InvalidValueError):
+        people.reject_faces(person=ada, face_ids=[])
+    assert everything() == before

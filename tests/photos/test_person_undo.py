@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import factories
 import pytest
-from test_people_decisions import everything, links, persons_of, somebody
+from people_samples import everything, links, persons_of, somebody
 
 from accounts.models import Library
 from accounts.problems import NotFoundError

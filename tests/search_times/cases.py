@@ -91,6 +91,7 @@ _ISO = """'YYYY-MM-DD"T"HH24:MI:SS"Z"'"""
 _SAMPLES = {
     "ids": f"SELECT id {_ROWS} LIMIT 20000",
     "library": f"SELECT library_id::text {_ROWS} LIMIT 2000",
+    "sha256": f"SELECT sha256 {_ROWS} LIMIT 2000",
     "camera_make": f"SELECT camera_make {_ROWS} LIMIT 2000",
     "camera": f"SELECT camera_make, camera_model {_ROWS} LIMIT 2000",
     "lens": f"SELECT lens {_ROWS} AND lens <> '' LIMIT 2000",
@@ -137,6 +138,10 @@ class Draws:
         """A make with one of its models."""
         make, model = self.values.draw(random, "camera")
         return urlencode({"camera_make": make, "camera_model": model})
+
+    def hashes(self, random: np.random.Generator) -> str:
+        """As many hashes as may be asked for at once."""
+        return urlencode([("sha256", self.values.draw(random, "sha256")) for _ in range(40)])
 
     def pair(self, random: np.random.Generator) -> str:
         """Two people who are on one photo."""
@@ -229,6 +234,8 @@ def cases(values: Values) -> list[Case]:
         Case("favourite", either("favourite", "true", "false")),
         Case("state", either("state", "ready", "pending", "attention", "processing")),
         Case("media_type", either("media_type", "image/jpeg", "image/heic", "image/gif")),
+        Case("sha256", given("sha256")),
+        Case("library, 40 of sha256", both(given("library"), draws.hashes)),
         Case("album: manual, of thousands", called("manual", "album")),
         Case("album: smart", called("smart", "album")),
         Case("orientation", either("orientation", "portrait", "square")),

@@ -1,5 +1,6 @@
 """What the API takes and gives about stages and workers."""
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from gallery.api.serializers.dead_letters import NamedUserSerializer
@@ -51,6 +52,7 @@ class StageStatusSerializer(serializers.Serializer):
     )
 
 
+@extend_schema_serializer(many=False)
 class StagesSerializer(serializers.Serializer):
     """Output: all stages, in the order in which a photo goes through them, then the work on libraries."""
 
@@ -79,6 +81,7 @@ class WorkerStatusSerializer(serializers.Serializer):
     draining_since = serializers.DateTimeField(allow_null=True, help_text="Since when it takes nothing new.")
 
 
+@extend_schema_serializer(many=False)
 class WorkersSerializer(serializers.Serializer):
     """Output: the workers that were there within the last day."""
 
