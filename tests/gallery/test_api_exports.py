@@ -1,10 +1,8 @@
-"""Exports by the API: zip files of photos, streamed or made in the background, for nobody but whoever asked."""
+"""Exports by the API: what is in the zip files, streamed or made in the background."""
 
 import hashlib
-import io
 import json
 import subprocess
-import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -17,20 +15,17 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from exports_asked import EXPORTS, ask, body_of, events, keys, made, opened, packed, work
 from pytest_django import Settings
 
 from accounts.models import AuditAction, AuditEvent, Library, Membership, User
-from accounts.services import api_keys
 from photos import storage
-from photos.models import Export, ExportFile, ObjectSweep, Photo
+from photos.models import Export, ObjectSweep, Photo
 from photos.services import trash as photo_trash
 from processing.models import LibraryRun
-from processing.pipeline import library_work
-from processing.services import exports, object_sweeps, photo_edits, trash
+from processing.services import photo_edits
 
 pytestmark = pytest.mark.django_db
-
-EXPORTS = "/api/v1/exports"
 
 
 @pytest.fixture(autouse=True, params=["disk", "s3"])
@@ -52,57 +47,6 @@ def editor(library: Library) -> User:
 @pytest.fixture
 def client(editor: User) -> Client:
     return factories.client_of(editor)
-
-
-def work() -> int:
-    return library_work.work(kind="export", task_id=str(uuid4()), worker="worker@test")
-
-
-def ask(client: Client, **body: Any) -> Any:
-    return client.post(EXPORTS, body, format="json")
-
-
-def made(client: Client, library: Library, **body: Any) -> dict[str, Any]:
-    """Ask for an export of a library and have it made; gives it as it is read then."""
-    asked = ask(client, filter={"library": str(library.pk)}, **body)
-    assert asked.status_code == 202, asked.content
-    [one] = asked.json()["exports"]
-    assert work() == 1
-    return client.get(f"{EXPORTS}/{one['id']}").json()
-
-
-def body_of(response: Any) -> bytes:
-    assert response.status_code == 200, response.content
-    return b"".join(response.streaming_content)
-
-
-def opened(data: bytes) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """Give the members of a zip, all of whose checksums are right, and its manifest."""
-    with zipfile.ZipFile(io.BytesIO(data)) as found:
-        assert found.testzip() is None
-        members = {one.filename: found.read(one) for one in found.infolist()}
-        assert len(members) == len(found.infolist())
-    return members, json.loads(members.pop("manifest.json"))
-
-
-def packed(client: Client, one: dict[str, Any]) -> tuple[dict[str, bytes], dict[str, Any]]:
-    [file] = one["files"]
-    data = body_of(client.get(file["url"]))
-    assert (len(data), hashlib.sha256(data).hexdigest()) == (file["byte_size"], file["sha256"])
-    return opened(data)
-
-
-def keys() -> set[str]:
-    """Give the keys of all files of exports that lie in the store."""
-    return {one.key for one in storage.list_objects(alias=storage.RENDITIONS) if one.key.endswith(".zip")}
-
-
-def sweep() -> None:
-    object_sweeps.sweep()
-
-
-def events(action: AuditAction) -> list[AuditEvent]:
-    return list(AuditEvent.objects.filter(action=action).order_by("pk"))
 
 
 def test_an_export_is_made_in_the_background(client: Client, library: Library, editor: User) -> None:
@@ -324,204 +268,6 @@ def test_parts_of_a_file_can_be_had(client: Client, library: Library) -> None:
     assert client.get(file["url"], headers={"If-None-Match": etag}).status_code == 304
     # one download, however it came
     assert len(events(AuditAction.EXPORT_DOWNLOADED)) == 1
-
-
-def test_a_link_opens_a_file_without_logging_in(client: Client, library: Library, editor: User) -> None:
-    factories.make_photo(library, data=b"original")
-    one = made(client, library)
-    [file] = one["files"]
-    stranger = Client()
-
-    response = stranger.get(file["link"])
-
-    assert body_of(response) == body_of(client.get(file["url"]))
-    assert response["Referrer-Policy"] == "no-referrer"
-    by_link, by_asker = events(AuditAction.EXPORT_DOWNLOADED)
-    assert (by_link.actor_id, by_link.details["by_link"]) == (None, True)
-    assert (by_asker.actor_id, by_asker.details["by_link"]) == (editor.pk, False)
-    altered = [
-        file["link"][:-1] + ("A" if file["link"][-1] != "A" else "B"),
-        f"{EXPORTS}/files/x",
-        f"{EXPORTS}/files/x.y",
-    ]
-    assert [stranger.get(address).status_code for address in altered] == [404] * 3
-    assert stranger.get(file["url"]).status_code == 401
-    Membership.objects.filter(user=editor).delete()
-    assert stranger.get(file["link"]).status_code == 404
-    assert len(events(AuditAction.EXPORT_DOWNLOADED)) == 2
-
-
-def test_nobody_else_knows_of_an_export(client: Client, library: Library) -> None:
-    factories.make_photo(library, data=b"original")
-    one = made(client, library)
-    [file] = one["files"]
-    others = [
-        factories.client_of(factories.make_member(library, "admin")),
-        factories.client_of(factories.make_user(is_superuser=True)),
-    ]
-    for other in others:
-        assert other.get(EXPORTS).json()["results"] == []
-        answers = [other.get(f"{EXPORTS}/{one['id']}"), other.get(file["url"]), other.delete(f"{EXPORTS}/{one['id']}")]
-        assert [answer.status_code for answer in answers] == [404, 404, 404]
-    assert Export.objects.get().state == "ready"
-    assert len(keys()) == 1
-
-
-def test_whoever_may_not_take_originals_takes_no_export(library: Library) -> None:
-    photo = factories.make_photo(library, data=b"original")
-    visitor = factories.client_of(factories.make_member(library, "visitor"))
-    foreign = factories.make_photo(factories.make_library(), data=b"elsewhere")
-    for delivery in ("stream", "background"):
-        refused = ask(visitor, photos=[str(photo.pk)], delivery=delivery)
-        assert (refused.status_code, refused.json()["code"]) == (403, "permission_denied")
-        assert ask(visitor, photos=[str(foreign.pk)], delivery=delivery).status_code == 404
-    nothing = ask(visitor, filter={"library": str(library.pk)})
-    assert (nothing.status_code, nothing.json()) == (202, {"matched": 0, "exports": []})
-    assert not Export.objects.exists()
-    assert not AuditEvent.objects.filter(action__startswith="export").exists()
-
-
-def test_a_key_narrows_what_is_exported(library: Library, editor: User) -> None:
-    factories.make_photo(library, data=b"original")
-    elsewhere = factories.make_library()
-    Membership.objects.create(library=elsewhere, user=editor, role=editor.memberships.get().role)
-    factories.make_photo(elsewhere, data=b"elsewhere")
-    scopes = ["photos.view", "originals.download"]
-    key = api_keys.create(owner=editor, name="backup", scopes=scopes, library_id=library.pk)
-    program = factories.APIClient()
-    program.credentials(HTTP_X_API_KEY=key.text)
-
-    assert len(opened(body_of(ask(program, filter={}, delivery="stream")))[0]) == 1
-    assert ask(program, filter={}).json()["matched"] == 1
-
-    ask(factories.client_of(editor), filter={"library": str(elsewhere.pk)})
-    assert [one["library"] for one in program.get(EXPORTS).json()["results"]] == [str(library.pk)]
-
-
-def test_who_was_removed_gets_nothing_any_more(client: Client, library: Library, editor: User) -> None:
-    factories.make_photo(library, data=b"original")
-    ready = made(client, library)
-    waiting = ask(client, filter={"library": str(library.pk)}).json()["exports"][0]
-    Membership.objects.filter(user=editor).delete()
-
-    assert client.get(ready["files"][0]["url"]).status_code == 404
-    assert client.get(f"{EXPORTS}/{ready['id']}").status_code == 404
-    assert client.get(EXPORTS).json()["results"] == []
-    assert work() == 1
-
-    withdrawn = Export.objects.get(pk=waiting["id"])
-    assert (withdrawn.state, withdrawn.reason, withdrawn.files.count()) == ("withdrawn", "not_permitted", 0)
-    assert LibraryRun.objects.get(subject=waiting["id"]).state == "skipped"
-    assert len(keys()) == 1
-
-
-def test_a_photo_that_is_erased_takes_its_exports_along(client: Client, library: Library, editor: User) -> None:
-    photo, other = factories.make_photo(library, data=b"erased"), factories.make_photo(library, data=b"kept")
-    ready = made(client, library)
-    waiting = ask(client, filter={"library": str(library.pk)}).json()["exports"][0]
-    asked = ask(client, photos=[str(other.pk)]).json()["exports"][0]
-    assert len(keys()) == 1
-
-    trash.purge(photo_ids=[photo.pk], also_present=True, by=editor)
-    sweep()
-
-    assert keys() == set()
-    gone = client.get(ready["files"][0]["url"])
-    assert (gone.status_code, gone.json()["code"], gone.json()["reason"]) == (410, "export_withdrawn", "photo_erased")
-    assert Client().get(ready["files"][0]["link"]).status_code == 410
-    for one in (ready, waiting):
-        found = client.get(f"{EXPORTS}/{one['id']}").json()
-        assert (found["state"], found["reason"], found["files"]) == ("withdrawn", "photo_erased", [])
-    assert not ExportFile.objects.exists()
-    while work():
-        pass
-    assert client.get(f"{EXPORTS}/{asked['id']}").json()["state"] == "ready"
-    assert len(keys()) == 1
-
-
-def test_a_photo_in_the_trash_is_not_given_out(client: Client, library: Library, editor: User) -> None:
-    photo = factories.make_photo(library, data=b"original")
-    [file] = made(client, library)["files"]
-    photo_trash.move_to_trash(photo_ids=[photo.pk])
-
-    refused = [client.get(file["url"]), Client().get(file["link"])]
-    assert [(one.status_code, one.json()["code"]) for one in refused] == [(409, "export_outdated")] * 2
-    assert events(AuditAction.EXPORT_DOWNLOADED) == []
-
-    trash.restore(photo_ids=[photo.pk])
-    assert len(opened(body_of(client.get(file["url"])))[0]) == 1
-
-
-def test_hidden_photos_are_for_those_who_hide_them(library: Library) -> None:
-    photo = factories.make_photo(library, data=b"original")
-    role = factories.Role.objects.create(name="collector", permissions=["photos.view", "originals.download"])
-    collector = factories.make_user()
-    Membership.objects.create(library=library, user=collector, role=role)
-    client = factories.client_of(collector)
-    [file] = made(client, library)["files"]
-    Photo.objects.filter(pk=photo.pk).update(is_hidden=True)
-    assert client.get(file["url"]).json()["code"] == "export_outdated"
-    assert ask(client, filter={"library": str(library.pk)}).json()["matched"] == 0
-
-
-def test_an_export_expires(client: Client, library: Library) -> None:
-    factories.make_photo(library, data=b"original")
-    one = made(client, library)
-    assert exports.sweep() == 0
-    Export.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-
-    # at once, and not when it is swept
-    for address in (one["files"][0]["url"], one["files"][0]["link"]):
-        gone = client.get(address)
-        assert (gone.status_code, gone.json()["code"]) == (410, "export_expired")
-    assert exports.sweep() == 1
-    sweep()
-
-    assert keys() == set()
-    found = client.get(f"{EXPORTS}/{one['id']}").json()
-    assert (found["state"], found["files"], found["byte_size"]) == ("expired", [], 0)
-    assert client.get(one["files"][0]["url"]).json()["code"] == "export_expired"
-    assert exports.sweep() == 0
-
-
-def test_an_account_that_goes_takes_its_exports_along(client: Client, library: Library, editor: User) -> None:
-    factories.make_photo(library, data=b"original")
-    one = made(client, library)
-    editor.delete()
-    assert Client().get(one["files"][0]["link"]).status_code == 404
-    assert exports.sweep() == 1
-    sweep()
-    assert keys() == set()
-
-
-def test_an_export_is_deleted(client: Client, library: Library) -> None:
-    factories.make_photo(library, data=b"original")
-    one = made(client, library)
-    waiting = ask(client, filter={"library": str(library.pk)}).json()["exports"][0]
-
-    assert [client.delete(f"{EXPORTS}/{pk}").status_code for pk in (one["id"], waiting["id"])] == [204, 204]
-    assert client.delete(f"{EXPORTS}/{one['id']}").status_code == 404
-    assert Client().get(one["files"][0]["link"]).status_code == 404
-    assert work() == 1
-    sweep()
-
-    assert keys() == set()
-    assert not Export.objects.exists()
-    assert LibraryRun.objects.get(subject=waiting["id"]).skip_reason == "export_ended"
-    assert len(events(AuditAction.EXPORT_DELETED)) == 2
-
-
-def test_an_account_has_so_many_exports_at_most(client: Client, library: Library, settings: Settings) -> None:
-    settings.EXPORT_MAX_OPEN = 1
-    factories.make_photo(library, data=b"original")
-    one = made(client, library)
-
-    refused = ask(client, filter={"library": str(library.pk)})
-
-    assert (refused.status_code, refused.json()["code"], refused.json()["limit"]) == (409, "too_many_exports", 1)
-    assert Export.objects.count() == 1
-    client.delete(f"{EXPORTS}/{one['id']}")
-    assert ask(client, filter={"library": str(library.pk)}).status_code == 202
 
 
 def test_a_dry_run_counts(client: Client, library: Library) -> None:
