@@ -9,8 +9,8 @@ from zipfile import ZipFile
 
 import factories
 import pytest
-from conftest import REPOSITORY
 from installed import Command
+from real_photos import REPOSITORY
 
 from accounts.models import Library
 from accounts.services import tokens
