@@ -57,6 +57,7 @@ class AuditAction(models.TextChoices):
     IMPORT_PAUSED = "import.paused", _("paused an import")
     IMPORT_RESUMED = "import.resumed", _("let an import go on")
     IMPORT_CANCELLED = "import.cancelled", _("cancelled an import")
+    FACE_SEARCHED = "face.searched", _("searched with a picture of a face")
     EXPORT_REQUESTED = "export.requested", _("asked for an export")
     EXPORT_MADE = "export.made", _("got an export made")
     EXPORT_DOWNLOADED = "export.downloaded", _("downloaded photos as an export")
