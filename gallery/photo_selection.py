@@ -1,7 +1,7 @@
 """Photos that a request names, by their ids or by the filters of the list."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,9 @@ from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from accounts.models import Library
 from accounts.problems import InvalidValueError, NotFoundError
+from accounts.roles import Permission
 from gallery.api.photo_filter import PhotoFilter
 from photos.models import Photo
 
@@ -58,6 +60,22 @@ def checked(given: Mapping[str, Any], *, request: Request) -> dict[str, Any]:
         raise ValidationError(f"A stored filter has at most {STORED_AT_MOST:,} characters.")
     narrowed(Photo.objects.none(), given, request=request)
     return dict(given)
+
+
+def selected(
+    given: Mapping[str, Any], *, request: Request, permissions: Iterable[Permission]
+) -> list[tuple[UUID, UUID]]:
+    """Give (library, photo) of what a request names by `photos` or `filter`.
+
+    A filter keeps photos of the libraries alone in which the caller holds all `permissions`; that they are held for
+    photos that are named is for the service to see. Raises NotFoundError, ValidationError, InvalidValueError.
+    """
+    visible = Photo.objects.visible_to(request.user)
+    if "photos" in given:
+        return by_ids(visible, given["photos"])
+    for permission in permissions:
+        visible = visible.filter(library__in=Library.objects.permitting(request.user, permission))
+    return bounded(narrowed(visible, given["filter"], request=request))
 
 
 def by_ids(photos: QuerySet[Photo], ids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:

@@ -78,6 +78,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     # choices that fields of other names, or of the same name, share
     "ENUM_NAME_OVERRIDES": {
         "DecisionKindEnum": "photos.models.DecisionKind",
+        "ExportStateEnum": "photos.models.ExportState",
         "FileStateEnum": "processing.models.FileState",
         "ImportStateEnum": "processing.models.ImportState",
         "PermissionEnum": "accounts.roles.Permission",

@@ -23,6 +23,8 @@ WITHOUT_FIELDS = {
     "GET photos/{pk}/renditions/{kind}",
     "GET photos/{pk}/original",
     "GET people/{pk}/export",
+    "GET exports/{pk}/files/{number}",
+    "GET exports/files/{token}",
 }
 
 
