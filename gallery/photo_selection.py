@@ -32,6 +32,9 @@ def as_query(given: Mapping[str, Any]) -> QueryDict:
     """Write a filter in JSON as the query that it stands for. Raises ValidationError for a name that is none."""
     if unknown := sorted(given.keys() - set(filter_names())):
         raise ValidationError(dict.fromkeys(unknown, "There is no such filter."))
+    # as in a query: a filter that is taken for none would keep everything
+    if empty := sorted(name for name, value in given.items() if value in (None, "", []) or value in ([None], [""])):
+        raise ValidationError(dict.fromkeys(empty, "It has no value: leave it away."), code="blank")
     query = QueryDict(mutable=True)
     for name, value in given.items():
         values = value if isinstance(value, list) else [value]
@@ -75,7 +78,11 @@ def selected(
         return by_ids(visible, given["photos"])
     for permission in permissions:
         visible = visible.filter(library__in=Library.objects.permitting(request.user, permission))
-    return bounded(narrowed(visible, given["filter"], request=request))
+    try:
+        kept = narrowed(visible, given["filter"], request=request)
+    except ValidationError as error:
+        raise ValidationError({"filter": error.detail}) from error
+    return bounded(kept)
 
 
 def by_ids(photos: QuerySet[Photo], ids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:

@@ -29,6 +29,7 @@ class ApiKeyInputSerializer(serializers.Serializer):
     scopes = BoundedListField(
         child=serializers.ChoiceField(choices=Permission.choices),
         allow_empty=False,
+        min_length=1,
         max_length=len(Permission),
         help_text="What it may do, of what you may do yourself.",
     )

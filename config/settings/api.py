@@ -87,6 +87,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "accounts.api.promises.documented.name_fields",
         "config.api_examples.let_alternatives_overlap",
         # after the choices, which are components then
         "config.api_examples.add_examples",

@@ -329,10 +329,15 @@ def test_what_cannot_be_said_is_refused(client: Client, photo: Photo, changes: d
         ({}, ""),
         ({"photos": [], "filter": {}}, "photos"),
         ({"photos": ["x"]}, "photos.0"),
-        ({"filter": {"iso_min": "x"}}, "iso_min"),
-        ({"filter": {"colour": "red"}}, "colour"),
-        ({"filter": {"trashed": True}}, "trashed"),
-        ({"filter": {"person": [{}]}}, "person"),
+        ({"filter": {"iso_min": "x"}}, "filter.iso_min"),
+        ({"filter": {"colour": "red"}}, "filter.colour"),
+        ({"filter": {"trashed": True}}, "filter.trashed"),
+        ({"filter": {"person": [{}]}}, "filter.person"),
+        # taken for none, these would edit everything
+        ({"filter": {"library": ""}}, "filter.library"),
+        ({"filter": {"library": None}}, "filter.library"),
+        ({"filter": {"person": []}}, "filter.person"),
+        ({"filter": {"tag": [""]}}, "filter.tag"),
     ],
 )
 def test_a_selection_that_cannot_be_is_refused(

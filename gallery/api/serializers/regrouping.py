@@ -1,10 +1,16 @@
 """What the API takes and gives about regrouping a library."""
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from gallery.api.serializers.faces import NamedPersonSerializer
 from photos.models import Regrouping
 from processing.models import RunState
+
+
+@extend_schema_field({"type": "number", "minimum": 0, "maximum": 2})
+class ThresholdField(serializers.FloatField):
+    """A distance of vectors of length 1, and not 0; what is none is the service's to refuse."""
 
 
 class RegroupingRequestSerializer(serializers.Serializer):
@@ -13,7 +19,7 @@ class RegroupingRequestSerializer(serializers.Serializer):
     model = serializers.CharField(
         required=False, max_length=64, help_text="A model for faces with vectors here; without it the one in use."
     )
-    threshold = serializers.FloatField(
+    threshold = ThresholdField(
         required=False,
         help_text="The distance within which faces are one person's, in the model's unit; without it that of today.",
     )
