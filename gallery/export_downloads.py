@@ -50,7 +50,7 @@ def file_response(request: Request, *, export: Export, number: int, by: User | N
     `by` is its asker; None: whoever has the link. Parts are one event for as long as the trail has a young one, as of
     an original. Raises as `exports.file_to_send` does.
     """
-    file = exports.file_to_send(export=export, number=number)
+    file = exports.file_to_send(export=export, number=number, by=by)
     response = downloads.object_response(
         request,
         alias=file.storage_alias,

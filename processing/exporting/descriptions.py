@@ -18,7 +18,7 @@ SUFFIXES = {
     ExportMetadata.XMP: (XMP_SUFFIX,),
     ExportMetadata.BOTH: (JSON_SUFFIX, XMP_SUFFIX),
 }
-# as `GET photos/{id}` calls them
+# as `GET photos/{id}` calls them; all tags of a file are not among them, since they may name people
 OF_PHOTO = (
     "original_filename", "sha256", "byte_size", "mime_type", "width", "height", "uploaded_at", "title", "caption",
     "rating", "is_hidden", "taken_at", "taken_at_offset", "latitude", "longitude", "country_code", "country", "region",
@@ -28,7 +28,7 @@ OF_FILE = (
     "camera_make", "camera_model", "lens_make", "lens", "taken_at", "taken_at_offset", "taken_at_source",
     "exposure_time", "aperture", "iso", "focal_length", "focal_length_35mm", "flash", "flash_fired", "orientation",
     "latitude", "longitude", "altitude", "direction", "gps_time", "software", "artist", "copyright", "title",
-    "description", "keywords", "rating", "tags", "warnings",
+    "description", "keywords", "rating", "warnings",
 )  # fmt: skip
 
 

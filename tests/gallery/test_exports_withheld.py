@@ -179,6 +179,15 @@ def test_hidden_photos_are_for_those_who_hide_them(library: Library) -> None:
     assert ask(client, filter={"library": str(library.pk)}).json()["matched"] == 0
 
 
+def test_a_key_takes_no_more_than_it_may_see(library: Library, editor: User, client: Client) -> None:
+    factories.make_photo(library, data=b"original", is_hidden=True)
+    [file] = made(client, library)["files"]
+    narrow = api_keys.create(owner=editor, name="k", scopes=["photos.view", "originals.download"])
+    assert body_of(client.get(file["url"]))
+    refused = Client().get(file["url"], headers={"X-API-Key": narrow.text})
+    assert (refused.status_code, refused.json()["code"]) == (409, "export_outdated")
+
+
 def test_an_export_expires(client: Client, library: Library) -> None:
     factories.make_photo(library, data=b"original")
     one = made(client, library)
