@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from gallery.api.serializers.ranking import RankedPhotoSerializer
 from photos.models import DuplicateDecision, DuplicateGroup
 from photos.search.duplicates import Reason
@@ -37,7 +38,7 @@ class DuplicateGroupSerializer(serializers.ModelSerializer):
         ).data
 
 
-class DecisionSerializer(serializers.Serializer):
+class DecisionSerializer(InputSerializer):
     """Input: photos that are no duplicates of each other."""
 
     photos = serializers.ListField(

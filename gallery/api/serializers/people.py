@@ -7,6 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from accounts.api.promises.fields import SparseFieldsMixin
 from gallery.api.links import chip_url
 from photos.models import DecisionKind, LinkKind, Person
@@ -55,7 +56,7 @@ class DecidedPersonSerializer(PersonSerializer):
         return [decision.pk for decision in self.context["decisions"]]
 
 
-class PersonChangeSerializer(serializers.Serializer):
+class PersonChangeSerializer(InputSerializer):
     """Input: what is changed of a person; what is missing stays."""
 
     name = serializers.CharField(
@@ -67,7 +68,7 @@ class PersonChangeSerializer(serializers.Serializer):
     )
 
 
-class MergeSerializer(serializers.Serializer):
+class MergeSerializer(InputSerializer):
     """Input: who is the same person."""
 
     people = serializers.ListField(
@@ -78,7 +79,7 @@ class MergeSerializer(serializers.Serializer):
     )
 
 
-class FacesSerializer(serializers.Serializer):
+class FacesSerializer(InputSerializer):
     """Input: some faces of a person."""
 
     faces = serializers.ListField(
@@ -87,7 +88,7 @@ class FacesSerializer(serializers.Serializer):
     )  # fmt: skip
 
 
-class SplitSerializer(serializers.Serializer):
+class SplitSerializer(InputSerializer):
     """Input: which faces of a person are somebody else, and who."""
 
     faces = serializers.ListField(

@@ -6,6 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from accounts.api.promises.fields import SparseFieldsMixin
 from gallery.api.links import original_url, rendition_url
 from gallery.api.serializers.faces import FaceSerializer
@@ -17,7 +18,7 @@ from processing.services import trash
 from processing.states import PhotoState
 
 
-class UploadSerializer(serializers.Serializer):
+class UploadSerializer(InputSerializer):
     """Input: a file, and the library that it goes into."""
 
     # that an empty file is refused, and with which code, is the service's to say

@@ -2,12 +2,13 @@
 
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from gallery.api.serializers.faces import NamedPersonSerializer
 from photos.models import Regrouping
 from processing.models import RunState
 
 
-class RegroupingRequestSerializer(serializers.Serializer):
+class RegroupingRequestSerializer(InputSerializer):
     """Input: by which rule a library would be grouped."""
 
     model = serializers.CharField(
