@@ -26,7 +26,8 @@ def filter_names() -> list[str]:
 def as_query(given: Mapping[str, Any]) -> QueryDict:
     """Write a filter in JSON as the query that it stands for. Raises ValidationError for a name that is none."""
     if unknown := sorted(given.keys() - set(filter_names())):
-        raise ValidationError(dict.fromkeys(unknown, "There is no such filter."))
+        detail = f"There is no such filter. There are: {', '.join(filter_names())}."
+        raise ValidationError(dict.fromkeys(unknown, detail))
     query = QueryDict(mutable=True)
     for name, value in given.items():
         values = value if isinstance(value, list) else [value]

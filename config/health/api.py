@@ -29,7 +29,11 @@ class HealthView(APIView):
     # probes ask as often as they like, and are told no lie about it
     throttle_classes: ClassVar = []
 
-    @extend_schema(auth=[{}, {"jwtAuth": []}], responses={200: HealthSerializer, 503: HealthSerializer})
+    @extend_schema(
+        summary="Ask how Darkroom is",
+        auth=[{}, {"jwtAuth": []}],
+        responses={200: HealthSerializer, 503: HealthSerializer},
+    )
     def get(self, request: Request) -> Response:
         """Say how every component is: 200 while Darkroom serves, 503 where it does not."""
         said = views.report(request, kind="health")

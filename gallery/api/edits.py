@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -125,4 +126,8 @@ class EditViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
             return photo_selection.by_ids(visible, given["photos"])
         for permission in permissions:
             visible = visible.filter(library__in=Library.objects.permitting(request.user, permission))
-        return photo_selection.bounded(photo_selection.narrowed(visible, given["filter"], request=request))
+        try:
+            kept = photo_selection.narrowed(visible, given["filter"], request=request)
+        except ValidationError as error:
+            raise ValidationError({"filter": error.detail}) from error
+        return photo_selection.bounded(kept)

@@ -42,8 +42,9 @@ KEYS: dict[str, Key | None] = {
     "album": Key(F("album_photos__position"), int),
 }
 PAGED = ("-uploaded", "uploaded", "-taken", "taken", "-rating", "rating", "album")
-# what each ranks by has to be asked for by this parameter
+# what each ranks by has to be asked for by this parameter; so has the album that an order is of
 RANKED = {RELEVANCE: "q", DISTANCE: "near", MOST_VIEWED: None}
+TAKING = {**RANKED, ALBUM: "album"}
 
 
 def order_of(request: Request) -> str:
@@ -54,14 +55,14 @@ def order_of(request: Request) -> str:
     given = request.query_params.get(ORDER_PARAMETER)
     if given is None and request.query_params.get("q"):
         return RELEVANCE
-    if given in {None, ALBUM}:
-        return ALBUM if _is_put_together(request) else NEWEST
-    if given not in (*PAGED, *RANKED):
+    if given is not None and given not in (*PAGED, *RANKED):
         known = ", ".join((*PAGED, *RANKED))
         raise ValidationError({ORDER_PARAMETER: f"One of {known}."})
-    wanted = RANKED.get(given)
+    wanted = TAKING.get(given)
     if wanted is not None and not request.query_params.get(wanted):
         raise ValidationError({ORDER_PARAMETER: f"The order {given} takes the parameter {wanted}."})
+    if given in {None, ALBUM}:
+        return ALBUM if _is_put_together(request) else NEWEST
     return given
 
 

@@ -282,10 +282,10 @@ def test_what_cannot_be_said_is_refused(client: Client, photo: Photo, changes: d
         ({}, ""),
         ({"photos": [], "filter": {}}, "photos"),
         ({"photos": ["x"]}, "photos.0"),
-        ({"filter": {"iso_min": "x"}}, "iso_min"),
-        ({"filter": {"colour": "red"}}, "colour"),
-        ({"filter": {"trashed": True}}, "trashed"),
-        ({"filter": {"person": [{}]}}, "person"),
+        ({"filter": {"iso_min": "x"}}, "filter.iso_min"),
+        ({"filter": {"colour": "red"}}, "filter.colour"),
+        ({"filter": {"trashed": True}}, "filter.trashed"),
+        ({"filter": {"person": [{}]}}, "filter.person"),
     ],
 )
 def test_a_selection_that_cannot_be_is_refused(
@@ -294,6 +294,13 @@ def test_a_selection_that_cannot_be_is_refused(
     response = client.post(EDITS, {"changes": {"title": "x"}, **selection}, format="json")
 
     assert (response.status_code, response.json()["errors"][0]["field"]) == (400, field)
+    assert Edit.objects.count() == 0
+
+
+def test_a_filter_that_there_is_none_is_told_which_there_are(client: Client, photo: Photo) -> None:
+    response = client.post(EDITS, {"changes": {"title": "x"}, "filter": {"camera_makes": "Canon"}}, format="json")
+
+    assert " camera_make, " in response.json()["errors"][0]["detail"]
     assert Edit.objects.count() == 0
 
 

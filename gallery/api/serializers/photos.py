@@ -107,7 +107,12 @@ class PhotoSerializer(SparseFieldsMixin, serializers.ModelSerializer):
             "renditions",
         )
         read_only_fields = fields
-        extra_kwargs = {"library": {"help_text": "Its key."}, "uploader": {"help_text": "The account's key."}}
+        extra_kwargs = {
+            "library": {"help_text": "Its key."},
+            "uploader": {"help_text": "The account's key."},
+            "taken_at": {"help_text": "In UTC; without `taken_at_offset` what the camera's clock showed."},
+            "taken_at_offset": {"help_text": "Minutes east of UTC; null where no one has said."},
+        }
 
 
 class TrashedPhotoSerializer(PhotoSerializer):
