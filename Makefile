@@ -61,6 +61,10 @@ check: $(VENV)/.test ## Check migrations, production settings and the API's sche
 pytest: $(VENV)/.test ## Run the tests alone; ARGS="-k upload" chooses among them
 	$(PYTHON) -m pytest $(ARGS)
 
+.PHONY: schemathesis
+schemathesis: $(VENV)/.test ## Call every operation of a real server as the API's schema says, and as it says not to
+	$(PYTHON) -m pytest -s tests/gallery/test_schema_calls.py tests/gallery/test_schema_calls_sabotage.py $(ARGS)
+
 .PHONY: client
 client: $(VENV)/.test ## Build the Python client and the command `darkroom`: build/client/*.whl
 	@$(PYTHON) client/build.py build/client

@@ -4,7 +4,7 @@ Another wording is another version: count VERSION up with every change of the te
 agreed to. Old wordings are in the history of this file.
 """
 
-from accounts.problems import ConflictError, InvalidValueError
+from accounts.problems import COMBINATION, ConflictError, InvalidValueError
 
 VERSION = "2026-11"
 
@@ -28,7 +28,8 @@ class ConsentOutdatedError(ConflictError):
 def require_current(version: str) -> None:
     """Raise ConsentOutdatedError unless this is the version of the text that holds now, InvalidValueError for none."""
     if not version:
-        raise InvalidValueError("Name the version of the text that you agree to.", field="consent_version")
+        detail = "Name the version of the text that you agree to."
+        raise InvalidValueError(detail, field="consent_version", reason=COMBINATION)
     if version != VERSION:
         raise ConsentOutdatedError(
             "The text on face analysis has changed. Read the current one and agree to that.", consent_version=VERSION

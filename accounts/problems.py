@@ -15,6 +15,10 @@ class DomainError(Exception):
         self.extra = extra
 
 
+# of a value that does not go with another one of the request, or lacks one: the API's schema cannot say that
+COMBINATION = "combination"
+
+
 class InvalidValueError(DomainError):
     """A value that cannot be; `field` names it, as it is called where it was asked for, and `reason` is stable."""
 

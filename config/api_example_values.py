@@ -124,6 +124,11 @@ BY_FIELD: dict[str, Any] = {
     "shift_taken_at": 3600,
     "matched": 12,
     "changed": 12,
+    # exports
+    "content": "originals",
+    "number": 1,
+    "done_count": 187,
+    "left_out": {"object_missing": 1},
     # uploads
     "filename": "IMG_2041.jpg",
     "length": 3_482_133,
@@ -256,6 +261,10 @@ BY_COMPONENT_AND_FIELD: dict[str, Any] = {
     "Provider.name": "Google",
     "SocialAccount.name": "Google",
     "SocialAccount.id": 17,
+    "Export.reason": "",
+    "ExportDetail.reason": "",
+    "ExportFile.link": "https://photos.example.org/api/v1/exports/files/WyIwMTk5ZjJhNCJd.kD3pXb1rWm0QYy5cFJ0m2d8s",
+    "ExportFile.url": "https://photos.example.org/api/v1/exports/0199f2a4-a561-7452-870c-e6b3bebd1dd0/files/1",
     "StageStatus.name": "renditions",
     "WorkOverview.name": "renditions",
     "WorkerStatus.name": "ingest@host1",

@@ -19,6 +19,8 @@ threads = 16
 # heartbeats of workers on a disk would make them wait for it
 _MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes a file of its own there, and unlinks it
 worker_tmp_dir = str(_MEMORY) if _MEMORY.is_dir() else None
+# as long as nginx passes it on: a filter by 80 ids is longer than the default of 4094 bytes
+limit_request_line = 8190
 # its default path is the same for every gunicorn of a user
 control_socket_disable = True
 logconfig_dict = LOGGING

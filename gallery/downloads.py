@@ -46,7 +46,7 @@ MAX_URL_SECONDS = 300
 # parts of an original that somebody takes within this time of an event that tells of it are the same download
 SAME_DOWNLOAD = timedelta(minutes=10)
 # answers without a byte of the object: the client has it, it is another than was asked for, no such part
-_NOTHING_SENT = {304, 412, 416}
+NOTHING_SENT = {304, 412, 416}
 
 
 class Delivery(TextChoices):
@@ -135,9 +135,9 @@ def original_response(
         # nobody keeps the owner of a source from altering it: all of it is hashed before the first byte is sent
         open_file=partial(_open_referenced, photo) if storage.is_source(photo.storage_alias) else None,
     )
-    if request.method == "HEAD" or response.status_code in _NOTHING_SENT:
+    if request.method == "HEAD" or response.status_code in NOTHING_SENT:
         return response
-    if _is_part(request, response, photo) and _is_told(photo, taker):
+    if is_part(request, response, size=photo.byte_size) and _is_told(photo, taker):
         return response
     if isinstance(taker, Share):
         shares.note_original(share=taker, photo_id=photo.pk)
@@ -153,22 +153,21 @@ def _open_referenced(photo: Photo) -> BinaryIO:
         raise OriginalChangedError("The file was altered where it lies; its old bytes are gone.") from error
 
 
-def _is_part(request: Request | HttpRequest, response: HttpResponseBase, photo: Photo) -> bool:
-    """Tell whether less than the whole is sent for certain: by the answer, not by what was asked for.
+def is_part(request: Request | HttpRequest, response: HttpResponseBase, *, size: int) -> bool:
+    """Tell whether less than the whole of `size` bytes is sent for certain: by the answer, not by what was asked for.
 
     nginx reads the range itself; what it is asked for is read here as it would be if Darkroom sent it. An address of
     the bucket gives the whole to whoever leaves the range away.
     """
     if response.status_code == 206:
-        sent, size = response.headers["Content-Length"], response.headers["Content-Range"].rpartition("/")[2]
-        return sent != size
+        return response.headers["Content-Length"] != response.headers["Content-Range"].rpartition("/")[2]
     if not response.has_header(ACCEL_HEADER):
         return False
     try:
-        positions = _asked_for(request, etag=response.headers["ETag"], size=photo.byte_size)
+        positions = _asked_for(request, etag=response.headers["ETag"], size=size)
     except UnsatisfiableRangeError:
         return True
-    return positions is not None and len(positions) < photo.byte_size
+    return positions is not None and len(positions) < size
 
 
 def _is_told(photo: Photo, taker: User | Share) -> bool:

@@ -1,6 +1,6 @@
 """Photos that a request names, by their ids or by the filters of the list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,9 @@ from django.http import QueryDict
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
+from accounts.models import Library
 from accounts.problems import InvalidValueError, NotFoundError
+from accounts.roles import Permission
 from gallery.api.photo_filter import PhotoFilter
 from photos.models import Photo
 
@@ -28,6 +30,9 @@ def as_query(given: Mapping[str, Any]) -> QueryDict:
     if unknown := sorted(given.keys() - set(filter_names())):
         detail = f"There is no such filter. There are: {', '.join(filter_names())}."
         raise ValidationError(dict.fromkeys(unknown, detail))
+    # as in a query: a filter that is taken for none would keep everything
+    if empty := sorted(name for name, value in given.items() if value in (None, "", []) or value in ([None], [""])):
+        raise ValidationError(dict.fromkeys(empty, "It has no value: leave it away."), code="blank")
     query = QueryDict(mutable=True)
     for name, value in given.items():
         values = value if isinstance(value, list) else [value]
@@ -54,6 +59,26 @@ def checked(given: Mapping[str, Any], *, request: Request) -> dict[str, Any]:
         raise ValidationError({"album": "A stored filter names no album."})
     narrowed(Photo.objects.none(), given, request=request)
     return dict(given)
+
+
+def selected(
+    given: Mapping[str, Any], *, request: Request, permissions: Iterable[Permission]
+) -> list[tuple[UUID, UUID]]:
+    """Give (library, photo) of what a request names by `photos` or `filter`.
+
+    A filter keeps photos of the libraries alone in which the caller holds all `permissions`; that they are held for
+    photos that are named is for the service to see. Raises NotFoundError, ValidationError, InvalidValueError.
+    """
+    visible = Photo.objects.visible_to(request.user)
+    if "photos" in given:
+        return by_ids(visible, given["photos"])
+    for permission in permissions:
+        visible = visible.filter(library__in=Library.objects.permitting(request.user, permission))
+    try:
+        kept = narrowed(visible, given["filter"], request=request)
+    except ValidationError as error:
+        raise ValidationError({"filter": error.detail}) from error
+    return bounded(kept)
 
 
 def by_ids(photos: QuerySet[Photo], ids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:

@@ -5,24 +5,7 @@ from django.utils.http import content_disposition_header
 
 from photos.models import Photo
 from processing.engines import sidecar_writer
-
-
-def said_of(photo: Photo, *, keywords: list[str]) -> sidecar_writer.Said:
-    """Give what a sidecar says of a photo. Who is on it is not among it: a file goes further than its reader."""
-    return sidecar_writer.Said(
-        title=photo.title,
-        caption=photo.caption,
-        keywords=keywords,
-        rating=photo.rating,
-        taken_at=photo.taken_at,
-        taken_at_offset=photo.taken_at_offset,
-        latitude=photo.latitude,
-        longitude=photo.longitude,
-        country_code=photo.country_code,
-        country=photo.country,
-        region=photo.region,
-        city=photo.city,
-    )
+from processing.exporting.descriptions import said_of
 
 
 def sidecar_response(photo: Photo) -> HttpResponse:

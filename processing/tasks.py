@@ -12,7 +12,7 @@ from processing import answering, sweeps
 from processing.pipeline import library_work, working
 from processing.reconciler import reconcile as reconcile_once
 from processing.reconciler import tend as tend_once
-from processing.services import canaries, object_sweeps, trash
+from processing.services import canaries, exports, object_sweeps, trash
 from processing.services.uploads import sweeping
 from processing.task_policy import any_queue_task, library_task, maintenance_task, stage_task
 
@@ -115,6 +115,12 @@ def import_files(self: Task, **_hint: object) -> int:
     return library_work.work(kind="import", task_id=self.request.id, worker=self.request.hostname)
 
 
+@library_task(name="export", queue="maintenance")
+def export(self: Task, **_hint: object) -> int:
+    """Pack photos that somebody takes out of libraries."""
+    return library_work.work(kind="export", task_id=self.request.id, worker=self.request.hostname)
+
+
 @maintenance_task(name="sweep_objects")
 def sweep_objects(_self: Task, **_hint: object) -> None:
     """Delete stored objects that no row names."""
@@ -134,6 +140,13 @@ def sweep_uploads(_self: Task, **_hint: object) -> None:
     """Finish uploads that were left half-way, and give up what is over."""
     if sweeps.begin("sweep_uploads", every=settings.LEDGER_SWEEP_SECONDS):
         sweeping.sweep()
+
+
+@maintenance_task(name="sweep_exports")
+def sweep_exports(_self: Task, **_hint: object) -> None:
+    """Delete the files of exports whose time is over."""
+    if sweeps.begin("sweep_exports", every=HOUR_SECONDS):
+        exports.sweep()
 
 
 @maintenance_task(name="empty_trash")

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import ClassVar
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
@@ -32,6 +33,12 @@ class MomentFilter(filters.IsoDateTimeFilter):
     """A point in time, in ISO 8601."""
 
     field_class = MomentField
+
+
+class WholeNumberFilter(filters.NumberFilter):
+    """A number without a fraction."""
+
+    field_class = forms.IntegerField
 
 
 class AuditFilter(filters.FilterSet):

@@ -30,6 +30,7 @@ class ApiKeyInputSerializer(InputSerializer):
     scopes = BoundedListField(
         child=serializers.ChoiceField(choices=Permission.choices),
         allow_empty=False,
+        min_length=1,
         max_length=len(Permission),
         help_text="What it may do, of what you may do yourself.",
     )

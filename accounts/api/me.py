@@ -51,9 +51,10 @@ class OwnAccountView(LimitedGuesses, ConditionalMixin, APIView):
     )
     def patch(self, request: Request) -> Response:
         """Give the account as it is then."""
-        given = OwnNameSerializer(data=request.data)
+        given = OwnNameSerializer(data=request.data, partial=True)
         given.is_valid(raise_exception=True)
-        return Response(OwnAccountSerializer(users.rename(user=request.user, **given.validated_data)).data)
+        user = users.rename(user=request.user, **given.validated_data) if given.validated_data else request.user
+        return Response(OwnAccountSerializer(user).data)
 
     @extend_schema(
         operation_id="auth_me_erase",

@@ -100,8 +100,10 @@ class MemberViewSet(ConditionalMixin, ListModelMixin, RetrieveModelMixin, Generi
         """Change what a member may do."""
         library = self._library()
         self.check_object_permissions(request, library)
-        given = ChangeMemberSerializer(data=request.data)
+        given = ChangeMemberSerializer(data=request.data, partial=True)
         given.is_valid(raise_exception=True)
+        if not given.validated_data:
+            return Response(MemberSerializer(self.get_object()).data)
         changed = members.change_role(library=library, user_id=user_id, by=request.user, **given.validated_data)
         return Response(MemberSerializer(changed).data)
 

@@ -18,14 +18,15 @@ DESCRIPTIONS: dict[int, str] = {
     HTTPStatus.CONFLICT: "The thing is in a state in which this cannot be done; or the first request with this "
     "`Idempotency-Key` is still being worked on (`idempotency_key_in_use`), or has told a secret "
     "(`idempotency_result_not_kept`).",
-    HTTPStatus.GONE: "The upload was ended or has expired (`upload_ended`): begin another one.",
+    HTTPStatus.GONE: "The upload was ended or has expired (`upload_ended`), or the export has expired "
+    "(`export_expired`) or was withdrawn (`export_withdrawn`): begin another one.",
     HTTPStatus.PRECONDITION_FAILED: "It has another ETag than `If-Match` names (`precondition_failed`), or the request "
     "is not of a version of the tus protocol that is spoken here (`tus_version`); nothing has changed.",
     HTTPStatus.LOCKED: "Another request is at work on the upload (`upload_locked`): try again in a moment.",
     CHECKSUM_MISMATCH: "The bytes are not those that `Upload-Checksum` is of (`wrong_checksum`); none was kept.",
     HTTPStatus.LENGTH_REQUIRED: "The body came without a Content-Length (`length_required`).",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The file has more bytes than are allowed (`too_large`), or than are "
-    "left of a quota (`quota_exceeded`).",
+    "left of a quota (`quota_exceeded`); or an export is more than is sent at once (`export_too_large`).",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The file is not an image of a known format (`unsupported_format`), "
     "or the body is not of the type that is asked for (`unsupported_media_type`).",
     HTTPStatus.UNPROCESSABLE_ENTITY: "The picture has more pixels than are allowed (`too_many_pixels`), or not the "

@@ -8,6 +8,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import is_list_serializer, is_serializer
 from drf_spectacular.utils import OpenApiParameter
 
+from accounts.api import filter_schema  # noqa: F401 - imported for its effect
 from accounts.api.access import IN_PERSON, PUBLIC, RUNS_INSTALLATION, declared_access
 from accounts.api.authentication import HEADER, SCHEME
 from accounts.api.problems import DESCRIPTIONS, MEDIA_TYPE, ProblemSerializer
@@ -59,6 +60,20 @@ class DeclaredSchema(AutoSchema):
             auth = [one for one in auth if ApiKeyScheme.name not in one]
         return [{}, *auth] if rule == PUBLIC and auth else auth
 
+    def get_request_serializer(self) -> Any:
+        """Give what is sent: with DELETE nothing, unless the operation says otherwise."""
+        return None if self.method == "DELETE" else super().get_request_serializer()
+
+    def _get_request_body(self, direction: str = "request") -> dict[str, Any] | None:
+        """Describe what is sent with DELETE too, where something is: the base class never does."""
+        if self.method != "DELETE" or self.get_request_serializer() is None:
+            return super()._get_request_body(direction)
+        self.method = "POST"
+        try:
+            return super()._get_request_body(direction)
+        finally:
+            self.method = "DELETE"
+
     def get_override_parameters(self) -> list[OpenApiParameter]:
         """Give the parameters that its kind of operation takes, beside those that it documents itself."""
         kinds = {
@@ -88,6 +103,8 @@ class DeclaredSchema(AutoSchema):
             _add_header(answers, "200", "ETag", ETAG_HEADER)
         _add_header(answers, "201", "Location", LOCATION_HEADER)
         operation["responses"] = dict(sorted(answers.items()))
+        for parameter in operation.get("parameters", ()):
+            _refuse_nothing(parameter)
         return operation
 
     def is_deprecated(self) -> bool:
@@ -127,6 +144,17 @@ class DeclaredSchema(AutoSchema):
         """Describe a refusal that all operations of a kind have in common."""
         schema = self.resolve_serializer(ProblemSerializer, "response").ref
         return {"content": {MEDIA_TYPE: {"schema": schema}}, "description": DESCRIPTIONS[status]}
+
+
+def _refuse_nothing(parameter: dict[str, Any]) -> None:
+    """Say of a parameter of the query that it is not given without a value, as `promises.parameters` holds it."""
+    schema = parameter["schema"].get("items", parameter["schema"])
+    if (
+        parameter["in"] == "query"
+        and schema.get("type") == "string"
+        and not {"enum", "format", "pattern"} & schema.keys()
+    ):
+        schema.setdefault("minLength", 1)
 
 
 def _add_header(answers: dict[str, Any], status: str, name: str, header: dict[str, Any]) -> None:

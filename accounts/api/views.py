@@ -11,14 +11,14 @@ from accounts.api.promises.conditions import require_no_condition
 from accounts.api.promises.deprecation import deprecation_of
 from accounts.api.promises.documented import Documented, documented
 from accounts.api.promises.idempotency import IdempotencyMixin
-from accounts.api.promises.parameters import refuse_unknown
+from accounts.api.promises.parameters import refuse_empty, refuse_unknown
 
 
 class PromisesMixin(IdempotencyMixin):
     """Holds each operation to its documentation.
 
-    A parameter of the query that is not documented is refused. `fields` narrows every answer to a GET that is an object
-    or a list of them, unless the view or the action says `sparse = False`.
+    A parameter of the query that is not documented, or has no value, is refused. `fields` narrows every answer to a GET
+    that is an object or a list of them, unless the view or the action says `sparse = False`.
     """
 
     sparse = True
@@ -39,6 +39,7 @@ class PromisesMixin(IdempotencyMixin):
         self._documented = documented(request)
         if self._documented is not None:
             refuse_unknown(request, self._documented)
+            refuse_empty(request)
             self._asked_fields = self.computed_fields = fields.asked_fields(request, self._documented)
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:

@@ -2,12 +2,13 @@
 
 from typing import ClassVar
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.access import PUBLIC
+from accounts.api.problems import DESCRIPTIONS, MEDIA_TYPE, ProblemSerializer
 from accounts.api.views import APIView
 from config.health import views
 from config.health.findings import Status
@@ -32,7 +33,11 @@ class HealthView(APIView):
     @extend_schema(
         summary="Ask how Darkroom is",
         auth=[{}, {"jwtAuth": []}],
-        responses={200: HealthSerializer, 503: HealthSerializer},
+        responses={
+            200: HealthSerializer,
+            503: HealthSerializer,
+            (400, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, DESCRIPTIONS[400]),
+        },
     )
     def get(self, request: Request) -> Response:
         """Say how every component is: 200 while Darkroom serves, 503 where it does not."""

@@ -78,6 +78,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     # choices that fields of other names, or of the same name, share
     "ENUM_NAME_OVERRIDES": {
         "DecisionKindEnum": "photos.models.DecisionKind",
+        "ExportStateEnum": "photos.models.ExportState",
         "FileStateEnum": "processing.models.FileState",
         "ImportStateEnum": "processing.models.ImportState",
         "PermissionEnum": "accounts.roles.Permission",
@@ -86,6 +87,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "accounts.api.promises.documented.name_fields",
         "config.api_examples.let_alternatives_overlap",
         "config.api_wording.leave_the_code_out",
         "config.api_wording.say_that_no_other_members_are_taken",

@@ -152,6 +152,19 @@ UPLOAD_SWEEP_SECONDS = env.int("UPLOAD_SWEEP_SECONDS", default=3600)
 # then, which its lease and its time limit see to
 OBJECT_SWEEP_AGAIN_SECONDS = 2 * (LEDGER_LEASE_SECONDS + STAGE_TASK_TIME_LIMIT)
 
+# exports:
+
+# an export is kept for so long after it was made
+EXPORT_LIFETIME_DAYS = env.float("EXPORT_LIFETIME_DAYS", default=7)
+# of exports that are being made or kept an account has so many at most: each may be as large as its library
+EXPORT_MAX_OPEN = env.int("EXPORT_MAX_OPEN", default=10)
+# a file of an export ends behind the photo that makes it so large, and the next one begins: what is lost where a worker
+# dies is one of them
+EXPORT_FILE_BYTES = env.int("EXPORT_FILE_BYTES", default=2048 * MIB)
+# more is not sent while somebody waits, and a thread of the web server with them, but made in the background
+EXPORT_STREAM_PHOTOS = env.int("EXPORT_STREAM_PHOTOS", default=500)
+EXPORT_STREAM_BYTES = env.int("EXPORT_STREAM_BYTES", default=2048 * MIB)
+
 # the audit trail:
 
 # how often events that were committed are chained

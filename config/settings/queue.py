@@ -88,6 +88,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep_uploads": {"task": "sweep_uploads", "schedule": LEDGER_SWEEP_SECONDS, "options": _MAINTENANCE},
     "seal_audit": {"task": "seal_audit", "schedule": AUDIT_SEAL_SECONDS, "options": _MAINTENANCE},
     "empty_trash": {"task": "empty_trash", "schedule": crontab(minute="17"), "options": _MAINTENANCE},
+    "sweep_exports": {"task": "sweep_exports", "schedule": crontab(minute="27"), "options": _MAINTENANCE},
     "flush_logins": {"task": "flush_logins", "schedule": crontab(minute="37"), "options": _MAINTENANCE},
     "sweep_incoming": {"task": "sweep_incoming", "schedule": crontab(minute="47"), "options": _MAINTENANCE},
 }

@@ -42,6 +42,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _list(request, _("Libraries"), "folder_copy", "accounts.library"),
             _list(request, _("Shares"), "share", "gallery.share"),
             _entry(_("Imports"), "drive_folder_upload", "admin:processing_import_changelist", user.runs_installation),
+            _entry(_("Exports"), "folder_zip", "admin:photos_export_changelist", user.runs_installation),
         ),
         _group(
             _("Processing"),

@@ -6,7 +6,6 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,7 +13,6 @@ from rest_framework.response import Response
 from accounts.api.access import Doing, Seeing
 from accounts.api.problems import problems
 from accounts.api.views import GenericViewSet
-from accounts.models import Library
 from accounts.roles import Permission
 from gallery import photo_selection
 from gallery.api.serializers.edits import (
@@ -25,7 +23,7 @@ from gallery.api.serializers.edits import (
     MarkedSerializer,
     UndoneSerializer,
 )
-from photos.models import Edit, Photo
+from photos.models import Edit
 from photos.services import favourites
 from processing.services import photo_edits
 
@@ -75,7 +73,7 @@ class EditViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         given = EditManySerializer(data=request.data)
         given.is_valid(raise_exception=True)
         said = given.validated_data["changes"]
-        photos = self._selected(request, given.validated_data, permissions=photo_edits.takes(said))
+        photos = photo_selection.selected(given.validated_data, request=request, permissions=photo_edits.takes(said))
         made: list[Edit] = []
         if not given.validated_data["dry_run"]:
             made = photo_edits.edit_photos(photos=photos, said=said, by=request.user)
@@ -113,21 +111,7 @@ class EditViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         """Mark them."""
         given = FavouritesSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        photos = self._selected(request, given.validated_data, permissions=[])
+        photos = photo_selection.selected(given.validated_data, request=request, permissions=[])
         act = favourites.mark if given.validated_data["is_favourite"] else favourites.unmark
         changed = act(photo_ids=[photo_id for _, photo_id in photos], user=request.user)
         return Response(MarkedSerializer({"changed": changed}).data)
-
-    def _selected(
-        self, request: Request, given: dict[str, object], *, permissions: list[Permission]
-    ) -> list[tuple[UUID, UUID]]:
-        visible = Photo.objects.visible_to(request.user)
-        if "photos" in given:
-            return photo_selection.by_ids(visible, given["photos"])
-        for permission in permissions:
-            visible = visible.filter(library__in=Library.objects.permitting(request.user, permission))
-        try:
-            kept = photo_selection.narrowed(visible, given["filter"], request=request)
-        except ValidationError as error:
-            raise ValidationError({"filter": error.detail}) from error
-        return photo_selection.bounded(kept)

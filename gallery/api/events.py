@@ -29,7 +29,8 @@ TAGS = ["events"]
 LAST_EVENT_ID = "Last-Event-ID"
 # a bigint
 LARGEST_ID = 2**63 - 1
-FILTERED_BY = 100
+# so many of photos and of libraries are as long as an address may be
+FILTERED_BY = 80
 
 STREAM_DESCRIPTION = (
     """A stream of server-sent events (`text/event-stream`), open until somebody ends it:
@@ -118,7 +119,7 @@ LISTENING = extend_schema(
         OpenApiParameter(PARAMETER, OpenApiTypes.STR, description="A ticket, for who sends no header."),
         OpenApiParameter(
             LAST_EVENT_ID,
-            OpenApiTypes.STR,
+            {"type": "string", "pattern": "^[0-9]{1,18}$"},
             OpenApiParameter.HEADER,
             description="The id of the last event that was read: all that came after it is told.",
         ),

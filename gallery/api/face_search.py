@@ -1,6 +1,6 @@
 """Faces that are near to one: of a library, or on a picture that is sent."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +16,9 @@ from rest_framework.response import Response
 from accounts.api.access import Seeing, Somewhere
 from accounts.api.problems import problems
 from accounts.api.views import GenericViewSet
-from accounts.models import Library
+from accounts.models import AuditAction, Library
 from accounts.roles import Permission
+from accounts.services import audit
 from gallery.api.ranking import in_order, limit_parameter, read_limit
 from gallery.api.serializers.ranking import FaceSearchSerializer, FoundFacesSerializer, SimilarFacesSerializer
 from gallery.api.upload import HashingUploadHandler, StreamedUploadMixin, require_length
@@ -81,8 +82,14 @@ class FaceSearchViewSet(StreamedUploadMixin, GenericViewSet):
         found = searching.face_of_picture(given.validated_data["file"].file, face=given.validated_data["face"])
         faces = self.get_queryset().filter(photo__library__in=searched)
         near = near_faces(faces, rule=rule, vector=found.vector, limit=limit)
+        self._tell(library_id, near)
         answer = {**near, "boxes": found.boxes, "used": found.used}
         return Response(self.get_serializer(answer).data)
+
+    def _tell(self, library_id: UUID | None, near: Mapping[str, Any]) -> None:
+        """Write into the trail that somebody looked for who is on a picture, and who that may be."""
+        found = {"faces": len(near["faces"]), "people": [str(one.person.pk) for one in near["people"]]}
+        audit.record(action=AuditAction.FACE_SEARCHED, actor=self.request.user, library_id=library_id, details=found)
 
 
 class SimilarFaceViewSet(GenericViewSet):

@@ -11,8 +11,14 @@ from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
+from accounts.problems import COMBINATION
 from photos.search.places import HALF_WAY_ROUND_KM, Box, Circle
 
+# of the numbers in a text, for the API's schema
+_FRACTION = r"(\.[0-9]{1,12})?"
+_LATITUDE = rf"-?([0-8]?[0-9]{_FRACTION}|90)"
+_LONGITUDE = rf"-?((1[0-7][0-9]|[0-9]?[0-9]){_FRACTION}|180)"
+_KILOMETRES = rf"1?[0-9]{{1,4}}{_FRACTION}"
 # nobody asks for more at once, and each is a condition of its own
 VALUES_AT_MOST = 20
 # one condition for all of them; so many leave room in a request line, of which servers take 4 KiB
@@ -54,7 +60,7 @@ class RepeatedField(forms.Field):
         return [self.inner.clean(one) for one in values]
 
 
-@extend_schema_field({"type": "array", "items": {"type": "string", "format": "uuid"}})
+@extend_schema_field({"type": "array", "items": {"type": "string", "format": "uuid"}, "maxItems": VALUES_AT_MOST})
 class RepeatedUUIDFilter(filters.Filter):
     """Several ids, as `person=ID&person=ID`: what fits all of them."""
 
@@ -64,7 +70,7 @@ class RepeatedUUIDFilter(filters.Filter):
         super().__init__(inner=forms.UUIDField(), **kwargs)
 
 
-@extend_schema_field({"type": "array", "items": {"type": "string"}})
+@extend_schema_field({"type": "array", "items": {"type": "string", "maxLength": 255}, "maxItems": VALUES_AT_MOST})
 class RepeatedTextFilter(filters.Filter):
     """Several words, as `tag=sea&tag=sky`: what fits all of them."""
 
@@ -93,6 +99,9 @@ class NumbersField(forms.CharField):
 
     ranges: tuple[tuple[str, float, float], ...] = ()
 
+    # what is meant to be given
+    pattern = ""
+
     def to_python(self, value: str | None) -> Any:
         """Read the numbers and build what they say; None for nothing."""
         given = super().to_python(value)
@@ -119,12 +128,13 @@ class BoxField(NumbersField):
     """`west,south,east,north` in degrees, in the order of GeoJSON; west of 170 and east of -170 is across the 180th."""
 
     ranges = (("west", -180, 180), ("south", -90, 90), ("east", -180, 180), ("north", -90, 90))
+    pattern = f"^{_LONGITUDE},{_LATITUDE},{_LONGITUDE},{_LATITUDE}$"
 
     def build(self, numbers: list[float]) -> Box:
         """Give the box."""
         box = Box(*numbers)
         if box.south > box.north:
-            raise ValidationError("south is not greater than north.", code="invalid")
+            raise ValidationError("south is not greater than north.", code=COMBINATION)
         return box
 
 
@@ -132,6 +142,7 @@ class CircleField(NumbersField):
     """`lat,lon,km`."""
 
     ranges = (("lat", -90, 90), ("lon", -180, 180), ("km", 0, HALF_WAY_ROUND_KM))
+    pattern = f"^{_LATITUDE},{_LONGITUDE},{_KILOMETRES}$"
 
     def build(self, numbers: list[float]) -> Circle:
         """Give the circle."""
@@ -152,6 +163,9 @@ class CircleFilter(filters.CharFilter):
 
 class QuantityField(forms.FloatField):
     """A number with a unit, also as a fraction, as exposures are written: `1/250`."""
+
+    # of those that are a text in the schema
+    pattern = r"^[0-9]{1,6}(\.[0-9]{1,9}|/[1-9][0-9]{0,8})?$"
 
     def to_python(self, value: str | None) -> float | None:
         """Read it."""

@@ -107,7 +107,7 @@ class ImportViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         "`import_is_open`.",
         tags=TAGS,
         request=NewImportSerializer,
-        responses={201: ImportSerializer, **problems(400, 403, 404, 409)},
+        responses={201: ImportSerializer, **problems(400, 403, 404, 409, 503)},
     )
     def create(self, request: Request) -> Response:
         """Start an import."""
@@ -178,7 +178,7 @@ class ImportViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSet):
         "Nothing is deleted for it.",
         tags=TAGS,
         request=RescanSerializer,
-        responses={201: ImportSerializer, **problems(400, 403, 404, 409)},
+        responses={201: ImportSerializer, **problems(400, 403, 404, 409, 503)},
     )
     @action(detail=True, methods=["post"])
     def rescan(self, request: Request, pk: UUID) -> Response:

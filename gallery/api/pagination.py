@@ -1,5 +1,6 @@
 """Pages of lists."""
 
+from typing import Any
 from uuid import UUID
 
 from rest_framework.exceptions import NotFound, ValidationError
@@ -19,6 +20,14 @@ class NewestFirst(CursorPagination):
     page_size_query_param = "page_size"
     page_size_query_description = f"Results per page, 1 to {max_page_size}."
     cursor_query_description = "Where the page begins: taken from `next` or `previous` of another page."
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        """Describe cursor and page size."""
+        found = super().get_schema_operation_parameters(view)
+        for one in found:
+            if one["name"] == self.page_size_query_param:
+                one["schema"] |= {"minimum": 1, "maximum": self.max_page_size, "default": self.page_size}
+        return found
 
     def get_page_size(self, request: Request) -> int:
         """Read the page size; raises ValidationError."""

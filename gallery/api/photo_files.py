@@ -20,6 +20,7 @@ from gallery.api.links import VERSION_PARAMETER
 from gallery.api.negotiation import AnyAccepted
 from photos import storage
 from photos.models import Photo, Rendition
+from processing.engines.imaging import MEDIA_TYPES
 from processing.engines.sidecar_writer import MEDIA_TYPE
 
 VERSION = OpenApiParameter(
@@ -81,6 +82,7 @@ class PhotoFileViewSet(GenericViewSet):
         parameters=[OriginalSerializer],
         responses={
             (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            **{(200, media_type): OpenApiTypes.BINARY for media_type in MEDIA_TYPES},
             (200, MEDIA_TYPE): OpenApiTypes.BINARY,
             304: None,
             **problems(400, 403, 404),

@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import rest_framework as filters
 from rest_framework.request import Request
 
-from accounts.api.filters import MomentFilter
+from accounts.api.filters import MomentFilter, WholeNumberFilter
 from gallery.api.filter_fields import (
     BoxFilter,
     CircleFilter,
@@ -61,10 +61,10 @@ class ExposureFilters(filters.FilterSet):
         field_name="aperture", lookup_expr="gte", **_between(0, 1000), help_text="F-number: 2.8 is f/2.8."
     )
     aperture_max = QuantityFilter(field_name="aperture", lookup_expr="lte", **_between(0, 1000), help_text="F-number.")
-    iso_min = filters.NumberFilter(
+    iso_min = WholeNumberFilter(
         field_name="iso", lookup_expr="gte", **_between(0, 10_000_000), help_text="ISO sensitivity."
     )
-    iso_max = filters.NumberFilter(
+    iso_max = WholeNumberFilter(
         field_name="iso", lookup_expr="lte", **_between(0, 10_000_000), help_text="ISO sensitivity."
     )
     focal_length_min = QuantityFilter(
@@ -124,10 +124,10 @@ class PhotoFilter(ExposureFilters):
         help_text="In this country, region or city; a country also by its code. Neither case nor accents matter.",
     )
     has_faces = StrictBooleanFilter(method="filter_has_faces", help_text="With or without a face.")
-    faces_min = filters.NumberFilter(
+    faces_min = WholeNumberFilter(
         method="filter_faces_min", **_between(0, 10_000), help_text="With so many faces, or more."
     )
-    faces_max = filters.NumberFilter(
+    faces_max = WholeNumberFilter(
         method="filter_faces_max", **_between(0, 10_000), help_text="With so many faces, or fewer."
     )
     person = RepeatedUUIDFilter(
@@ -136,7 +136,7 @@ class PhotoFilter(ExposureFilters):
     tag = RepeatedTextFilter(
         method="filter_tags", help_text="With the tag of this name; given several times, with all of them."
     )
-    rating_min = filters.NumberFilter(
+    rating_min = WholeNumberFilter(
         field_name="rating", lookup_expr="gte", **_between(0, 5), help_text="With so many stars, or more."
     )
     favourite = StrictBooleanFilter(method="filter_favourite", help_text="Among your own favourites, or not.")

@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.utils.urls import replace_query_param
 
 from accounts.ids import parse
+from accounts.problems import COMBINATION
 from gallery.api.pagination import NewestFirst
 from gallery.models import Album
 from gallery.models.album import AlbumKind
@@ -60,7 +61,7 @@ def order_of(request: Request) -> str:
         raise ValidationError({ORDER_PARAMETER: f"One of {', '.join(ORDERS)}."})
     wanted = TAKING.get(given)
     if wanted is not None and not request.query_params.get(wanted):
-        raise ValidationError({ORDER_PARAMETER: f"The order {given} takes the parameter {wanted}."})
+        raise ValidationError({ORDER_PARAMETER: f"The order {given} takes the parameter {wanted}."}, code=COMBINATION)
     if given in {None, ALBUM}:
         return ALBUM if _is_put_together(request) else NEWEST
     return given
@@ -107,7 +108,9 @@ class PhotoPages(NewestFirst):
         self.next_key = self.previous_key = None
         if self.order in RANKED:
             if request.query_params.get(self.cursor_query_param):
-                raise ValidationError({self.cursor_query_param: f"The order {self.order} has one page."})
+                raise ValidationError(
+                    {self.cursor_query_param: f"The order {self.order} has one page."}, code=COMBINATION
+                )
             return list(ranked(queryset, request, order=self.order).only("pk")[:size])
         is_back, after = self._read_cursor(request)
         name, is_descending = self.order.removeprefix("-"), self.order.startswith("-") != is_back

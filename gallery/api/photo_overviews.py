@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -11,6 +11,7 @@ from rest_framework.response import Response
 
 from accounts.api.access import Seeing
 from accounts.api.problems import problems
+from accounts.problems import COMBINATION
 from accounts.roles import Permission
 from gallery.api.filter_fields import BoxField
 from photos.models import Person
@@ -125,7 +126,9 @@ class MapSerializer(serializers.Serializer):
 class ZoomSerializer(serializers.Serializer):
     """Input: how near the map is."""
 
-    zoom = serializers.IntegerField(min_value=0, max_value=ZOOM_MAX)
+    zoom = serializers.IntegerField(
+        min_value=0, max_value=ZOOM_MAX, help_text=f"0 to {ZOOM_MAX}, as maps on the web count it."
+    )
 
 
 class OverviewsMixin:
@@ -170,9 +173,7 @@ class OverviewsMixin:
         "this zoom (0: the world in one tile), at the mean of their positions; the largest groups first, at most "
         f"{counts.CLUSTERS_AT_MOST}. Without `bbox` the world. A box that is too large for the zoom is refused.",
         tags=["search"],
-        parameters=[
-            OpenApiParameter("zoom", int, required=True, description=f"0 to {ZOOM_MAX}, as maps on the web count it.")
-        ],
+        parameters=[ZoomSerializer],
         responses={200: MapSerializer, **problems(400)},
     )
     @action(detail=False, pagination_class=None)
@@ -193,7 +194,7 @@ def _refuse_too_many_cells(box: Box, zoom: int) -> None:
     width = box.east - box.west if box.west <= box.east else box.east - box.west + 360
     size = 360 / 2**zoom / counts.CELLS_PER_TILE
     if width / size * ((box.north - box.south) / size) > CELLS_AT_MOST:
-        raise ValidationError({"bbox": "Too large for this zoom: ask for what a screen shows."})
+        raise ValidationError({"bbox": "Too large for this zoom: ask for what a screen shows."}, code=COMBINATION)
 
 
 def _feature(cluster: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """Search by words: photos ranked by what they show."""
 
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gallery.api.ranking import in_order, limit_parameter, read_limit
+from accounts.problems import COMBINATION
+from gallery.api.ranking import LIMIT, in_order, limit_parameter, read_limit
 from gallery.api.serializers.ranking import RankedPhotoSerializer
 from photos.models import ImageEmbedding, Photo
 from photos.search.similar import by_vector
@@ -20,7 +20,7 @@ LONGEST = 500
 TEXT_PARAMETERS = [
     OpenApiParameter(
         TEXT,
-        OpenApiTypes.STR,
+        {"type": "string", "minLength": 1, "maxLength": LONGEST},
         description=f"Words, 1 to {LONGEST} characters, that say what the photos show: `a red car in snow`. Gives "
         "those that are nearest to it, ranked, with their `distance`, in the place of pages: `next` is null.",
     ),
@@ -34,6 +34,8 @@ class TextSearchMixin:
     def list(self, request: Request, *args: object, **kwargs: object) -> Response:
         """Give a page, or with `text` what is nearest to it among what the other filters keep."""
         if TEXT not in request.query_params:
+            if LIMIT in request.query_params:
+                raise ValidationError({LIMIT: f"It goes with {TEXT}; a page has a page_size."}, code=COMBINATION)
             return super().list(request, *args, **kwargs)  # type: ignore[misc]
         words, limit = _words(request), read_limit(request, most=MOST)
         photos: QuerySet[Photo] = self.filter_queryset(self.get_queryset())
@@ -52,5 +54,5 @@ def _words(request: Request) -> str:
     if not words or len(words) > LONGEST or "\0" in words:
         raise ValidationError({TEXT: f"Words of 1 to {LONGEST} characters."})
     if request.query_params.get("trashed") == "true":
-        raise ValidationError({TEXT: "The trash is not searched by words."})
+        raise ValidationError({TEXT: "The trash is not searched by words."}, code=COMBINATION)
     return words

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -17,7 +16,7 @@ LIMIT = "limit"
 def limit_parameter(most: int) -> OpenApiParameter:
     """Document the length of a ranked list."""
     text = f"How many at most, 1 to {most}; {DEFAULT_LIMIT} where it is not given."
-    return OpenApiParameter(LIMIT, OpenApiTypes.INT, description=text)
+    return OpenApiParameter(LIMIT, {"type": "integer", "minimum": 1, "maximum": most}, description=text)
 
 
 def read_limit(request: Request, *, most: int) -> int:

@@ -76,9 +76,10 @@ class TagViewSet(ConditionalMixin, ListModelMixin, RetrieveModelMixin, GenericVi
     def partial_update(self, request: Request, pk: UUID) -> Response:
         """Rename it."""
         tag = self.get_object()
-        given = TagNameSerializer(data=request.data)
+        given = TagNameSerializer(data=request.data, partial=True)
         given.is_valid(raise_exception=True)
-        tags.rename(tag=tag, name=given.validated_data["name"])
+        if given.validated_data:
+            tags.rename(tag=tag, **given.validated_data)
         return Response(self._shown(pk))
 
     @extend_schema(

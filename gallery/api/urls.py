@@ -12,6 +12,7 @@ from gallery.api.duplicates import DuplicateDecisionViewSet, DuplicateViewSet
 from gallery.api.edits import EditViewSet
 from gallery.api.erasures import ErasureViewSet
 from gallery.api.events import EventStreamView, EventTicketView
+from gallery.api.exports import ExportLinkViewSet, ExportViewSet
 from gallery.api.face_acts import FaceActViewSet
 from gallery.api.face_search import FaceSearchViewSet, SimilarFaceViewSet
 from gallery.api.faces import FaceViewSet
@@ -46,6 +47,8 @@ router.register("decisions", DecisionViewSet, basename="decision")
 router.register("shares", ShareViewSet, basename="share")
 router.register("erasures", ErasureViewSet, basename="erasure")
 router.register("imports", ImportViewSet, basename="import")
+router.register("exports", ExportViewSet, basename="export")
+router.register("exports/files", ExportLinkViewSet, basename="export-link")
 router.register("libraries", LibrarySwitchViewSet, basename="library-switch")
 router.register("libraries", LibraryRegroupingViewSet, basename="library-regrouping")
 router.register("processing", ProcessingViewSet, basename="processing")

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from accounts.access import require
 from accounts.models import Library, User
-from accounts.problems import ConflictError, InvalidValueError, NotFoundError
+from accounts.problems import COMBINATION, ConflictError, InvalidValueError, NotFoundError
 from accounts.roles import Permission
 from gallery.models import Album, AlbumPhoto
 from gallery.models.album import MAX_PHOTOS, AlbumKind
@@ -40,7 +40,8 @@ def change_album(*, album: Album, by: User, values: Mapping[str, Any]) -> Album:
     require(by, Permission.EDIT_PHOTOS, library_id=album.library_id)
     locked = _locked(album)
     if "filter" in values and (locked.kind == AlbumKind.MANUAL) == bool(values["filter"]):
-        raise InvalidValueError("An album stays what it was made as: by hand, or with a filter.", field="filter")
+        detail = "An album stays what it was made as: by hand, or with a filter."
+        raise InvalidValueError(detail, field="filter", reason=COMBINATION)
     _set(locked, by, values)
     locked.save()
     _tell(locked)

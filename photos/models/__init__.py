@@ -5,6 +5,7 @@ from photos.models.duplicates import DecidedPhoto, DuplicateDecision, DuplicateG
 from photos.models.edit import Edit, Revision
 from photos.models.embedding import FaceEmbedding, GroupLoss
 from photos.models.event import Event, EventKind
+from photos.models.export import Export, ExportFile, ExportMetadata, ExportState, WithdrawReason
 from photos.models.face import Face, is_kept
 from photos.models.face_suppression import FaceSuppression
 from photos.models.favourite import Favourite, PhotoViews
@@ -30,6 +31,10 @@ __all__ = [
     "Edit",
     "Event",
     "EventKind",
+    "Export",
+    "ExportFile",
+    "ExportMetadata",
+    "ExportState",
     "Face",
     "FaceEmbedding",
     "FaceLink",
@@ -56,6 +61,7 @@ __all__ = [
     "Tag",
     "TagAlias",
     "TextEmbedding",
+    "WithdrawReason",
     "is_kept",
     "libraries_showing_people",
 ]

@@ -22,10 +22,11 @@ class ObjectSweep(models.Model):
         FACES_OFF = "faces_off", _("Face analysis was switched off")
         PURGED = "purged", _("The photo was deleted")
         FORGOTTEN = "forgotten", _("A person was forgotten")
+        EXPORT = "export", _("An export that was not finished, or is over")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     alias = models.CharField(_("storage"), max_length=32)
-    # a photo's prefix, which ends in a slash, or the key of one original
+    # a photo's prefix, which ends in a slash, or the key of one original or of one file of an export
     prefix = models.CharField(_("prefix"), max_length=255)
     reason = models.CharField(_("reason"), max_length=16, choices=Reason.choices)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)

@@ -9,7 +9,7 @@ from photos.models import Photo, libraries_showing_people
 from photos.models.photo import AllWords
 
 # of the newest that match: rank looks at each, and nobody reads on after the first few hundred
-RANKED_AT_MOST = 1000
+RANKED_AT_MOST = 500
 
 
 class WebSearch(Func):

@@ -65,7 +65,9 @@ RETURNING sweep.id, sweep.alias, sweep.prefix, sweep.reason,
 
 def longest_life() -> timedelta:
     """Give the time after which a request is over at the latest, unless its sweep is put off again and again."""
-    return timedelta(seconds=max(2 * settings.UPLOAD_SWEEP_SECONDS, settings.OBJECT_SWEEP_AGAIN_SECONDS))
+    # a file of an export may be written for as long as a task may work
+    longest = 2 * max(settings.UPLOAD_SWEEP_SECONDS, settings.LIBRARY_TASK_TIME_LIMIT)
+    return timedelta(seconds=max(longest, settings.OBJECT_SWEEP_AGAIN_SECONDS))
 
 
 def request(

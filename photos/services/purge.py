@@ -18,7 +18,7 @@ from accounts.problems import ConflictError
 from accounts.services import audit, idempotency
 from photos import storage
 from photos.models import EventKind, Face, ObjectSweep, Photo
-from photos.services import events, faces, object_sweeps
+from photos.services import events, exports, faces, object_sweeps
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,8 @@ def purge_photos(
 
     Those go for which `only` holds when they are locked: what has been restored meanwhile stays. Some fifty go in one
     transaction, which also notes that their originals and derived objects are to be deleted now, and once more when the
-    last process that might write there has ended; and that the groups of their faces have lost members. `hold` is
+    last process that might write there has ended; and that the groups of their faces have lost members. Exports that
+    hold one of them are withdrawn. `hold` is
     called first in each transaction, to lock what refers to the photos from above. Others are not kept waiting: where
     rows stay locked, tries again for some seconds, and then raises ConflictError; the transactions before that one
     stand. Where `by` is given, the trail tells that they had it done.
@@ -91,6 +92,7 @@ def _purge(photo_ids: Sequence[UUID], only: Q, hold: Hold | None, by: User | Non
     faces.forget_faces(face_ids=lost)
     idempotency.forget(ids=ids)
     Photo.objects.filter(pk__in=ids).delete()
+    exports.withdraw_holding(photo_ids=ids)
     originals = [(photo.storage_alias, photo.storage_key) for photo in locked]
     derived = [
         (storage.RENDITIONS, storage.derived_prefix(library_id=photo.library_id, photo_id=photo.pk)) for photo in locked

@@ -7,6 +7,7 @@ from photos.storage.keys import (
     RENDITIONS,
     chip_key,
     derived_prefix,
+    export_key,
     original_key,
     photo_of_prefix,
     rendition_key,
@@ -19,6 +20,7 @@ from photos.storage.objects import (
     open_object,
     open_whole_object,
     read_object,
+    write_made,
     write_object,
 )
 from photos.storage.sources import (
@@ -62,6 +64,7 @@ __all__ = [
     "chip_key",
     "delete_objects",
     "derived_prefix",
+    "export_key",
     "find_object",
     "is_in_bucket",
     "is_source",
@@ -83,5 +86,6 @@ __all__ = [
     "source_names",
     "sweep_incoming",
     "text_to_path",
+    "write_made",
     "write_object",
 ]

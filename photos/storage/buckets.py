@@ -1,4 +1,4 @@
-"""Reading from S3: ranges, and what is missing."""
+"""Reading from S3: ranges, and what is missing; and writing what is made meanwhile."""
 
 import contextlib
 import io
@@ -6,11 +6,16 @@ import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from photos.metrics import STORAGE_BYTES, storage_operation
 
 S3_READ_AHEAD_BYTES = 256 * 1024
+# of what is made while it is stored one part is in memory; of 10,000 parts the largest object is 80 GB
+MADE_PART_BYTES = 8 * 1024 * 1024
+# by the thread that makes it: its connection to the database is its own
+_MAKING = TransferConfig(multipart_threshold=MADE_PART_BYTES, multipart_chunksize=MADE_PART_BYTES, use_threads=False)
 
 
 class RangedObject(io.RawIOBase):
@@ -61,6 +66,12 @@ def open_ranged(*, alias: str, storage: Any, name: str) -> BinaryIO:
         size = s3_object.content_length
     ranged = RangedObject(alias=alias, s3_object=s3_object, size=size)
     return cast("BinaryIO", io.BufferedReader(ranged, S3_READ_AHEAD_BYTES))
+
+
+def put_made(storage: Any, key: str, file: BinaryIO) -> None:
+    """Store what a file that cannot seek gives, part by part; an error of the file's aborts the upload."""
+    s3_object = storage.bucket.Object(storage._normalize_name(key))  # noqa: SLF001 - no public way to the object
+    s3_object.upload_fileobj(file, Config=_MAKING)
 
 
 @contextlib.contextmanager

@@ -32,3 +32,8 @@ def rendition_key(*, library_id: uuid.UUID, photo_id: uuid.UUID, kind: str, vers
 def chip_key(*, library_id: uuid.UUID, photo_id: uuid.UUID, version: str, position: str) -> str:
     """Give the key of a face chip; `position` names the face's place in the photo."""
     return f"{derived_prefix(library_id=library_id, photo_id=photo_id)}face.{version}.{position}.jpg"
+
+
+def export_key(*, library_id: uuid.UUID, export_id: uuid.UUID, number: int) -> str:
+    """Give a key for a file of an export: another one each time, so that who was given up overwrites nothing."""
+    return f"{library_id}/exports/{export_id}-{number}-{uuid.uuid4().hex}.zip"

@@ -1,9 +1,10 @@
 """Opening, reading, writing and deleting objects, by alias and key, on a disk or in a bucket."""
 
 import contextlib
+import io
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -11,7 +12,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage
 
 from photos.metrics import STORAGE_BYTES, storage_operation
-from photos.storage.buckets import existing_object, open_ranged
+from photos.storage.buckets import existing_object, open_ranged, put_made
 from photos.storage.sources import SourceFolder
 from photos.storage.stores import store
 
@@ -72,6 +73,54 @@ def write_object(*, alias: str, key: str, file: File) -> None:
     STORAGE_BYTES.labels(alias, "write").inc(size)
     if stored != key:
         raise RuntimeError(f"storage {alias!r} put {key!r} under {stored!r}: it must keep names")
+
+
+def write_made(*, alias: str, key: str, chunks: Iterable[bytes]) -> None:
+    """Store an object under exactly this key that is made while it is stored: there is never more of it in memory.
+
+    An error of whoever makes it leaves no object; what was written of it goes with `sweep_incoming` at the latest.
+    """
+    target = store(alias)
+    counted = _Made(alias, chunks)
+    # an operation of its own: its time is that of the making
+    with storage_operation(alias=alias, operation="make"):
+        if hasattr(target, "bucket"):
+            put_made(target, key, io.BufferedReader(counted))
+        else:
+            target.save(key, counted)
+
+
+class _Made(io.RawIOBase):
+    """Bytes in the making, as a disk takes them (`chunks`) and as a bucket does (a file that cannot seek)."""
+
+    name = None
+
+    def __init__(self, alias: str, chunks: Iterable[bytes]) -> None:
+        self._alias, self._chunks, self._rest = alias, iter(chunks), memoryview(b"")
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the bytes as they come."""
+        for chunk in self._chunks:
+            STORAGE_BYTES.labels(self._alias, "write").inc(len(chunk))
+            yield chunk
+
+    def readable(self) -> bool:
+        """Tell that this can be read."""
+        return True
+
+    def readinto(self, buffer: object) -> int:
+        """Give the next bytes, as many as there are; 0 at the end."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        view = memoryview(cast("bytearray", buffer)).cast("B")
+        some = self._rest[: len(view)]
+        view[: len(some)] = some
+        self._rest = self._rest[len(some) :]
+        STORAGE_BYTES.labels(self._alias, "write").inc(len(some))
+        return len(some)
 
 
 def delete_objects(*, alias: str, keys: Iterable[str]) -> None:

@@ -10,8 +10,8 @@ from accounts.models import ErasureKind, Library
 from accounts.problems import ConflictError
 from accounts.services import erasure as receipts
 from photos import storage
-from photos.models import Face, FaceEmbedding, ImageEmbedding, Person, Photo, Rendition
-from photos.services import erasure, events, purge, sidecars
+from photos.models import Export, Face, FaceEmbedding, ImageEmbedding, Person, Photo, Rendition
+from photos.services import erasure, events, exports, purge, sidecars
 from processing import ledger
 from processing.consent import FORGET
 from processing.kinds.base import Ended, Held
@@ -31,7 +31,7 @@ FILES_PER_STEP = 2000
 PERSON_RECEIPT = ("photos", "faces", "embeddings", "people")
 LIBRARY_RECEIPT = (
     "photos", "bytes", "renditions", "faces", "embeddings", "stage_runs", "people", "members", "api_keys", "shares",
-    "uploads", "imported_files", "library_runs", "libraries",
+    "uploads", "exports", "imported_files", "library_runs", "libraries",
 )  # fmt: skip
 
 
@@ -145,13 +145,16 @@ def _begin_face_work_anew(photo_ids: Sequence[UUID]) -> None:
 
 
 def _empty_library(run: LibraryRun) -> dict[str, int] | None:
-    """End uploads, or delete some photos, or else what is remembered of files, or people; gives how many of what.
+    """End uploads or exports, or delete some photos, or else what is remembered of files, or people.
 
-    None if none is left. A library may remember millions of files, whose paths tell of people too.
+    Gives how many of what; None if none is left. A library may remember millions of files, whose paths tell of people
+    too.
     """
     # first: none of them becomes a photo any more
     if uploads := ending.end_in_library(library_id=run.library_id):
         return {"uploads": uploads}
+    if packed := exports.delete(exports=Export.objects.filter(library_id=run.library_id)):
+        return {"exports": packed}
     photos = Photo.objects.filter(library_id=run.library_id).order_by("pk")
     ids = list(photos.values_list("pk", flat=True)[:PHOTOS_PER_STEP])
     if not ids:
@@ -189,7 +192,7 @@ def _delete_library(library_id: UUID) -> dict[str, int]:
     runs = LibraryRun.objects.filter(library_id=library_id).order_by("pk")
     count = len(runs.select_for_update(of=("self",)).values_list("pk"))
     library = Library.objects.select_for_update().get(pk=library_id)
-    if any(model.objects.filter(library=library).exists() for model in (Photo, Person, Upload)):
+    if any(model.objects.filter(library=library).exists() for model in (Photo, Person, Upload, Export)):
         raise _MoreCameError
     counts = {
         "library_runs": count,

@@ -4,6 +4,7 @@ from processing.kinds.base import Kind
 from processing.kinds.duplicates import DUPLICATES
 from processing.kinds.edit import EDIT
 from processing.kinds.erase_faces import ERASE
+from processing.kinds.exporting import EXPORT
 from processing.kinds.forget import FORGETTING
 from processing.kinds.importing import IMPORTING
 from processing.kinds.people import PeopleKind
@@ -12,7 +13,7 @@ from processing.kinds.regroup_preview import RegroupPreviewKind
 
 _KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kind in (PeopleKind(), RegroupPreviewKind(), PLAN, EDIT, IMPORTING, DUPLICATES, ERASE, FORGETTING)
+    for kind in (PeopleKind(), RegroupPreviewKind(), PLAN, EDIT, IMPORTING, EXPORT, DUPLICATES, ERASE, FORGETTING)
 }
 
 

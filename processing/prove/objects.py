@@ -7,7 +7,7 @@ from uuid import UUID
 
 from accounts.wording import counted
 from photos import storage
-from photos.models import Face, ObjectSweep, Photo, Rendition
+from photos.models import ExportFile, Face, ObjectSweep, Photo, Rendition
 from photos.services.object_sweeps import longest_life
 from processing.models import RunState, StageRun
 from processing.prove.findings import Finding
@@ -80,7 +80,8 @@ def names_in_rows(objects: Sequence[ListedObject]) -> set[tuple[str, str]]:
     for rows, column in ((Rendition.objects, "storage_key"), (Face.objects, "chip_key")):
         keys = rows.filter(photo_id__in=photos).values_list(column, flat=True)
         named |= {(storage.RENDITIONS, key) for key in keys}
-    return named
+    packed = ExportFile.objects.filter(storage_key__in=[one.key for one in objects if one.key.endswith(".zip")])
+    return named | set(packed.values_list("storage_alias", "storage_key"))
 
 
 def facts_of(one: ListedObject) -> str:

@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from psycopg2.errors import LockNotAvailable
 
 from photos import storage
-from photos.models import Face, ObjectSweep, Photo, Rendition
+from photos.models import ExportFile, Face, ObjectSweep, Photo, Rendition
 from photos.services import object_sweeps
 from photos.services.object_sweeps import TakenSweep
 from processing import publish
@@ -174,7 +174,7 @@ def _delete_unnamed(taken: TakenSweep) -> int:
         raise _StoreEmptyError
     if not taken.prefix.endswith("/"):
         # no lock: what was to name it can no longer be committed, since this was taken up
-        unnamed = set(found) - _named_original(taken)
+        unnamed = set(found) - _named_whole(taken)
         storage.delete_objects(alias=taken.alias, keys=unnamed)
         return len(unnamed)
     photo_id = storage.photo_of_prefix(taken.prefix)
@@ -201,9 +201,10 @@ def _see_that_locks_hold() -> None:
         cursor.execute("SELECT 1")
 
 
-def _named_original(taken: TakenSweep) -> set[str]:
-    rows = Photo.objects.filter(storage_alias=taken.alias, storage_key=taken.prefix)
-    return set(rows.values_list("storage_key", flat=True))
+def _named_whole(taken: TakenSweep) -> set[str]:
+    """Give the key of an original, or of an export's file, if a row names it."""
+    rows = (model.objects.filter(storage_alias=taken.alias, storage_key=taken.prefix) for model in (Photo, ExportFile))
+    return {key for found in rows for key in found.values_list("storage_key", flat=True)}
 
 
 def _named_derived(photo_id: UUID) -> set[str]:

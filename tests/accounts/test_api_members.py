@@ -82,6 +82,16 @@ def test_a_member_is_added_changed_and_removed(library: Library, admin: User, cl
     ]
 
 
+def test_a_change_that_says_nothing_changes_nothing(library: Library, client: APIClient) -> None:
+    user = factories.make_member(library, "editor")
+    before = state()
+
+    unchanged = client.patch(address(library, user), {})
+
+    assert (unchanged.status_code, unchanged.json()["role"]) == (200, "editor")
+    assert state() == before
+
+
 @pytest.mark.parametrize(
     ("body", "field", "code"),
     [

@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 STAGES = {"exif", "place", "renditions", "face_detection", "face_embedding"}
 # what nothing here has to do: no image model is in use, and no library asks for it
 LATER = {
-    *("image_embedding", "people", "regroup_preview", "plan", "edit", "import", "duplicates", "erase_faces", "forget"),
+    *("image_embedding", "people", "regroup_preview", "plan", "edit", "import", "export", "duplicates", "erase_faces"),
+    "forget",
 }
 FACES_OF = """
     SELECT count(*) FROM photos_face face JOIN photos_photo photo ON photo.id = face.photo_id

@@ -139,6 +139,7 @@ BODIES: dict[str, Callable[[World], dict[str, Any]]] = {
     "PATCH tags/{pk}": lambda w: {"name": "Summer"},
     "POST tags/{pk}/merge": lambda w: {"tags": [str(w.place.tag.pk)]},
     "PATCH photos/{pk}": lambda w: {"title": "Summer"},
+    "POST exports": lambda w: {"photos": [str(w.place.photo.pk)]},
     "POST edits": lambda w: {"photos": [str(w.place.photo.pk)], "changes": {"title": "Summer"}},
     "POST edits/favourites": lambda w: {"filter": {"library": str(w.place.library.pk)}, "is_favourite": True},
     "POST uploads/direct": lambda w: {"library": str(w.place.library.pk), "length": 1000},
@@ -185,6 +186,13 @@ ALLOWED = {
     # to the process that streams
     "GET events": 307,
     "POST events/tickets": 201,
+    "POST exports": 202,
+    # somebody else's
+    "GET exports/{pk}": 404,
+    "DELETE exports/{pk}": 404,
+    "GET exports/{pk}/files/{number}": 404,
+    # of no link that was made here
+    "GET exports/files/{token}": 404,
     # somebody else's
     "GET keys/{pk}": 404,
     "DELETE keys/{pk}": 404,
@@ -313,7 +321,7 @@ def address(call: Call, world: World) -> str:
         "admin": place.run, "keys": place.key, "invitations": place.invitation,
         "shares": place.share, "erasures": place.receipt, "edits": place.edit, "albums": place.album,
         "tags": place.tag, "imports": place.imported, "auth": place.linked, "uploads": place.upload,
-        "decisions": place.decision,
+        "decisions": place.decision, "exports": place.export,
     }  # fmt: skip
     if call.address.startswith("photos/duplicates/decisions"):
         subjects["photos"] = place.duplicate_decision
@@ -332,4 +340,6 @@ def address(call: Call, world: World) -> str:
         album=place.album.pk,
         kind="preview",
         name="exif",
+        number=1,
+        token="signed-by-nobody",
     )

@@ -18,7 +18,7 @@ from accounts.models import AuditAction, AuditEvent, ErasureKind, ErasureReceipt
 from accounts.roles import BUILT_IN_ROLES, Permission
 from accounts.services import api_keys, audit
 from gallery.services import albums, shares
-from photos.models import DuplicateDecision, DuplicateGroup, DuplicateMember, FaceEmbedding, Regrouping
+from photos.models import DuplicateDecision, DuplicateGroup, DuplicateMember, Export, FaceEmbedding, Regrouping
 from photos.services import duplicates, fingerprints, people
 from processing.importing.counts import complete
 from processing.models import (
@@ -112,6 +112,10 @@ class Place:
             library=self.library, source="camera", path=f"card-{number}/1.jpg", state="added", scan=self.imported,
             photo=self.photo, seen_at=timezone.now(),
         )  # fmt: skip
+        self.export = Export.objects.create(
+            library=self.library, requested_by=self.admin, content="originals", metadata="none",
+            photo_ids=[self.photo.pk], photo_count=1,
+        )  # fmt: skip
         self.duplicate_decision = DuplicateDecision.objects.create(library=self.library, decided_by=self.admin)
         audit.record(action=AuditAction.ERASED, library_id=self.library.pk, subject=self.photo)
         self.event = AuditEvent.objects.get(library_id=self.library.pk, action=AuditAction.ERASED)
@@ -165,6 +169,10 @@ class Place:
                 scan=scanned, photo=alike[0], seen_at=timezone.now(),
             )  # fmt: skip
         people.rename_person(person=self.person, name=f"Ada {number}")
+        Export.objects.create(
+            library=self.library, requested_by=self.admin, content="preview", metadata="none", photo_ids=[],
+            photo_count=0,
+        )  # fmt: skip
 
     def marks(self) -> set[str]:
         """Give what nobody may read who does not see the library."""
@@ -172,7 +180,7 @@ class Place:
             self.library, self.photo, self.trashed, self.run, self.library_run, self.person, self.face, self.member,
             self.key, self.invitation, self.event, self.share, self.receipt, self.tag, self.edit,
             self.album, self.imported, self.file, self.copy, self.group, self.decision, self.upload,
-            self.duplicate_decision,
+            self.duplicate_decision, self.export,
         )  # fmt: skip
         said = (
             self.library.name, self.photo.original_filename, self.person.name, self.member.email, self.admin.email,

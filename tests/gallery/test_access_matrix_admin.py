@@ -240,7 +240,7 @@ def test_their_own_is_shown() -> None:
 
 
 def test_every_model_with_rows_of_a_library_is_asked_for() -> None:
-    installation = {"apikey", "import", "group", "role", "modelselection", "workerpresence"}
+    installation = {"apikey", "export", "import", "group", "role", "modelselection", "workerpresence"}
     of_libraries = (
         AuditEvent, Library, User, Photo, Person, Face, StageRun, LibraryRun, Share, ErasureReceipt, Invitation,
         Upload, Tag, Album, Edit, DuplicateGroup, DuplicateDecision, PersonDecision,

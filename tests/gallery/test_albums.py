@@ -145,6 +145,8 @@ def test_tags_are_made_renamed_merged_and_deleted(client: Client, library: Libra
     assert (again.status_code, again.json()["code"]) == (409, "tag_exists")
     ocean = factories.make_tag(library, "ocean", photo, other)
 
+    as_it_was = client.patch(f"{TAGS}/{ocean.pk}", {}, format="json")
+    assert (as_it_was.status_code, as_it_was.json()["name"]) == (200, "ocean")
     named = client.patch(f"{TAGS}/{ocean.pk}", {"name": "sea"}, format="json")
     assert (named.status_code, named.json()["code"]) == (409, "tag_exists")
     merged = post(client, f"{TAGS}/{sea['id']}/merge", tags=[str(ocean.pk)])

@@ -73,6 +73,7 @@ def test_the_summary_counts_runs_of_ones_own_libraries(library: Library) -> None
         "plan",
         "edit",
         "import",
+        "export",
         "duplicates",
         "erase_faces",
         "forget",
@@ -89,6 +90,7 @@ def test_the_summary_counts_runs_of_ones_own_libraries(library: Library) -> None
         "plan": "people",
         "edit": "people",
         "import": "maintenance",
+        "export": "maintenance",
         "duplicates": "people",
         "erase_faces": "people",
         "forget": "people",
@@ -127,7 +129,7 @@ def test_a_superuser_sees_everything_also_when_there_is_nothing() -> None:
 
     empty = client.get(SUMMARY)
 
-    assert [one["counts"] for one in by_name(empty).values()] == [NO_RUNS] * 14
+    assert [one["counts"] for one in by_name(empty).values()] == [NO_RUNS] * 15
     assert empty.json()["is_settled"] is True
     factories.make_run(factories.make_photo(factories.make_library()))
     assert by_name(client.get(SUMMARY))["exif"]["counts"] == NO_RUNS | {"done": 1}

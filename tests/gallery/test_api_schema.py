@@ -17,6 +17,8 @@ NAMING_OTHERS = {
     "post /api/v1/tags",
     "post /api/v1/edits",
     "post /api/v1/edits/favourites",
+    "post /api/v1/exports",
+    "get /api/v1/exports/files/{token}",
     "post /api/v1/imports",
     "post /api/v1/keys",
     "post /api/v1/photos",
@@ -49,7 +51,7 @@ def test_every_operation_says_what_it_is_and_how_it_fails(schema: dict) -> None:
         if "health" not in path
     }
 
-    assert len(operations) == 138
+    assert len(operations) == 144
     for name, operation in operations.items():
         assert operation["summary"], name
         assert len(operation["tags"]) == 1, name
@@ -128,6 +130,45 @@ def test_a_resumable_upload_is_described_by_its_headers(schema: dict) -> None:
         assert {"Tus-Resumable", "Upload-Offset", "Upload-Expires", "Darkroom-Photo", "Content-Location"} <= said
         assert "460" in paths[address][name]["responses"]
     assert "Location" in paths["/api/v1/uploads"]["post"]["responses"]["201"]["headers"]
+
+
+def test_limits_that_hold_are_described(schema: dict) -> None:
+    described = {one["name"]: one for one in schema["paths"]["/api/v1/photos"]["get"]["parameters"]}
+
+    assert described["iso_min"]["schema"] == {"type": "integer", "minimum": 0, "maximum": 10_000_000}
+    assert described["page_size"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
+    assert described["person"]["schema"]["maxItems"] == 20
+    assert described["q"]["schema"] == {"type": "string", "minLength": 1, "maxLength": 200}
+    takes = {
+        name: re.compile(described[name]["schema"]["pattern"]) for name in ("bbox", "near", "exposure_min", "fields")
+    }
+    for name, text in {
+        "bbox": "-180,-90,180,90.5",
+        "near": "91,0,1",
+        "exposure_min": "1/0",
+        "fields": "id,nmae",
+    }.items():
+        assert not takes[name].search(text), name
+    for name, text in {
+        "bbox": "170,-90,-170,90",
+        "near": "-47.5,8,0.5",
+        "exposure_min": "1/250",
+        "fields": "id,title",
+    }.items():
+        assert takes[name].search(text), name
+        assert described[name]["description"], name
+
+
+def test_what_is_one_thing_is_described_as_one(schema: dict) -> None:
+    for name, component in (("stages", "Stages"), ("workers", "Workers")):
+        answer = schema["paths"][f"/api/v1/admin/{name}"]["get"]["responses"]["200"]
+        assert answer["content"]["application/json"]["schema"] == {"$ref": f"#/components/schemas/{component}"}
+
+
+def test_a_body_is_described_where_delete_takes_one(schema: dict) -> None:
+    taking = [path for path, methods in schema["paths"].items() if "requestBody" in methods.get("delete", {})]
+
+    assert taking == ["/api/v1/auth/me"]
 
 
 def test_the_page_loads_nothing_from_strangers(client: Client) -> None:

@@ -53,6 +53,7 @@ def test_stages_say_what_they_are_at(client: Client) -> None:
         "plan",
         "edit",
         "import",
+        "export",
         "duplicates",
         "erase_faces",
         "forget",

@@ -286,6 +286,11 @@ def test_what_cannot_be_said_is_refused(client: Client, photo: Photo, changes: d
         ({"filter": {"colour": "red"}}, "filter.colour"),
         ({"filter": {"trashed": True}}, "filter.trashed"),
         ({"filter": {"person": [{}]}}, "filter.person"),
+        # taken for none, these would edit everything
+        ({"filter": {"library": ""}}, "filter.library"),
+        ({"filter": {"library": None}}, "filter.library"),
+        ({"filter": {"person": []}}, "filter.person"),
+        ({"filter": {"tag": [""]}}, "filter.tag"),
     ],
 )
 def test_a_selection_that_cannot_be_is_refused(

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("photo_store")]
 # of these there are as many as the installation has stages and open folders, however much is in them
 OF_ONE_LENGTH = {"GET admin/stages", "GET imports/sources"}
 # whoever may call these is answered where the thing is their own
-OF_ONE_PERSON = {"GET keys/{pk}", "GET uploads/{pk}"}
+OF_ONE_PERSON = {"GET keys/{pk}", "GET uploads/{pk}", "GET exports/{pk}"}
 
 
 def cost_of(name: str, world: World, client: Client) -> tuple[int, int | None]:

@@ -23,6 +23,8 @@ WITHOUT_FIELDS = {
     "GET photos/{pk}/renditions/{kind}",
     "GET photos/{pk}/original",
     "GET people/{pk}/export",
+    "GET exports/{pk}/files/{number}",
+    "GET exports/files/{token}",
 }
 
 
@@ -42,6 +44,25 @@ def test_a_parameter_that_there_is_none_is_refused() -> None:
     assert {(error["field"], error["code"]) for error in errors.values()} == {("misspelt", "unknown_parameter")}
     assert {response["Content-Type"] for response in refused.values()} == {"application/problem+json"}
     assert digests() == before
+
+
+def test_a_parameter_without_a_value_is_refused() -> None:
+    world = World()
+    client = factories.client_of(world.place.admin)
+    asked = (
+        "photos?library=",
+        "photos/facets?iso_min=",
+        "tags?name=",
+        "people?cursor=",
+        "photos?tag=sea&tag=",
+        "faces?fields=",
+    )
+
+    refused = [client.get(f"/api/v1/{address}").json()["errors"] for address in asked]
+
+    assert [(error["field"], error["code"]) for [error] in refused] == [
+        (name, "blank") for name in ("library", "iso_min", "name", "cursor", "tag", "fields")
+    ]
 
 
 def test_the_refusal_names_the_parameters_that_there_are() -> None:
@@ -126,7 +147,7 @@ def test_the_refusal_names_the_fields_that_there_are() -> None:
     client = factories.client_of(factories.make_user())
 
     response = client.get("/api/v1/people?fields=id,nmae")
-    empty = client.get("/api/v1/people?fields=")
+    empty = client.get("/api/v1/people?fields=,")
 
     assert response.json()["errors"] == [
         {

@@ -14,7 +14,7 @@ from django.test import Client
 from PIL import Image
 from pytest_django import Settings
 
-from accounts.models import Library
+from accounts.models import AuditAction, AuditEvent, Library
 from photos.models import Face, FaceEmbedding, Photo
 from processing.engines import installation
 from processing.models import ModelSelection, Question, WorkerPresence
@@ -83,6 +83,11 @@ def test_the_face_of_a_picture_finds_who_it_is(visitor: Client, library: Library
     assert 0 <= box["left"] < box["right"] <= 1
     assert 0 <= box["top"] < box["bottom"] <= 1
     assert_nothing_is_kept(photo_store)
+    events = AuditEvent.objects.filter(action=AuditAction.FACE_SEARCHED).order_by("pk")
+    assert list(events.values_list("library_id", "details")) == [
+        (None, {"faces": 1, "people": []}),
+        (library.pk, {"faces": 1, "people": [str(person.pk)]}),
+    ]
 
 
 def embedded_by_the_pipeline(library: Library, picture: bytes, photo_store: Path) -> np.ndarray:

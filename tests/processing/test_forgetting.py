@@ -225,8 +225,8 @@ def test_a_library_goes_with_everything_in_it(face_library: Library, photo_store
     asked.refresh_from_db()
     assert asked.counts == {
         "photos": 2, "bytes": size, "renditions": 8, "faces": 2, "embeddings": 2, "stage_runs": 10, "people": 1,
-        "members": 1, "api_keys": 0, "shares": 0, "uploads": 0, "imported_files": 0, "library_runs": runs + 1,
-        "libraries": 1,
+        "members": 1, "api_keys": 0, "shares": 0, "uploads": 0, "exports": 0, "imported_files": 0,
+        "library_runs": runs + 1, "libraries": 1,
     }  # fmt: skip
     assert asked.ended_at is not None
     assert not Library.objects.filter(pk=face_library.pk).exists()

@@ -41,6 +41,7 @@ def test_an_empty_pipeline_is_settled() -> None:
         ("plan", "people"),
         ("edit", "people"),
         ("import", "maintenance"),
+        ("export", "maintenance"),
         ("duplicates", "people"),
         ("erase_faces", "people"),
         ("forget", "people"),
@@ -115,7 +116,7 @@ def test_blocked_runs_are_those_below_a_dead_one(make_photo: Callable[..., Photo
     assert [(work.counts["waiting"], work.blocked) for work in seen.values()] == [
         *[(0, 0)] * 3,
         *[(3, 2)] * 2,
-        *[(0, 0)] * 9,
+        *[(0, 0)] * 10,
     ]
 
 

@@ -34,6 +34,7 @@ def test_the_settings_as_they_come_are_well() -> None:
         ("DECODE_FILE_BYTES", 200 * 1024**2 - 1, "processing.E011"),
         ("UPLOAD_MAX_BYTES", 256 * 1024**2 + 1, "processing.E011"),
         ("UPLOAD_MAX_OPEN", 0, "processing.E001"),
+        ("EXPORT_LIFETIME_DAYS", 0, "processing.E001"),
         ("UPLOAD_DIRECT_SECONDS", 86_401, "processing.E013"),
         ("UPLOAD_EXPIRES_SECONDS", 3599, "processing.E013"),
     ],

@@ -23,7 +23,7 @@ MakeRun = Callable[..., StageRun]
 LEASED = {"state": RunState.RUNNING, "lease_token": UUID(int=1), "lease_until": Now()}
 NOTHING = {"waiting": 0, "pending": 0, "running": 0, "dead": 0}
 STAGES = ["exif", "place", "renditions", "face_detection", "face_embedding", "image_embedding"]
-KINDS = {"edit", "people", "regroup_preview", "plan", "import", "duplicates", "erase_faces", "forget"}
+KINDS = {"edit", "people", "regroup_preview", "plan", "import", "export", "duplicates", "erase_faces", "forget"}
 
 
 def by_name() -> dict[str, StageStatus]:

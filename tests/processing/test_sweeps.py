@@ -63,6 +63,7 @@ def test_no_message_of_beat_is_thrown_away_by_the_clock_of_whoever_reads_it() ->
         "seal_audit",
         "sweep_incoming",
         "sweep_uploads",
+        "sweep_exports",
         "flush_logins",
     }
     assert all(entry["options"] == {"queue": "maintenance"} for entry in schedule.values())

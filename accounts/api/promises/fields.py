@@ -16,7 +16,6 @@ PARAMETER = OpenApiParameter(
     OpenApiTypes.STR,
     description="Names of the fields that are to be in the answer, or in each item of a list, with commas between "
     "them; without it all are.",
-    pattern=r"^[a-z0-9_]+(,[a-z0-9_]+)*$",
 )
 
 

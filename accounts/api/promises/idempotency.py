@@ -13,7 +13,6 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.crypto import salted_hmac
 from django.utils.datastructures import MultiValueDict
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.renderers import JSONRenderer
@@ -38,10 +37,12 @@ _MEANING = (
     "true`. With another body it is 422, `idempotency_key_reused`; while the first one is worked on 409, "
     "`idempotency_key_in_use`. Answers of 401, 429 and 5xx are not kept."
 )
-PARAMETER = OpenApiParameter(HEADER, OpenApiTypes.STR, OpenApiParameter.HEADER, description=_MEANING)
+# what the expression above takes, in the words of a schema
+_SCHEMA = {"type": "string", "pattern": r'^("[ !#-[\]-~]{1,255}"|[!#-~]{1,255})$'}
+PARAMETER = OpenApiParameter(HEADER, _SCHEMA, OpenApiParameter.HEADER, description=_MEANING)
 PARAMETER_OF_SECRETS = OpenApiParameter(
     HEADER,
-    OpenApiTypes.STR,
+    _SCHEMA,
     OpenApiParameter.HEADER,
     description=f"{_MEANING} The answer to this operation tells a secret, which is not kept: sent again it is 409, "
     "`idempotency_result_not_kept`, with the `location` of what was made.",

@@ -6,6 +6,16 @@ from rest_framework.request import Request
 from accounts.api.promises.documented import Documented
 
 
+def refuse_empty(request: Request) -> None:
+    """Raise ValidationError, which names each, where the query has parameters without a value.
+
+    A filter that is taken for none would give everything.
+    """
+    empty = [name for name, values in request.query_params.lists() if "" in values]
+    if empty:
+        raise ValidationError({name: ErrorDetail("It has no value: leave it away.", code="blank") for name in empty})
+
+
 def refuse_unknown(request: Request, known: Documented) -> None:
     """Raise ValidationError, which names each, where the query has parameters that the operation does not document."""
     unknown = [name for name in request.query_params if name not in known.parameters]

@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from accounts.api.fields import BoundedListField
 from accounts.api.inputs import InputSerializer
+from accounts.problems import COMBINATION
 from photos.models import Edit, Revision
 from photos.services.shown import CAPTION_LENGTH, TITLE_LENGTH
 from photos.services.tags import NAME_LENGTH
@@ -52,7 +53,7 @@ class PositionSerializer(InputSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse half a position."""
         if (attrs["latitude"] is None) != (attrs["longitude"] is None):
-            raise serializers.ValidationError("Both numbers, or two nulls.")
+            raise serializers.ValidationError("Both numbers, or two nulls.", code=COMBINATION)
         return attrs
 
 
@@ -89,7 +90,7 @@ class ManyChangesSerializer(PhotoChangesSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse a time that is set and moved."""
         if "shift_taken_at" in attrs and "taken_at" in attrs:
-            raise serializers.ValidationError({"shift_taken_at": "Set the time, or move it."})
+            raise serializers.ValidationError({"shift_taken_at": "Set the time, or move it."}, code=COMBINATION)
         return attrs
 
 
@@ -106,7 +107,7 @@ class SelectionSerializer(InputSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Want one of both."""
         if ("photos" in attrs) == ("filter" in attrs):
-            raise serializers.ValidationError("Either photos or filter.")
+            raise serializers.ValidationError("Either photos or filter.", code=COMBINATION)
         return attrs
 
 
@@ -167,9 +168,11 @@ class MarkedSerializer(serializers.Serializer):
 class RevisionSerializer(serializers.ModelSerializer):
     """Output: what an edit changed of a photo."""
 
-    by = serializers.PrimaryKeyRelatedField(source="edit.by", read_only=True, help_text="Who; null: nobody any more.")
+    by = serializers.PrimaryKeyRelatedField(
+        source="edit.by", read_only=True, allow_null=True, help_text="Who; null: nobody any more."
+    )
     at = serializers.DateTimeField(source="edit.created_at", read_only=True)
-    undoes = serializers.PrimaryKeyRelatedField(source="edit.undoes", read_only=True)
+    undoes = serializers.PrimaryKeyRelatedField(source="edit.undoes", read_only=True, allow_null=True)
     before = serializers.SerializerMethodField(help_text="What was shown, by field.")
     after = serializers.SerializerMethodField(help_text="What was shown then.")
 

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.inputs import InputSerializer
+from accounts.problems import COMBINATION
 from gallery.api.links import chip_url
 from photos.models import Face, Person
 
@@ -93,7 +94,7 @@ class FaceChangeSerializer(InputSerializer):
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         """Take one of the two."""
         if len(given) != 1:
-            raise serializers.ValidationError("Give either person or new_person.")
+            raise serializers.ValidationError("Give either person or new_person.", code=COMBINATION)
         return given
 
 

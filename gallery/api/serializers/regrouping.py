@@ -1,5 +1,6 @@
 """What the API takes and gives about regrouping a library."""
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.inputs import InputSerializer
@@ -8,13 +9,18 @@ from photos.models import Regrouping
 from processing.models import RunState
 
 
+@extend_schema_field({"type": "number", "minimum": 0, "maximum": 2})
+class ThresholdField(serializers.FloatField):
+    """A distance of vectors of length 1, and not 0; what is none is the service's to refuse."""
+
+
 class RegroupingRequestSerializer(InputSerializer):
     """Input: by which rule a library would be grouped."""
 
     model = serializers.CharField(
         required=False, max_length=64, help_text="A model for faces with vectors here; without it the one in use."
     )
-    threshold = serializers.FloatField(
+    threshold = ThresholdField(
         required=False,
         help_text="The distance within which faces are one person's, in the model's unit; without it that of today.",
     )

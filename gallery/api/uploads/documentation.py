@@ -1,5 +1,7 @@
 """How uploads are described in the API's schema: the protocol is one of headers, which a serializer does not know."""
 
+from typing import Any
+
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
@@ -15,7 +17,9 @@ TAGS = ["uploads"]
 _HEADER = OpenApiParameter.HEADER
 
 
-def _sent(name: str, description: str, *, required: bool = True, kind: OpenApiTypes = OpenApiTypes.STR) -> object:
+def _sent(
+    name: str, description: str, *, required: bool = True, kind: OpenApiTypes | dict[str, Any] = OpenApiTypes.STR
+) -> object:
     return OpenApiParameter(name, kind, _HEADER, required=required, description=description)
 
 
@@ -35,8 +39,21 @@ def _progress(*on: int) -> list[object]:
     ]
 
 
-RESUMABLE = _sent("Tus-Resumable", f"`{VERSION}`; without it, or with another one: 412.")
-CHECKSUM = _sent("Upload-Checksum", "An algorithm and the digest of this body in base64: `sha1 …`.", required=False)
+# as many digits as `protocol` reads
+_BYTES = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+RESUMABLE = _sent(
+    "Tus-Resumable",
+    f"`{VERSION}`; without it, or with another one: 412.",
+    kind={"type": "string", "enum": [VERSION]},
+)
+_BASE64 = "[A-Za-z0-9+/]"
+_DIGESTS = f"md5 {_BASE64}{{22}}==|sha1 {_BASE64}{{27}}=|sha256 {_BASE64}{{43}}=|sha512 {_BASE64}{{86}}=="
+CHECKSUM = _sent(
+    "Upload-Checksum",
+    "An algorithm and the digest of this body in base64: `sha1 …`.",
+    required=False,
+    kind={"type": "string", "pattern": f"^({_DIGESTS})$"},
+)
 CODES = (
     "Codes of a file that is refused when all of it is there are those of `POST /api/v1/photos`; the upload remembers "
     f"them, and says the code in `{ERROR}` too."
@@ -51,8 +68,12 @@ create = extend_schema(
     request={MEDIA_TYPE: OpenApiTypes.BINARY},
     parameters=[
         RESUMABLE,
-        _sent("Upload-Length", "The size of the file in bytes.", kind=OpenApiTypes.INT),
-        _sent("Upload-Metadata", "`library`, a space and its id in base64; with a comma `filename`, alike."),
+        _sent("Upload-Length", "The size of the file in bytes.", kind=_BYTES),
+        _sent(
+            "Upload-Metadata",
+            "`library`, a space and its id in base64; with a comma `filename`, alike.",
+            kind={"type": "string", "pattern": "^library [A-Za-z0-9+/]{48}(,filename [A-Za-z0-9+/]{4,400})?$"},
+        ),
         CHECKSUM,
         _answered("Location", "The address of the upload.", on=[201], kind=OpenApiTypes.URI),
         *_progress(201),
@@ -80,7 +101,7 @@ partial_update = extend_schema(
     request={MEDIA_TYPE: OpenApiTypes.BINARY},
     parameters=[
         RESUMABLE,
-        _sent("Upload-Offset", "Where these bytes belong: as many as are there.", kind=OpenApiTypes.INT),
+        _sent("Upload-Offset", "Where these bytes belong: as many as are there.", kind=_BYTES),
         CHECKSUM,
         *_progress(204),
     ],
