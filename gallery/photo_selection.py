@@ -1,5 +1,6 @@
 """Photos that a request names, by their ids or by the filters of the list."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,8 @@ from gallery.api.photo_filter import PhotoFilter
 from photos.models import Photo
 
 PHOTOS_AT_MOST = 100_000
+# characters of a stored filter as JSON: more than all filters at once, and little enough to be in each row of a list
+STORED_AT_MOST = 20_000
 # what the list takes and a stored filter does not: what lies in the trash is not edited, shown or exported
 NOT_STORED = frozenset({"trashed"})
 
@@ -57,6 +60,8 @@ def checked(given: Mapping[str, Any], *, request: Request) -> dict[str, Any]:
     """
     if "album" in given:
         raise ValidationError({"album": "A stored filter names no album."})
+    if len(json.dumps(given)) > STORED_AT_MOST:
+        raise ValidationError(f"A stored filter has at most {STORED_AT_MOST:,} characters.")
     narrowed(Photo.objects.none(), given, request=request)
     return dict(given)
 

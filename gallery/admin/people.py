@@ -50,7 +50,7 @@ class PersonAdmin(PersonActsMixin, OfferedByLibraryMixin, LargeListAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Person]:
         """People whom the user may see, with the number of their faces and the best of them."""
-        return Person.objects.visible_to(request.user).with_faces()
+        return Person.objects.visible_to(request.user).with_faces(request.user)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Add what the page shows in place of a table: pictures, and links for its order."""

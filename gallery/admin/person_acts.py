@@ -41,7 +41,7 @@ class MergeForm(forms.Form):
         here = Person.objects.visible_to(request.user).filter(library=person.library_id)
         self.fields["other"] = forms.ModelMultipleChoiceField(
             label=_("This is the same person"),
-            queryset=here.exclude(pk=person.pk).with_faces(),
+            queryset=here.exclude(pk=person.pk).with_faces(request.user),
             # the search offers whom the page of a face offers
             widget=SomeOfLibrary(Face._meta.get_field("person"), library_id=person.library_id),
         )

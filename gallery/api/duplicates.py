@@ -25,7 +25,7 @@ from gallery.api.serializers.duplicates import (
     DuplicateDecisionSerializer,
     DuplicateGroupSerializer,
 )
-from photos.models import DuplicateDecision, DuplicateGroup, DuplicateMember, Photo
+from photos.models import DecidedPhoto, DuplicateDecision, DuplicateGroup, DuplicateMember, Photo
 from photos.search.duplicates import suggest
 from photos.services import duplicates
 from processing.models_in_use import model_in_use
@@ -126,8 +126,10 @@ class DuplicateDecisionViewSet(ListModelMixin, RetrieveModelMixin, GenericViewSe
     lookup_value_converter = "uuid"
 
     def get_queryset(self) -> QuerySet[DuplicateDecision]:
-        """Give what the caller may see."""
-        return DuplicateDecision.objects.visible_to(self.request.user).prefetch_related("photos")
+        """Give what the caller may see, with those of the photos that they may see."""
+        seen = Photo.objects.visible_to(self.request.user).order_by()
+        photos = Prefetch("photos", DecidedPhoto.objects.filter(photo__in=seen))
+        return DuplicateDecision.objects.visible_to(self.request.user).prefetch_related(photos)
 
     @extend_schema(
         summary="Decide that photos are no duplicates",

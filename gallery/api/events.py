@@ -190,7 +190,8 @@ def wanted(request: Request) -> Wanted:
     values: dict[str, Any] = given.validated_data
     after, header = values.get("last_event_id"), request.headers.get(LAST_EVENT_ID, "").strip()
     if header:
-        if not (header.isascii() and header.isdecimal()) or int(header[:20]) > LARGEST_ID:
+        is_number = header.isascii() and header.isdecimal() and len(header) <= len(str(LARGEST_ID))
+        if not is_number or int(header) > LARGEST_ID:
             raise InvalidValueError("The id of an event is a number.", field=LAST_EVENT_ID)
         after = int(header)
     return Wanted(

@@ -43,6 +43,8 @@ class FaceSearchViewSet(StreamedUploadMixin, GenericViewSet):
     """Who is on a picture that is no photo of any library."""
 
     access = {"face": Somewhere(Permission.VIEW_PEOPLE)}
+    # workers answer what was committed
+    apart = frozenset({"face"})
     serializer_class = FoundFacesSerializer
     upload_handler_class = PictureUploadHandler
     parser_classes = (MultiPartParser,)

@@ -61,7 +61,7 @@ class PersonViewSet(
         """Give what the caller may see; a list leaves the hidden out unless they are asked for."""
         visible = Person.objects.visible_to(self.request.user)
         if self.computes("face_count", "photo_count", "cover"):
-            visible = visible.with_faces()
+            visible = visible.with_faces(self.request.user)
         is_asked_for = self.action != "list" or "hidden" in self.request.query_params
         return visible if is_asked_for else visible.filter(is_hidden=False)
 

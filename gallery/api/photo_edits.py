@@ -17,7 +17,7 @@ from gallery.api.pagination import NewestFirst
 from gallery.api.serializers.edits import PhotoChangesSerializer, RevisionSerializer
 from gallery.api.serializers.photos import PhotoDetailSerializer
 from photos.models import Revision
-from photos.services import favourites
+from photos.services import favourites, tags
 from processing.services import photo_edits
 
 TAGS = ["photos"]
@@ -33,6 +33,11 @@ class PhotoEditsMixin:
         "favourite": Seeing(Permission.VIEW_PHOTOS),
         "unfavourite": Seeing(Permission.VIEW_PHOTOS),
     }
+
+    def lock_for_change(self) -> None:
+        """Keep the photo as it is, and before it its tags: who merges them locks in this order."""
+        tags.hold(worn_by=[self.kwargs["pk"]])
+        super().lock_for_change()  # type: ignore[misc]
 
     @extend_schema(
         summary="Correct what is said of a photo",

@@ -34,10 +34,18 @@ class Key:
     read: type | Any
 
 
+def _moment(value: str) -> datetime:
+    """Read a time; raises ValueError for one without an offset: no page has given that."""
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return moment
+
+
 # keys of UUIDv7 are in the order of the uploads by themselves
 KEYS: dict[str, Key | None] = {
     "uploaded": None,
-    "taken": Key(F("dated_at"), datetime.fromisoformat),
+    "taken": Key(F("dated_at"), _moment),
     "rating": Key(Coalesce("rating", 0), int),
     # in the rows by which the filter has found the album's photos
     "album": Key(F("album_photos__position"), int),
@@ -163,7 +171,7 @@ class PhotoPages(NewestFirst):
             order, is_back, value, pk = json.loads(urlsafe_b64decode(given + "=" * (-len(given) % 4)))
             key = KEYS[order.removeprefix("-")]
             after = None if key is None else key.read(value), UUID(pk)
-        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError) as error:
             raise ValidationError({self.cursor_query_param: "Not a cursor that a page has given."}) from error
         if order != self.order:
             raise ValidationError({self.cursor_query_param: f"From a page of the order {order}."})

@@ -40,6 +40,7 @@ from gallery.api.serializers.ranking import RankedPhotoSerializer
 from gallery.api.upload import StreamedUploadMixin, require_length
 from gallery.stage_reports import stage_reports
 from photos.models import Face, Favourite, Photo, Rendition, Tag
+from photos.models.photo import not_hidden_from
 from processing import ingest
 from processing.models import StageRun
 from processing.services import dead_letters
@@ -171,7 +172,8 @@ class PhotoViewSet(
         summary="Upload a photo",
         description="The same bytes again in the same library give the photo that is there, with 200. A refused file "
         "leaves nothing behind. Whoever may upload and not look around, as a camera's key with `photos.upload` alone, "
-        "is told no more of the photo than id, library, hash, size and state. Codes: `unsupported_format`, "
+        "is told no more of the photo than id, library, hash, size and state; so is who sends the bytes of one that is "
+        "hidden from them. Codes: `unsupported_format`, "
         "`empty_file`, `damaged`, `incomplete_upload`, `too_many_files`, `too_large`, `too_many_pixels`, "
         "`length_required`, `quota_exceeded` (with `of`, `used` and `limit` in bytes).",
         tags=TAGS,
@@ -237,8 +239,10 @@ class PhotoViewSet(
         return Response(RetriedSerializer({"retried": retried}).data)
 
     def _taken_in(self, pk: UUID, *, library: Library) -> Response:
-        photos = Photo.objects.filter(library=library)
-        if Library.objects.visible_to(self.request.user).filter(pk=library.pk).exists():
+        photos, user = Photo.objects.filter(library=library), self.request.user
+        # of what was hidden nothing is told to who may send the same bytes, and not look at it
+        seen = photos.filter(not_hidden_from(user), library__in=Library.objects.visible_to(user))
+        if seen.filter(pk=pk).exists():
             return self._detail(pk, among=photos)
         photo = get_object_or_404(with_state(photos), pk=pk)
         return Response(ReceiptSerializer(photo).data)

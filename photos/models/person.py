@@ -32,15 +32,18 @@ class PersonQuerySet(models.QuerySet["Person"]):
         """People as in `visible_to`, and those who were merged into others: what a client still holds the key of."""
         return self.filter(library__in=libraries_showing_people(user))
 
-    def with_faces(self) -> Self:
-        """Annotate each person with `face_count`, `photo_count` and `cover`.
+    def with_faces(self, user: User | AnonymousUser) -> Self:
+        """Annotate each person, whom `user` may see, with `face_count`, `photo_count` and `cover`.
 
-        Kept faces count, on photos that are not in the trash. `cover` is the one of them that was chosen, else the
-        best, as {"id", "chip_key"}, or None. Subqueries, so that a page of people costs what its own people cost.
+        Kept faces count, on photos that are neither in the trash nor hidden from `user`. `cover` is the one of them
+        that was chosen, else the best, as {"id", "chip_key"}, or None. Subqueries, so that a page of people costs what
+        its own people cost.
         """
         from photos.models.face import Face  # which names Person itself
+        from photos.models.photo import not_hidden_from
 
-        faces = Face.objects.kept().filter(person=OuterRef("pk"), photo__trashed_at__isnull=True).order_by()
+        shown = Face.objects.kept().filter(not_hidden_from(user, "photo__"), photo__trashed_at__isnull=True)
+        faces = shown.filter(person=OuterRef("pk")).order_by()
         counts = faces.values("person").annotate(faces=Count("pk"), photos=Count("photo", distinct=True))
         chosen = Case(When(pk=OuterRef("chosen_cover"), then=Value(0)), default=Value(1))
         best = faces.annotate(after_chosen=chosen).order_by("after_chosen", "-quality", "-confidence", "pk")

@@ -115,20 +115,22 @@ class PhotoQuerySet(models.QuerySet["Photo"]):
             # subquery the planner would think that it leaves out every other photo
             going = Library.objects.filter(erasure_requested_at__isnull=False).values_list("pk", flat=True)
             return self.present().exclude(library__in=list(going))
-        return self.present().filter(_not_hidden_from(user), library__in=Library.objects.visible_to(user))
+        return self.present().filter(not_hidden_from(user), library__in=Library.objects.visible_to(user))
 
     def in_trash_of(self, user: User | AnonymousUser) -> Self:
         """Photos in the trash of the libraries in which `user` may bring them back, and see them then."""
         libraries = Library.objects.permitting(user, Permission.TRASH_PHOTOS) & Library.objects.visible_to(user)
-        return self.filter(_not_hidden_from(user), trashed_at__isnull=False, library__in=libraries)
+        return self.filter(not_hidden_from(user), trashed_at__isnull=False, library__in=libraries)
 
     def present(self) -> Self:
         """Photos that are not in the trash."""
         return self.filter(trashed_at__isnull=True)
 
 
-def _not_hidden_from(user: User | AnonymousUser) -> Q:
-    return Q(is_hidden=False) | Q(library__in=Library.objects.permitting(user, Permission.MODERATE_PHOTOS))
+def not_hidden_from(user: User | AnonymousUser, photo: str = "") -> Q:
+    """Tell photos that nobody has hidden from `user`. `photo` is the way to them in a query of something else."""
+    libraries = Library.objects.permitting(user, Permission.MODERATE_PHOTOS)
+    return Q(**{f"{photo}is_hidden": False}) | Q(**{f"{photo}library__in": libraries})
 
 
 class PhotoManager(models.Manager.from_queryset(PhotoQuerySet)):  # type: ignore[misc]

@@ -5,7 +5,7 @@ The original is never touched: a correction is kept beside what the file says, a
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID
 
@@ -67,12 +67,7 @@ def apply(*, edit: Edit, photo_ids: Collection[UUID], changes: Changes) -> list[
 
     In one transaction, under the photos' locks; what was so already makes no history. Doing it again changes nothing.
     """
-    wanted = {
-        name: tags.find_or_make(library_id=edit.library_id, names=names or ())
-        for name, names in (("on", changes.add_tags), ("only", changes.tags))
-    }
-    keys = {tags.key_of(tags.clean_name(name)) for name in changes.remove_tags}
-    wanted["off"] = list(Tag.objects.filter(library_id=edit.library_id, key__in=keys))
+    wanted = _held(edit.library_id, photo_ids, changes)
     drafts = [_said(Draft(photo, dict(photo.corrections)), changes) for photo in _locked(edit.library_id, photo_ids)]
     worn = _worn([draft.photo.pk for draft in drafts])
     for draft in drafts:
@@ -95,6 +90,7 @@ def undo(*, edit: Edit, by: User | None) -> tuple[Edit, list[UUID], int]:
         raise AlreadyUndoneError("This edit has been taken back. Take that back to have it again.")
     back = Edit.objects.create(library_id=locked.library_id, by=by, undoes=locked, changes=locked.changes)
     revisions = {one.photo_id: one for one in Revision.objects.filter(edit=locked)}
+    tags.hold(tag_ids=_named(revisions.values()), worn_by=revisions)
     drafts = [Draft(photo, dict(photo.corrections)) for photo in _locked(locked.library_id, revisions)]
     worn = _worn([draft.photo.pk for draft in drafts])
     left = 0
@@ -104,9 +100,29 @@ def undo(*, edit: Edit, by: User | None) -> tuple[Edit, list[UUID], int]:
     return back, _write(back, drafts), left
 
 
+def _held(library_id: UUID, photo_ids: Collection[UUID], changes: Changes) -> dict[str, list[Tag]]:
+    """Give the tags that changes name, made where there are none; they stay, as do those that the photos wear."""
+    keys = {tags.key_of(tags.clean_name(name)) for name in changes.remove_tags}
+    while True:
+        wanted = {
+            name: tags.find_or_make(library_id=library_id, names=names or ())
+            for name, names in (("on", changes.add_tags), ("only", changes.tags))
+        }
+        ids = {tag.pk for tag in (*wanted["on"], *wanted["only"])}
+        # one that was merged or deleted at this moment is looked for anew
+        if tags.hold(tag_ids=ids, worn_by=photo_ids) == ids:
+            return {**wanted, "off": list(Tag.objects.filter(library_id=library_id, key__in=keys))}
+
+
 def _locked(library_id: UUID, photo_ids: Iterable[UUID]) -> list[Photo]:
     photos = Photo.objects.present().filter(library_id=library_id, pk__in=list(photo_ids))
     return list(photos.select_for_update(no_key=True, of=("self",)).order_by("pk"))
+
+
+def _named(revisions: Iterable[Revision]) -> set[UUID]:
+    """Give the tags that revisions put on or took off."""
+    said = [one.after["tags"] for one in revisions if "tags" in one.after]
+    return {UUID(key) for one in said for key in (*one["on"], *one["off"])}
 
 
 def _worn(photo_ids: Collection[UUID]) -> dict[UUID, dict[UUID, Tag]]:
@@ -125,8 +141,8 @@ def _said(draft: Draft, changes: Changes) -> Draft:
     for name in changes.restored:
         for key in _keys(name):
             draft.corrections.pop(key, None)
-    if changes.shift_seconds and photo.taken_at is not None:
-        there = photo.taken_at + timedelta(seconds=changes.shift_seconds)
+    there = _moved(photo, seconds=changes.shift_seconds)
+    if there is not None:
         draft.corrections |= {"taken_at": there.isoformat(), "taken_at_offset": photo.taken_at_offset}
     for name in CORRECTIONS:
         old = {key: photo.corrections[key] for key in _keys(name) if key in photo.corrections}
@@ -136,6 +152,18 @@ def _said(draft: Draft, changes: Changes) -> Draft:
     if changes.is_hidden is not None and changes.is_hidden != photo.is_hidden:
         draft.before["is_hidden"], draft.after["is_hidden"] = photo.is_hidden, changes.is_hidden
     return draft
+
+
+def _moved(photo: Photo, *, seconds: int) -> datetime | None:
+    """Give a photo's time, moved; None where it has none, or would leave the calendar, be it on its own clock alone."""
+    if photo.taken_at is None or not seconds:
+        return None
+    try:
+        there = photo.taken_at + timedelta(seconds=seconds)
+        there.astimezone(timezone(timedelta(minutes=photo.taken_at_offset or 0)))
+    except OverflowError:
+        return None
+    return there
 
 
 def _note_tags(draft: Draft, own: Mapping[UUID, Tag], *, on: Sequence[Tag], off: Sequence[Tag]) -> None:

@@ -60,6 +60,26 @@ def find_or_make(*, library_id: UUID, names: Iterable[str], from_file: bool = Fa
     return list({tag.pk: tag for tag in (*found.values(), *made)}.values())
 
 
+def hold(*, tag_ids: Collection[UUID] = (), worn_by: Collection[UUID] = ()) -> set[UUID]:
+    """Keep tags, and those that photos wear, from being renamed, merged or deleted until the transaction ends.
+
+    Gives the keys of those of `tag_ids` that are there and not deleted. Whoever changes tags locks them before their
+    photos: so call it before photos are locked, or the two wait for each other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD, {"tags": list(tag_ids), "photos": list(worn_by)})
+        there = {key for key, is_removed in cursor.fetchall() if not is_removed}
+    return there & set(tag_ids)
+
+
+_HOLD = """
+    SELECT id, is_removed FROM photos_tag
+    WHERE id = ANY(%(tags)s::uuid[]
+        || ARRAY(SELECT tag_id FROM photos_phototag WHERE photo_id = ANY(%(photos)s::uuid[])))
+    ORDER BY id FOR KEY SHARE
+"""
+
+
 @transaction.atomic
 def set_keywords(*, photo_id: UUID, library_id: UUID, keywords: Sequence[str]) -> None:
     """Bring a photo's tags up to its file's keywords; what people put on or took off stays as they said.

@@ -23,8 +23,11 @@ class EditKind(SteppedKind):
     lane = Lane.UPLOAD
 
     def step(self, run: LibraryRun) -> bool:
-        """Edit the next photos. An edit that is gone has nothing left to do."""
-        edit = Edit.objects.filter(pk=run.subject).first()
+        """Edit the next photos. An edit that is gone, or was taken back meanwhile, has nothing left to do."""
+        # under the lock of whoever takes it back: what is done after that nobody could take back any more
+        edit = Edit.objects.select_for_update(no_key=True).filter(pk=run.subject).first()
+        if edit is not None and Edit.objects.filter(undoes=edit).exists():
+            return False
         place = run.progress.get(DONE, 0)
         ids = edit.selection[place : place + PHOTOS_PER_STEP] if edit else []
         if not ids:

@@ -286,6 +286,18 @@ def test_words_of_strangers_steer_no_terminal(command: Command, library: Library
     assert not any(one in done.stdout for one in "\x1b\x07\u202e")
 
 
+def test_json_steers_no_terminal_either(command: Command, library: Library, editor: User) -> None:
+    # of C1, which some terminals obey, and of those that turn the direction of writing
+    title = "Zürich \x9b2J\u202e\x7f\U000e0001 東京"
+    stored(library, "a.jpg", title=title)
+
+    done = command.run("search", "--json")
+
+    assert not any(one in done.stdout for one in "\x9b\u202e\x7f\U000e0001")
+    assert "Zürich" in done.stdout
+    assert json.loads(done.stdout)["title"] == title
+
+
 @pytest.mark.parametrize("columns", ["60", "200"])
 def test_on_a_terminal_it_is_a_table(columns: str, command: Command, library: Library, editor: User) -> None:
     import pty

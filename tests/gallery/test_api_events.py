@@ -81,6 +81,12 @@ def test_what_cannot_be_listened_to_is_said_at_once(user: User, query: dict[str,
     assert (answer.status_code, answer.json()["errors"][0]["field"].split(".")[0]) == (400, *query)
 
 
+@pytest.mark.parametrize("header", ["x", "-1", "1" * 5000, "0" * 20 + "9" * 20, str(2**63)])
+def test_an_event_that_there_cannot_be_is_refused(user: User, header: str) -> None:
+    answer = factories.client_of(user).get(STREAM, headers={"Last-Event-ID": header})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "Last-Event-ID")
+
+
 def test_a_ticket_stands_for_what_asked_for_it(user: User) -> None:
     before = timezone.now()
     answer = factories.client_of(user).post(TICKETS)

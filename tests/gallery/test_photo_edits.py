@@ -1,6 +1,6 @@
 """Editing photos in the API: one and many, what is kept of it, and taking it back."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import factories
@@ -12,6 +12,8 @@ from accounts.models import Library, Membership, Role, User
 from accounts.roles import Permission
 from photos.models import Edit, Favourite, Photo, PhotoViews, Revision
 from photos.services import results
+from processing.kinds import edit as edit_kind
+from processing.kinds.edit import EDIT
 from processing.models import LibraryRun, RunState, StageRun
 from processing.pipeline import library_work
 from processing.services import photo_edits
@@ -248,6 +250,51 @@ def test_very_many_are_edited_by_a_library_run(
     assert (run.state, run.report) == (RunState.DONE, {"photos": 5, "of": 5, "changed": 5})
     assert Edit.objects.get().selection == []
     assert client.post(f"{EDITS}/{edit['id']}/undo").json()["changed"] == 5
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_what_is_taken_back_while_it_is_under_way_goes_no_further(
+    client: Client, library: Library, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr(photo_edits, "AT_ONCE", 2)
+    monkeypatch.setattr(edit_kind, "PHOTOS_PER_STEP", 2)
+    photos = [factories.make_photo(library) for _ in range(5)]
+    response = client.post(EDITS, {"changes": {"title": "x"}, "filter": {}}, format="json")
+    edit = Edit.objects.get(pk=response.json()["edits"][0]["id"])
+    if steps:
+        run = LibraryRun.objects.get(kind="edit")
+        assert EDIT.step(run)
+        run.save()
+
+    assert client.post(f"{EDITS}/{edit.pk}/undo").json()["changed"] == 2 * steps
+    assert library_work.work(kind="edit", task_id="t", worker="w") == 1
+
+    assert {columns(one)["title"] for one in photos} == {""}
+    assert LibraryRun.objects.get(kind="edit").state == RunState.DONE
+    edit.refresh_from_db()
+    assert edit.selection == []
+
+
+@pytest.mark.parametrize(
+    ("taken_at", "seconds"),
+    [
+        ("9999-12-31T12:00:00+00:00", 86_400),
+        # in UTC it stays, and on the camera's clock it does not
+        ("9999-12-31T12:00:00+05:00", 14 * 3600),
+        ("0001-01-01T00:00:00-14:00", -10 * 3600),
+        ("0001-01-02T00:00:00+00:00", -86_400 * 30),
+    ],
+)
+def test_no_clock_is_moved_out_of_the_calendar(
+    client: Client, library: Library, photo: Photo, taken_at: str, seconds: int
+) -> None:
+    edge = factories.make_photo(library)
+    patch(client, edge, taken_at=taken_at)
+    before = columns(edge)
+    done = edit_many(client, {"shift_taken_at": seconds}, photos=[str(photo.pk), str(edge.pk)])
+    assert (done["matched"], done["edits"][0]["photo_count"]) == (2, 1)
+    assert columns(edge) == before
+    assert columns(photo)["taken_at"] == datetime(2020, 5, 1, 12, tzinfo=UTC) + timedelta(seconds=seconds)
 
 
 @pytest.mark.parametrize(

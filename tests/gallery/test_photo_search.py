@@ -1,5 +1,7 @@
 """Finding photos: every filter, how they combine, what they refuse, and in which order photos come."""
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -343,6 +345,16 @@ def test_refusals_say_how_it_is_written(client: Client) -> None:
     assert told["taken_after"] == "A day or a time in ISO 8601, as 2026-05-04 or 2026-05-04T09:12:00Z."
     assert told["order"] == "The order album takes the parameter album."
     assert " camera_make, " in told["camera_makes"]
+
+
+@pytest.mark.parametrize(
+    ("order", "value"),
+    [("-rating", float("inf")), ("rating", float("nan")), ("-taken", "2020-05-01T12:00:00"), ("album", "5")],
+)
+def test_a_cursor_that_no_page_gives_is_refused(client: Client, library: Library, order: str, value: object) -> None:
+    key = str(factories.make_photo(library).pk)
+    cursor = base64.urlsafe_b64encode(json.dumps([order, False, value, key]).encode()).decode()
+    assert refused(client, order=order, cursor=cursor) == ["cursor"]
 
 
 def test_what_is_hidden_is_for_those_who_may_hide(client: Client, library: Library) -> None:

@@ -118,6 +118,15 @@ def test_of_several_faces_the_largest_is_used_or_the_one_that_is_named(visitor: 
     assert (third.status_code, third.json()["code"]) == (422, "no_such_face")
 
 
+def test_with_an_idempotency_key_it_is_found_too(visitor: Client, library: Library, photo_store: Path) -> None:
+    body = {"file": SimpleUploadedFile("somebody.jpg", photo_samples.portrait(), "image/jpeg")}
+    with answering_worker():
+        response = visitor.post(FIND, body, format="multipart", headers={"Idempotency-Key": "once"})
+    assert response.status_code == 200, response.content
+    assert len(response.json()["boxes"]) == 1
+    assert_nothing_is_kept(photo_store)
+
+
 def test_a_picture_without_a_face_says_so(visitor: Client, library: Library, photo_store: Path) -> None:
     with answering_worker():
         response = find(visitor, factories.image_bytes(size=(200, 150)))

@@ -29,7 +29,7 @@ def print_photos(photos: Iterable[Any], *, as_json: bool) -> int:
     """Print photos as they come: a line of JSON for each, a table, or without a terminal lines with tabs."""
     console = Console(highlight=False)
     if as_json:
-        return sum(_echo(json.dumps(one.to_dict(), ensure_ascii=False)) for one in photos)
+        return sum(_echo(_json(one.to_dict())) for one in photos)
     rows = map(_row, photos)
     if not console.is_terminal:
         return sum(_echo("\t".join(row)) for row in rows)
@@ -39,6 +39,12 @@ def print_photos(photos: Iterable[Any], *, as_json: bool) -> int:
 def _echo(line: str) -> int:
     click.echo(line)
     return 1
+
+
+def _json(values: dict[str, Any]) -> str:
+    """Write JSON for people who read it too: letters as they are, and what steers a terminal as JSON escapes it."""
+    line = json.dumps(values, ensure_ascii=False)
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in line)
 
 
 def _print_table(console: Console, rows: Iterator[list[str]]) -> int:

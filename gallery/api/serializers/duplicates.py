@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.fields import BoundedListField
 from accounts.api.inputs import InputSerializer
 from gallery.api.serializers.ranking import RankedPhotoSerializer
 from photos.models import DuplicateDecision, DuplicateGroup
@@ -41,7 +42,7 @@ class DuplicateGroupSerializer(serializers.ModelSerializer):
 class DecisionSerializer(InputSerializer):
     """Input: photos that are no duplicates of each other."""
 
-    photos = serializers.ListField(
+    photos = BoundedListField(
         child=serializers.UUIDField(),
         min_length=2,
         max_length=MOST_DECIDED,
@@ -52,7 +53,7 @@ class DecisionSerializer(InputSerializer):
 class DuplicateDecisionSerializer(serializers.ModelSerializer):
     """Output: somebody's word that photos are no duplicates of each other."""
 
-    photos = serializers.SerializerMethodField(help_text="Their keys.")
+    photos = serializers.SerializerMethodField(help_text="Keys of those that you may see.")
 
     class Meta:
         model = DuplicateDecision

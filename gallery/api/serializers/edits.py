@@ -84,7 +84,8 @@ class ManyChangesSerializer(PhotoChangesSerializer):
         min_value=-LARGEST_SHIFT_SECONDS,
         max_value=LARGEST_SHIFT_SECONDS,
         required=False,
-        help_text="Seconds that the clock was slow: each photo's time is moved by so many.",
+        help_text="Seconds that the clock was slow: each photo's time is moved by so many. One that would leave the "
+        "years 1 to 9999 stays.",
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.fields import BoundedListField
 from accounts.api.inputs import InputSerializer
 from accounts.api.promises.fields import SparseFieldsMixin
 from gallery.api.links import chip_url
@@ -71,7 +72,7 @@ class PersonChangeSerializer(InputSerializer):
 class MergeSerializer(InputSerializer):
     """Input: who is the same person."""
 
-    people = serializers.ListField(
+    people = BoundedListField(
         child=serializers.UUIDField(),
         min_length=1,
         max_length=100,
@@ -82,7 +83,7 @@ class MergeSerializer(InputSerializer):
 class FacesSerializer(InputSerializer):
     """Input: some faces of a person."""
 
-    faces = serializers.ListField(
+    faces = BoundedListField(
         child=serializers.UUIDField(), min_length=1, max_length=10_000, required=False,
         help_text="Keys of faces of this person; without it all that are shown.",
     )  # fmt: skip
@@ -91,7 +92,7 @@ class FacesSerializer(InputSerializer):
 class SplitSerializer(InputSerializer):
     """Input: which faces of a person are somebody else, and who."""
 
-    faces = serializers.ListField(
+    faces = BoundedListField(
         child=serializers.UUIDField(), min_length=1, max_length=10_000, help_text="Keys of faces of this person."
     )
     name = serializers.CharField(
