@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from accounts.models import Library, Membership, Role
 from accounts.roles import Permission
+from gallery.models import Album
 from photos.models import Favourite, Photo, PhotoPlace, PhotoViews
 from photos.services import people, shown
 
@@ -354,7 +355,9 @@ def test_refusals_say_how_it_is_written(client: Client) -> None:
 def test_a_cursor_that_no_page_gives_is_refused(client: Client, library: Library, order: str, value: object) -> None:
     key = str(factories.make_photo(library).pk)
     cursor = base64.urlsafe_b64encode(json.dumps([order, False, value, key]).encode()).decode()
-    assert refused(client, order=order, cursor=cursor) == ["cursor"]
+    album = Album.objects.create(library=library, title="Pier")
+    of = {"album": str(album.pk)} if order == "album" else {}
+    assert refused(client, order=order, cursor=cursor, **of) == ["cursor"]
 
 
 def test_what_is_hidden_is_for_those_who_may_hide(client: Client, library: Library) -> None:
