@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from accounts.models import Library, Membership, Role
 from accounts.roles import Permission
-from gallery.models import Album
 from photos.models import Favourite, Photo, PhotoPlace, PhotoViews
 from photos.services import people, shown
 
@@ -355,8 +354,8 @@ def test_refusals_say_how_it_is_written(client: Client) -> None:
 def test_a_cursor_that_no_page_gives_is_refused(client: Client, library: Library, order: str, value: object) -> None:
     key = str(factories.make_photo(library).pk)
     cursor = base64.urlsafe_b64encode(json.dumps([order, False, value, key]).encode()).decode()
-    album = Album.objects.create(library=library, title="Pier")
-    of = {"album": str(album.pk)} if order == "album" else {}
+    album = client.post("/api/v1/albums", {"library": str(library.pk), "title": "Pier"}).json()
+    of = {"album": album["id"]} if order == "album" else {}
     assert refused(client, order=order, cursor=cursor, **of) == ["cursor"]
 
 
