@@ -31,7 +31,8 @@ def filter_names() -> list[str]:
 def as_query(given: Mapping[str, Any]) -> QueryDict:
     """Write a filter in JSON as the query that it stands for. Raises ValidationError for a name that is none."""
     if unknown := sorted(given.keys() - set(filter_names())):
-        raise ValidationError(dict.fromkeys(unknown, "There is no such filter."))
+        detail = f"There is no such filter. There are: {', '.join(filter_names())}."
+        raise ValidationError(dict.fromkeys(unknown, detail))
     # as in a query: a filter that is taken for none would keep everything
     if empty := sorted(name for name, value in given.items() if value in (None, "", []) or value in ([None], [""])):
         raise ValidationError(dict.fromkeys(empty, "It has no value: leave it away."), code="blank")

@@ -1,6 +1,7 @@
 """What lists are narrowed by. A value that cannot be is an error that names the parameter."""
 
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -14,6 +15,10 @@ LARGEST_OFFSET = timedelta(hours=14)
 
 class MomentField(IsoDateTimeField):
     """A time as some clock on Earth may show it: the database takes no larger offset, and none of seconds."""
+
+    default_error_messages: ClassVar = {
+        "invalid": "A day or a time in ISO 8601, as 2026-05-04 or 2026-05-04T09:12:00Z."
+    }
 
     def clean(self, value: object) -> datetime | None:
         """Give the time."""

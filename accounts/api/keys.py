@@ -12,6 +12,7 @@ from rest_framework.reverse import reverse
 
 from accounts.api.access import IN_PERSON
 from accounts.api.fields import BoundedListField
+from accounts.api.inputs import InputSerializer
 from accounts.api.problems import problems
 from accounts.api.promises.fields import SparseFieldsMixin
 from accounts.api.views import GenericViewSet
@@ -22,7 +23,7 @@ from accounts.services import api_keys
 TAGS = ["keys"]
 
 
-class ApiKeyInputSerializer(serializers.Serializer):
+class ApiKeyInputSerializer(InputSerializer):
     """Input: a key to be made."""
 
     name = serializers.CharField(max_length=100, help_text="What it is for.")

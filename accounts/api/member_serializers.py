@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from accounts.api.promises.fields import SparseFieldsMixin
 from accounts.models import Membership, Role
 from accounts.roles import Permission
@@ -56,13 +57,13 @@ class RoleField(serializers.SlugRelatedField):
         super().__init__(slug_field="name", queryset=Role.objects.all(), help_text="Name of a role.", **kwargs)
 
 
-class ChangeMemberSerializer(serializers.Serializer):
+class ChangeMemberSerializer(InputSerializer):
     """Input: what a member may do from now on."""
 
     role = RoleField()
 
 
-class NewMemberSerializer(serializers.Serializer):
+class NewMemberSerializer(InputSerializer):
     """Input: who becomes a member, and as what."""
 
     email = serializers.EmailField(help_text="The address that somebody's account logs in with.")

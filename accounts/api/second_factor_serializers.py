@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from accounts.api.serializers import PASSWORD_MAX_LENGTH, CodeField, PasswordField, TokenPairSerializer
 
 
@@ -14,7 +15,7 @@ class SecondFactorStateSerializer(serializers.Serializer):
     recovery_codes_left = serializers.IntegerField(help_text="How many are unused.")
 
 
-class OwnPasswordSerializer(serializers.Serializer):
+class OwnPasswordSerializer(InputSerializer):
     """Input: the password of who is logged in."""
 
     password = PasswordField(
@@ -36,7 +37,7 @@ class EnrolmentSerializer(serializers.Serializer):
     enrolment = serializers.CharField(help_text="To be given back with the first code, within 15 minutes.")
 
 
-class ConfirmEnrolmentSerializer(serializers.Serializer):
+class ConfirmEnrolmentSerializer(InputSerializer):
     """Input: what the enrolment was begun with, and the code that the authenticator shows now."""
 
     enrolment = serializers.CharField(max_length=1024)

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from accounts.api.promises.fields import SparseFieldsMixin
 from accounts.models import AuditEvent, ErasureReceipt, Invitation, Library, Membership, User
 from accounts.roles import BuiltInRole, Permission
@@ -24,7 +25,7 @@ class CodeField(serializers.CharField):
         super().__init__(max_length=32, **options)
 
 
-class CredentialsSerializer(serializers.Serializer):
+class CredentialsSerializer(InputSerializer):
     """Input: what somebody logs in with."""
 
     email = serializers.CharField()
@@ -54,7 +55,7 @@ class AuditEventSerializer(SparseFieldsMixin, serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class RefreshSerializer(serializers.Serializer):
+class RefreshSerializer(InputSerializer):
     """Input: a refresh token."""
 
     refresh = serializers.CharField()
@@ -78,37 +79,33 @@ class OwnAccountSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class OwnNameSerializer(serializers.ModelSerializer):
+class OwnNameSerializer(InputSerializer):
     """Input: what somebody wants to be called."""
 
     name = serializers.CharField(max_length=150, allow_blank=True)
 
-    class Meta:
-        model = User
-        fields = ("name",)
 
-
-class PasswordChangeSerializer(serializers.Serializer):
+class PasswordChangeSerializer(InputSerializer):
     """Input: the password that is, and the one that shall be."""
 
     old_password = PasswordField()
     new_password = PasswordField(max_length=PASSWORD_MAX_LENGTH)
 
 
-class PasswordResetSerializer(serializers.Serializer):
+class PasswordResetSerializer(InputSerializer):
     """Input: the address of an account whose password was forgotten."""
 
     email = serializers.EmailField(max_length=254)
 
 
-class PasswordResetConfirmSerializer(serializers.Serializer):
+class PasswordResetConfirmSerializer(InputSerializer):
     """Input: a token from a mail, and a new password."""
 
     token = serializers.CharField()
     password = PasswordField(max_length=PASSWORD_MAX_LENGTH)
 
 
-class InviteSerializer(serializers.Serializer):
+class InviteSerializer(InputSerializer):
     """Input: whom to invite, and as what."""
 
     email = serializers.EmailField(max_length=254)
@@ -134,7 +131,7 @@ class SentInvitationSerializer(serializers.Serializer):
     mail_sent = serializers.BooleanField(help_text="Whether the mail server has taken the mail by now.")
 
 
-class AcceptInvitationSerializer(serializers.Serializer):
+class AcceptInvitationSerializer(InputSerializer):
     """Input: a token from a mail; for a new account its name and password, too."""
 
     token = serializers.CharField()
@@ -196,7 +193,7 @@ class ErasureReceiptSerializer(SparseFieldsMixin, serializers.ModelSerializer):
         }
 
 
-class OwnErasureSerializer(serializers.Serializer):
+class OwnErasureSerializer(InputSerializer):
     """Input: the password, once more, and a code of the second factor."""
 
     password = PasswordField(

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from accounts import sessions
 from accounts.api.access import IN_PERSON, PUBLIC
+from accounts.api.inputs import InputSerializer
 from accounts.api.problems import problems
 from accounts.api.serializers import CodeField, TokenPairSerializer
 from accounts.api.throttles import LoginThrottle
@@ -49,7 +50,7 @@ class SocialAccountsSerializer(serializers.Serializer):
     accounts = SocialAccountSerializer(many=True)
 
 
-class SocialCodeSerializer(serializers.Serializer):
+class SocialCodeSerializer(InputSerializer):
     """Input: a code of the second factor, where there is one."""
 
     code = CodeField(required=False, allow_blank=True, default="")

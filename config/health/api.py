@@ -31,6 +31,7 @@ class HealthView(APIView):
     throttle_classes: ClassVar = []
 
     @extend_schema(
+        summary="Ask how Darkroom is",
         auth=[{}, {"jwtAuth": []}],
         responses={
             200: HealthSerializer,

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import fcntl
+import http.client
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ RESTART_AFTER_SECONDS = 3.0
 # a log that is longer is put aside when its process starts: one that decodes may write no file beyond DECODE_FILE_BYTES
 LOG_MAX_BYTES = 32 << 20
 PATIENCE_SECONDS = 45.0
+ANSWER_SECONDS = 5.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -127,6 +129,22 @@ def require_free_port(host: str, port: int, *, setting: str = "PORT") -> None:
                 reason = f"Nothing can listen on port {port} of {host}: {error.strerror}. Set {setting}, or "
                 reason += "DARKROOM_HOST."
             raise CannotListenError(reason) from error
+
+
+def answers(host: str, port: int, *, within: float = ANSWER_SECONDS) -> bool:
+    """Whether a web server answers there within so many seconds, whatever it says.
+
+    It listens before it has loaded what answers, so that a connection alone tells nothing.
+    """
+    connection = http.client.HTTPConnection(host, port, timeout=within)
+    try:
+        connection.request("GET", "/live")
+        connection.getresponse()
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 def _end_with_parent() -> None:

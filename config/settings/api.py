@@ -89,6 +89,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "accounts.api.promises.documented.name_fields",
         "config.api_examples.let_alternatives_overlap",
+        "config.api_wording.leave_the_code_out",
+        "config.api_wording.say_that_no_other_members_are_taken",
         # after the choices, which are components then
         "config.api_examples.add_examples",
     ],

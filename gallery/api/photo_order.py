@@ -51,8 +51,10 @@ KEYS: dict[str, Key | None] = {
     "album": Key(F("album_photos__position"), int),
 }
 PAGED = ("-uploaded", "uploaded", "-taken", "taken", "-rating", "rating", "album")
-# what each ranks by has to be asked for by this parameter
+# what each ranks by has to be asked for by this parameter; so has the album that an order is of
 RANKED = {RELEVANCE: "q", DISTANCE: "near", MOST_VIEWED: None}
+TAKING = {**RANKED, ALBUM: "album"}
+ORDERS = (*PAGED, *RANKED)
 
 
 def order_of(request: Request) -> str:
@@ -63,15 +65,19 @@ def order_of(request: Request) -> str:
     given = request.query_params.get(ORDER_PARAMETER)
     if given is None and request.query_params.get("q"):
         return RELEVANCE
-    if given in {None, ALBUM}:
-        return ALBUM if _is_put_together(request) else NEWEST
-    if given not in (*PAGED, *RANKED):
-        known = ", ".join((*PAGED, *RANKED))
-        raise ValidationError({ORDER_PARAMETER: f"One of {known}."})
-    wanted = RANKED.get(given)
+    if given is not None and given not in ORDERS:
+        raise ValidationError({ORDER_PARAMETER: f"One of {', '.join(ORDERS)}."})
+    wanted = TAKING.get(given)
     if wanted is not None and not request.query_params.get(wanted):
         raise ValidationError({ORDER_PARAMETER: f"The order {given} takes the parameter {wanted}."}, code=COMBINATION)
+    if given in {None, ALBUM}:
+        return ALBUM if _is_put_together(request) else NEWEST
     return given
+
+
+def _member(order: str) -> str:
+    """Name an order as programs do: `-taken` is TAKEN_DESCENDING."""
+    return order.removeprefix("-").upper() + ("_DESCENDING" if order.startswith("-") else "")
 
 
 def _is_put_together(request: Request) -> bool:
@@ -141,7 +147,8 @@ class PhotoPages(NewestFirst):
             "required": False,
             "in": "query",
             "description": self.order_description,
-            "schema": {"type": "string", "enum": [*PAGED, *RANKED]},
+            # makers of clients would number what begins with no letter
+            "schema": {"type": "string", "enum": [*ORDERS], "x-enum-varnames": [*map(_member, ORDERS)]},
         }
         return [*super().get_schema_operation_parameters(view), order]
 

@@ -164,8 +164,10 @@ def _open_one(import_id: UUID) -> Import:
 
 
 def _check_place(source: str, path: str) -> None:
-    if source not in storage.source_names():
-        raise SourceNotAllowedError("There is no such source.", field="source")
+    names = storage.source_names()
+    if source not in names:
+        told = f"There are: {', '.join(names)}." if names else "IMPORT_SOURCES names none."
+        raise SourceNotAllowedError(f"There is no such source. {told}", field="source")
     try:
         storage.check_path(path)
         # opens the folder, following no link

@@ -142,7 +142,12 @@ def test_a_change_that_says_nothing_changes_nothing(user: User) -> None:
 
 
 def test_nothing_but_the_name_is_changed(user: User) -> None:
-    body = {"name": "Ada", "email": "eve@example.org", "is_superuser": True, "is_staff": False}
-    assert factories.client_of(user).patch("/api/v1/auth/me", body).status_code == 200
+    name, body = user.name, {"name": "Ada", "email": "eve@example.org", "is_superuser": True, "is_staff": False}
+    client = factories.client_of(user)
+
+    assert client.patch("/api/v1/auth/me", body).status_code == 400
+    user.refresh_from_db()
+    assert (user.name, user.email, user.is_superuser, user.is_staff) == (name, "ada@example.org", False, True)
+    assert client.patch("/api/v1/auth/me", {"name": "Ada"}).status_code == 200
     user.refresh_from_db()
     assert (user.name, user.email, user.is_superuser, user.is_staff) == ("Ada", "ada@example.org", False, True)

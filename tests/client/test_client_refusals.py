@@ -247,6 +247,7 @@ def test_login_with_a_password_has_a_key_made(command: Command, editor: User, li
     done = command.run("login", url, "--email", editor.email, "--days", "30", stdin=f"{factories.PASSWORD}\n")
 
     assert done.returncode == 0, done.stderr
+    assert "echoed" not in done.stderr
     made = ApiKey.objects.exclude(pk__in=before).get()
     assert made.name.startswith("darkroom on ")
     assert sorted(made.scopes) == sorted(

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
-from config.running.processes import CannotListenError, require_free_port
+from config.running.processes import CannotListenError, answers, require_free_port
 
 SHOW = "from config.settings import running; print(running.RUN_HOST)"
 
@@ -23,6 +25,19 @@ def test_a_port_in_use_is_said_to_be(silent_port: int) -> None:
     with pytest.raises(CannotListenError) as raised:
         require_free_port("127.0.0.1", silent_port)
     assert str(raised.value) == f"Port {silent_port} is in use: stop what listens there, or set PORT."
+
+
+def test_a_server_answers_once_it_says_something(closed_port: int, silent_port: int) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        said = answers("127.0.0.1", server.server_port)
+        server.shutdown()
+        thread.join()
+
+    assert said
+    assert not answers("127.0.0.1", closed_port)
+    assert not answers("127.0.0.1", silent_port, within=0.1)
 
 
 def test_another_trouble_is_said_as_it_is() -> None:

@@ -104,7 +104,7 @@ EXCEPTIONS = (
     Excepted((REJECTED,), "too_large", "how large a file may be is the installation's", operations=UPLOADS),
     Excepted((REJECTED,), "invalid", "the library's name is typed once more", fields="name", operations=".*/forget"),
     Excepted((REJECTED,), "beyond_length", "the body has another length than a header says", operations=UPLOADS),
-    Excepted((REJECTED,), "unsupported_format", "what is drawn is no photo"),
+    Excepted((REJECTED,), "unsupported_format|empty_file", "what is drawn is no photo"),
     Excepted((REJECTED,), "blank", f"a text of spaces alone is none: {UNSAID} of each", fields=".*"),
     Excepted((REJECTED,), "invalid", "roles are rows", fields="role"),
     Excepted((REJECTED,), "no_account", "whoever becomes a member has an account", fields="email"),

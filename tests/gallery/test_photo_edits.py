@@ -349,6 +349,13 @@ def test_a_selection_that_cannot_be_is_refused(
     assert Edit.objects.count() == 0
 
 
+def test_a_filter_that_there_is_none_is_told_which_there_are(client: Client, photo: Photo) -> None:
+    response = client.post(EDITS, {"changes": {"title": "x"}, "filter": {"camera_makes": "Canon"}}, format="json")
+
+    assert " camera_make, " in response.json()["errors"][0]["detail"]
+    assert Edit.objects.count() == 0
+
+
 def test_who_may_say_what(library: Library, photo: Photo) -> None:
     visitor = factories.client_of(factories.make_member(library, "visitor"))
     role = Role.objects.create(name="moderator", permissions=[Permission.VIEW_PHOTOS, Permission.MODERATE_PHOTOS])

@@ -278,7 +278,7 @@ def test_names_of_people_are_found_where_they_may_be_seen(client: Client, librar
         "sha256": ["x", "A" * 64, "a" * 63, "a" * 65],
         "media_type": ["image/jxl"],
         "orientation": ["round"],
-        "order": ["-name", "uploaded,taken", "relevance", "distance"],
+        "order": ["-name", "uploaded,taken", "relevance", "distance", "album"],
         "taken_after": ["yesterday"],
         "uploaded_before": ["2020"],
         "place": ["x" * 129],
@@ -336,14 +336,27 @@ def test_a_cursor_of_another_order_is_refused(client: Client, library: Library) 
     assert (response.status_code, response.json()["errors"][0]["field"]) == (400, "cursor")
 
 
+def test_refusals_say_how_it_is_written(client: Client) -> None:
+    told = {
+        name: client.get(f"{PHOTOS}?{name}={value}").json()["errors"][0]["detail"]
+        for name, value in {"taken_after": "2008", "order": "album", "camera_makes": "Canon"}.items()
+    }
+
+    assert told["taken_after"] == "A day or a time in ISO 8601, as 2026-05-04 or 2026-05-04T09:12:00Z."
+    assert told["order"] == "The order album takes the parameter album."
+    assert " camera_make, " in told["camera_makes"]
+
+
 @pytest.mark.parametrize(
     ("order", "value"),
-    [("-rating", float("inf")), ("rating", float("nan")), ("-taken", "2020-05-01T12:00:00"), ("album", "5")],
+    [("-rating", float("inf")), ("rating", float("nan")), ("-taken", "2020-05-01T12:00:00"), ("album", "five")],
 )
 def test_a_cursor_that_no_page_gives_is_refused(client: Client, library: Library, order: str, value: object) -> None:
     key = str(factories.make_photo(library).pk)
     cursor = base64.urlsafe_b64encode(json.dumps([order, False, value, key]).encode()).decode()
-    assert refused(client, order=order, cursor=cursor) == ["cursor"]
+    album = client.post("/api/v1/albums", {"library": str(library.pk), "title": "Pier"}).json()
+    of = {"album": album["id"]} if order == "album" else {}
+    assert refused(client, order=order, cursor=cursor, **of) == ["cursor"]
 
 
 def test_what_is_hidden_is_for_those_who_may_hide(client: Client, library: Library) -> None:

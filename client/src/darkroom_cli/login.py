@@ -28,10 +28,14 @@ PATIENCE_SECONDS = 10
 PAGE_SIZE = 200
 
 
+def _secret(name: str) -> str:
+    # without a terminal a prompt would warn that it cannot hide what is typed
+    return click.prompt(name, hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+
+
 def given_key() -> str:
     """Ask for a key, or read it of standard input."""
-    key = click.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
-    key = key.strip()
+    key = _secret("Key").strip()
     if not key or not key.isascii() or not key.isprintable():
         raise click.UsageError("There is no key.")
     return key
@@ -39,7 +43,9 @@ def given_key() -> str:
 
 def made_key(url: str, email: str, *, days: int, patience_seconds: float) -> str:
     """Log in, have a key made that is good for so many days, and log out. Raises ProblemError."""
-    password = click.prompt("Password", hide_input=True)
+    password = _secret("Password").removesuffix("\n")
+    if not password:
+        raise click.UsageError("There is no password.")
     public = Connection(url, "", patience_seconds=patience_seconds)
     try:
         tokens = _tokens(public, email, password)

@@ -63,7 +63,7 @@ _jobs = click.option(
 def login_command(context: click.Context, url: str, email: str | None, days: int) -> None:
     """Keep the address of a Darkroom and a key to it, after trying them.
 
-    The key is asked for, or read of standard input; it is no argument, since others see those.
+    Key or password is asked for, or read of standard input; it is no argument, since others see those.
     """
     address = settings.checked_url(url)
     if settings.is_in_clear(address):

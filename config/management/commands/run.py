@@ -18,6 +18,7 @@ from config.running.processes import (
     AlreadyRunningError,
     CannotListenError,
     Children,
+    answers,
     only_run_of,
     require_free_port,
 )
@@ -128,7 +129,10 @@ class Command(BaseCommand):
             self.console.print(f"login     {login.email}  ({kept})")
 
     def serve(self) -> None:
-        """Go on until Ctrl-C, and start again what ends by itself."""
+        """Go on until Ctrl-C, and start again what ends by itself; it is said once the web server answers."""
+        while not answers(settings.RUN_HOST, settings.RUN_PORT):
+            self.watch()
+            time.sleep(0.2)
         self.console.print("\nServing. Ctrl-C stops everything that was started here.")
         while True:
             self.watch()

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.fields import BoundedListField
+from accounts.api.inputs import InputSerializer
 from gallery import photo_selection
 from gallery.models import Album
 from photos.models import Tag
@@ -51,7 +52,7 @@ class FilterField(serializers.DictField):
         return photo_selection.checked(super().to_internal_value(data), request=self.context["request"])
 
 
-class AlbumChangesSerializer(serializers.Serializer):
+class AlbumChangesSerializer(InputSerializer):
     """Input: what is changed of an album."""
 
     title = serializers.CharField(max_length=200, required=False)
@@ -71,7 +72,7 @@ class AlbumCreationSerializer(AlbumChangesSerializer):
     title = serializers.CharField(max_length=200)
 
 
-class AlbumPhotosSerializer(serializers.Serializer):
+class AlbumPhotosSerializer(InputSerializer):
     """Input: photos."""
 
     photos = BoundedListField(child=serializers.UUIDField(), min_length=1, max_length=PHOTOS_AT_ONCE)
@@ -100,7 +101,7 @@ class TagSerializer(serializers.ModelSerializer):
         read_only_fields = fields
 
 
-class TagNameSerializer(serializers.Serializer):
+class TagNameSerializer(InputSerializer):
     """Input: a tag's name."""
 
     name = serializers.CharField(max_length=NAME_LENGTH)
@@ -112,7 +113,7 @@ class TagCreationSerializer(TagNameSerializer):
     library = serializers.UUIDField()
 
 
-class TagMergeSerializer(serializers.Serializer):
+class TagMergeSerializer(InputSerializer):
     """Input: the tags that become one with this one."""
 
     tags = BoundedListField(child=serializers.UUIDField(), min_length=1, max_length=100)

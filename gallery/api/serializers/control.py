@@ -3,11 +3,12 @@
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from gallery.api.serializers.dead_letters import NamedUserSerializer
 from processing.services.stage_control import REASON_MAX_LENGTH
 
 
-class PauseSerializer(serializers.Serializer):
+class PauseSerializer(InputSerializer):
     """Input: why a stage is paused."""
 
     reason = serializers.CharField(

@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from accounts.api.promises.fields import SparseFieldsMixin
 from accounts.models import Library, User
 from photos.models import Photo
@@ -47,13 +48,13 @@ class DeadLetterListFilterSerializer(DeadLetterFilterSerializer):
     )
 
 
-class AlikeSerializer(serializers.Serializer):
+class AlikeSerializer(InputSerializer):
     """Input: dead runs that failed in one way."""
 
     fingerprint = FingerprintField()
 
 
-class DiscardSerializer(serializers.Serializer):
+class DiscardSerializer(InputSerializer):
     """Input: why something is given up."""
 
     reason = serializers.CharField(max_length=REASON_MAX_LENGTH, help_text="Kept with the run.")

@@ -4,6 +4,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.fields import BoundedListField
+from accounts.api.inputs import InputSerializer
 from gallery.api.serializers.ranking import RankedPhotoSerializer
 from photos.models import DuplicateDecision, DuplicateGroup
 from photos.search.duplicates import Reason
@@ -38,7 +39,7 @@ class DuplicateGroupSerializer(serializers.ModelSerializer):
         ).data
 
 
-class DecisionSerializer(serializers.Serializer):
+class DecisionSerializer(InputSerializer):
     """Input: photos that are no duplicates of each other."""
 
     photos = BoundedListField(

@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.fields import BoundedListField
+from accounts.api.inputs import InputSerializer
 from accounts.problems import COMBINATION
 from photos.models import Edit, Revision
 from photos.services.shown import CAPTION_LENGTH, TITLE_LENGTH
@@ -43,7 +44,7 @@ class ClockField(serializers.Field):
         return value
 
 
-class PositionSerializer(serializers.Serializer):
+class PositionSerializer(InputSerializer):
     """Input: a position, WGS 84 degrees; two nulls say that there is none."""
 
     latitude = serializers.FloatField(min_value=-90, max_value=90, allow_null=True)
@@ -61,7 +62,7 @@ def _tags(help_text: str) -> BoundedListField:
     return BoundedListField(child=child, max_length=TAGS_AT_MOST, required=False, help_text=help_text)
 
 
-class PhotoChangesSerializer(serializers.Serializer):
+class PhotoChangesSerializer(InputSerializer):
     """Input: what is true of a photo. A field that is null goes back to what the file says."""
 
     title = serializers.CharField(max_length=TITLE_LENGTH, allow_blank=True, allow_null=True, required=False)
@@ -94,7 +95,7 @@ class ManyChangesSerializer(PhotoChangesSerializer):
         return attrs
 
 
-class SelectionSerializer(serializers.Serializer):
+class SelectionSerializer(InputSerializer):
     """Input: photos, by their ids or by a filter."""
 
     photos = BoundedListField(

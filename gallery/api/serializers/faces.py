@@ -7,6 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from accounts.problems import COMBINATION
 from gallery.api.links import chip_url
 from photos.models import Face, Person
@@ -78,13 +79,13 @@ class DecidedFaceSerializer(ListedFaceSerializer):
         return [decision.pk for decision in self.context["decisions"]]
 
 
-class NewPersonSerializer(serializers.Serializer):
+class NewPersonSerializer(InputSerializer):
     """Input: somebody who is made for a face."""
 
     name = serializers.CharField(max_length=200, allow_blank=True, help_text="Empty: none.")
 
 
-class FaceChangeSerializer(serializers.Serializer):
+class FaceChangeSerializer(InputSerializer):
     """Input: whose a face is: `person`, or `new_person`."""
 
     person = serializers.UUIDField(required=False, allow_null=True, help_text="The key of a person; null: nobody.")
@@ -97,7 +98,7 @@ class FaceChangeSerializer(serializers.Serializer):
         return given
 
 
-class RejectionSerializer(serializers.Serializer):
+class RejectionSerializer(InputSerializer):
     """Input: who a face is not."""
 
     person = serializers.UUIDField(

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from processing.importing.counts import NAMES, REFUSED_BY, complete
 from processing.models import FileState, Import, ImportedFile, ImportMode, ImportPhase, ImportState
 
@@ -24,7 +25,7 @@ class SourcesSerializer(serializers.Serializer):
     sources = SourceSerializer(many=True)
 
 
-class NewImportSerializer(serializers.Serializer):
+class NewImportSerializer(InputSerializer):
     """Input: what is to be imported, and how."""
 
     library = serializers.UUIDField()
@@ -44,7 +45,7 @@ class NewImportSerializer(serializers.Serializer):
     )
 
 
-class RescanSerializer(serializers.Serializer):
+class RescanSerializer(InputSerializer):
     """Input: how thoroughly a place is read again."""
 
     verify = NewImportSerializer().fields["verify"]

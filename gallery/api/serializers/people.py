@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.fields import BoundedListField
+from accounts.api.inputs import InputSerializer
 from accounts.api.promises.fields import SparseFieldsMixin
 from gallery.api.links import chip_url
 from photos.models import DecisionKind, LinkKind, Person
@@ -56,7 +57,7 @@ class DecidedPersonSerializer(PersonSerializer):
         return [decision.pk for decision in self.context["decisions"]]
 
 
-class PersonChangeSerializer(serializers.Serializer):
+class PersonChangeSerializer(InputSerializer):
     """Input: what is changed of a person; what is missing stays."""
 
     name = serializers.CharField(
@@ -68,7 +69,7 @@ class PersonChangeSerializer(serializers.Serializer):
     )
 
 
-class MergeSerializer(serializers.Serializer):
+class MergeSerializer(InputSerializer):
     """Input: who is the same person."""
 
     people = BoundedListField(
@@ -79,7 +80,7 @@ class MergeSerializer(serializers.Serializer):
     )
 
 
-class FacesSerializer(serializers.Serializer):
+class FacesSerializer(InputSerializer):
     """Input: some faces of a person."""
 
     faces = BoundedListField(
@@ -88,7 +89,7 @@ class FacesSerializer(serializers.Serializer):
     )  # fmt: skip
 
 
-class SplitSerializer(serializers.Serializer):
+class SplitSerializer(InputSerializer):
     """Input: which faces of a person are somebody else, and who."""
 
     faces = BoundedListField(

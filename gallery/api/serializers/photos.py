@@ -6,6 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from accounts.api.promises.fields import SparseFieldsMixin
 from gallery.api.links import original_url, rendition_url
 from gallery.api.serializers.faces import FaceSerializer
@@ -17,7 +18,7 @@ from processing.services import trash
 from processing.states import PhotoState
 
 
-class UploadSerializer(serializers.Serializer):
+class UploadSerializer(InputSerializer):
     """Input: a file, and the library that it goes into."""
 
     # that an empty file is refused, and with which code, is the service's to say
@@ -106,7 +107,12 @@ class PhotoSerializer(SparseFieldsMixin, serializers.ModelSerializer):
             "renditions",
         )
         read_only_fields = fields
-        extra_kwargs = {"library": {"help_text": "Its key."}, "uploader": {"help_text": "The account's key."}}
+        extra_kwargs = {
+            "library": {"help_text": "Its key."},
+            "uploader": {"help_text": "The account's key."},
+            "taken_at": {"help_text": "In UTC; without `taken_at_offset` what the camera's clock showed."},
+            "taken_at_offset": {"help_text": "Minutes east of UTC; null where no one has said."},
+        }
 
 
 class TrashedPhotoSerializer(PhotoSerializer):

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from accounts.api.serializers import LibrarySerializer
 from accounts.models import ConsentRecord
 from processing.models import LibraryRun, RunState
@@ -38,7 +39,7 @@ class OverviewSerializer(serializers.Serializer):
     work = WorkOverviewSerializer(many=True)
 
 
-class FaceAnalysisSerializer(serializers.Serializer):
+class FaceAnalysisSerializer(InputSerializer):
     """Input: the switch of a library's face analysis."""
 
     enabled = serializers.BooleanField()
@@ -50,7 +51,7 @@ class FaceAnalysisSerializer(serializers.Serializer):
     )
 
 
-class ForgetLibrarySerializer(serializers.Serializer):
+class ForgetLibrarySerializer(InputSerializer):
     """Input: how much of a library is to be erased."""
 
     what = serializers.ChoiceField(

@@ -2,6 +2,7 @@
 
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from gallery.api.serializers.faces import FaceSerializer
 from gallery.api.serializers.photos import PhotoSerializer
 
@@ -57,7 +58,7 @@ class SimilarFacesSerializer(serializers.Serializer):
     people = RankedPersonSerializer(many=True)
 
 
-class FaceSearchSerializer(serializers.Serializer):
+class FaceSearchSerializer(InputSerializer):
     """Input: a picture with a face, and where to look for it."""
 
     # that an empty file is refused, and with which code, is the service's to say

@@ -3,6 +3,7 @@
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from gallery.api.serializers.faces import NamedPersonSerializer
 from photos.models import Regrouping
 from processing.models import RunState
@@ -13,7 +14,7 @@ class ThresholdField(serializers.FloatField):
     """A distance of vectors of length 1, and not 0; what is none is the service's to refuse."""
 
 
-class RegroupingRequestSerializer(serializers.Serializer):
+class RegroupingRequestSerializer(InputSerializer):
     """Input: by which rule a library would be grouped."""
 
     model = serializers.CharField(

@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from accounts.api.fields import BoundedListField
+from accounts.api.inputs import InputSerializer
 from accounts.api.promises.fields import SparseFieldsMixin
 from gallery.models import Share
 from gallery.models.share import MAX_PHOTOS, PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
@@ -53,7 +54,7 @@ class NewShareSerializer(ShareSerializer):
         read_only_fields = fields
 
 
-class ShareChangeSerializer(serializers.Serializer):
+class ShareChangeSerializer(InputSerializer):
     """Input: what to change of a share; what is left out stays."""
 
     title = serializers.CharField(

@@ -5,6 +5,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.inputs import InputSerializer
 from gallery.api.serializers.photos import ReceiptSerializer
 from photos.models import Photo
 from processing.models import Upload, UploadState
@@ -62,7 +63,7 @@ class ResumableUploadSerializer(serializers.ModelSerializer):
         return UploadErrorSerializer(upload).data if upload.error_code else None
 
 
-class DirectUploadRequestSerializer(serializers.Serializer):
+class DirectUploadRequestSerializer(InputSerializer):
     """Input: a file that is going to be sent straight to the bucket."""
 
     library = serializers.UUIDField(help_text="The library that takes the photo in.")
