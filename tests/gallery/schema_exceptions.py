@@ -73,7 +73,7 @@ EXCEPTIONS = (
     Excepted(
         (ACCEPTED,),
         "",
-        "headers and parts of a form that nobody knows are ignored (RFC 9110, section 5.1)",
+        "headers that nobody knows are ignored (RFC 9110, section 5.1)",
         messages=".*(unexpected properties|optional properties|positive test case)",
     ),
     Excepted((FREED,), "", "what was revoked stays, and says so", operations=r"GET /api/v1/(shares|keys)/\{id\}"),
