@@ -167,7 +167,7 @@ def test_the_pickers_offer_permissions_of_pages_alone(client: Client, group: Gro
         "accounts.apikey", "accounts.auditevent", "accounts.consentrecord", "accounts.erasurereceipt",
         "accounts.invitation", "accounts.library", "accounts.membership", "accounts.role", "accounts.user",
         "auth.group", "gallery.album", "gallery.share", "photos.duplicatedecision", "photos.duplicategroup",
-        "photos.edit", "photos.face", "photos.person", "photos.persondecision", "photos.photo", "photos.tag",
+        "photos.edit", "photos.export", "photos.face", "photos.person", "photos.persondecision", "photos.photo", "photos.tag",
         "processing.import",
         "processing.libraryrun",
         "processing.modelselection", "processing.stagepause", "processing.stagerun", "processing.upload",

@@ -203,7 +203,7 @@ def test_a_value_that_cannot_be_is_named(client: Client, library: Library, param
     assert [error["field"] for error in response.json()["errors"]] == [parameter]
 
 
-@pytest.mark.parametrize("value", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "2020-01-01", ""])
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "2020-01-01"])
 def test_times_at_the_edge_are_times(client: Client, library: Library, value: str) -> None:
     factories.make_metadata(factories.make_photo(library), taken_at=timezone.now())
 
