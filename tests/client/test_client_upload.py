@@ -190,7 +190,7 @@ def test_ctrl_c_says_how_it_goes_on(command_at: Callable, relay: Relay, library:
     for number in range(3):
         write_tiff(folder / f"{number}.tif", width=1000, height=800, seed=number)
     command = command_at(relay.url)
-    relay.seconds_per_block = 0.02
+    relay.seconds_per_block = 0.2
     process = command.start("upload", folder, "--library", "Family", "--jobs", "2")
     wait_for(lambda: Upload.objects.filter(offset__gt=MIB).exists(), process)
     process.send_signal(signal.SIGINT)
