@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable
 from typing import ClassVar
 from uuid import UUID
 
+from django.db import transaction
+
 from accounts.models import ErasureKind
 from accounts.services import erasure as receipts
 from photos import storage
@@ -41,6 +43,7 @@ class ErasingKind(SteppedKind):
     def receipt_of(self, run: LibraryRun) -> tuple[ErasureKind, UUID, tuple[str, ...]]:
         """Give the kind and the subject of the run's receipt, and what it counts."""
 
+    @transaction.atomic
     def request(self, *, library_ids: Iterable[UUID], subject: str = "") -> None:
         """Ask for the erasure, as every kind with steps does; runs of it that died are made up for."""
         wanted = set(library_ids)

@@ -31,11 +31,12 @@ class RequestedKind(Kind):
         """The one of this code."""
         return [self.code_version]
 
+    @transaction.atomic
     def request(self, *, library_ids: Iterable[UUID], subject: str = "") -> None:
         """Ask for the work on libraries, or on a `subject` in them; a run that has begun goes over it once more.
 
-        Call it in the transaction that makes the work due; where that changes what is planned, under the lock of such a
-        change, which comes before the run's row.
+        Call it in the transaction that makes the work due, if there is one; where that changes what is planned, under
+        the lock of such a change, which comes before the run's row.
         """
         missing = set(library_ids)
         while missing:

@@ -203,6 +203,7 @@ def test_thousands_of_blank_pages_are_bounded(hashed: Callable[..., Photo], monk
     assert min(sizes) >= 2
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_sweep_asks_for_what_is_due_and_no_more(hashed: Callable[..., Photo], library: Library) -> None:
     assert DUPLICATES.request_where_due() == 0
     hashed()
