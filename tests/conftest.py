@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,10 @@ import numpy as np
 import pytest
 from pytest_django import Settings
 from real_photos import REAL_PHOTOS, REPOSITORY
+
+# a shell has what it runs in the background pass over Ctrl-C, and every process that tests start would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
