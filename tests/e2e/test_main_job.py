@@ -16,6 +16,7 @@ import requests
 from darkroom_process import PASSWORD, STOP_TIMEOUT_SECONDS, Installation
 from event_streams import Stream
 from PIL import Image
+from real_photos import REAL_PHOTOS
 
 from config import embedded
 
@@ -185,8 +186,9 @@ def test_no_log_line_tells_a_secret_a_place_or_a_face(installation: Installation
     ]
     places = installation.query("SELECT latitude, longitude FROM photos_metadata WHERE latitude IS NOT NULL")
     vectors = installation.query("SELECT vector::text FROM photos_faceembedding")
+    # without the real photos there are those of a first run: one of them shows a face
     assert len(places) >= 5
-    assert len(vectors) >= 20
+    assert len(vectors) >= (20 if REAL_PHOTOS.is_dir() else 1)
     # whole degrees are in every log, as seconds
     secret += [f"{abs(degrees):.5f}"[:-1] for place in places for degrees in place if degrees % 1]
     secret += [between.join(vector[1:-1].split(",")[:3]) for (vector,) in vectors for between in (",", ", ", " ")]
