@@ -12,7 +12,11 @@ PICTURES_ON_PAGE = 60
 
 
 class PhotoPicturesMixin:
-    """For the admin of a model: its page shows photos. `pictured` and `pictured_url` say which."""
+    """For the admin of a model: its page shows photos. `pictured` and `pictured_url` say which.
+
+    An admin has a metaclass of its own, so nothing here can be abstract: whoever forgets `pictured` is told when a page
+    asks for it.
+    """
 
     change_form_outer_after_template = "admin/photos/pictures.html"
 

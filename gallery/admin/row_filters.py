@@ -1,5 +1,6 @@
 """Filters that links choose: rows that have to do with one other row; and those of decisions, edits and albums."""
 
+from abc import ABC, abstractmethod
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from gallery.models.album import AlbumKind
 from photos.models import DecisionKind, Edit, Person, PersonDecision, Photo, PhotoTag, Revision
 
 
-class LinkedFilter(DropdownFilter):
+class LinkedFilter(DropdownFilter, ABC):
     """Rows that have to do with another one, whose id a link gives; not offered otherwise."""
 
     def lookups(self, request: HttpRequest, model_admin: ModelAdmin) -> Choices:
@@ -36,13 +37,13 @@ class LinkedFilter(DropdownFilter):
         chosen = parse(self.value())
         return queryset.none() if chosen is None else self.linked(request, queryset, chosen)
 
+    @abstractmethod
     def named(self, request: HttpRequest, chosen: UUID) -> object:
         """Name the chosen row, as far as the user may see it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def linked(self, request: HttpRequest, queryset: QuerySet, chosen: UUID) -> QuerySet:
         """Narrow the list."""
-        raise NotImplementedError
 
 
 class AboutFilter(LinkedFilter):

@@ -1,5 +1,6 @@
 """Values of filters that Django's forms do not know: several ids, positions, exposures. Each refuses what cannot be."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import isfinite
 from typing import Any
@@ -94,7 +95,7 @@ class RepeatedHashFilter(filters.Filter):
         return qs.filter(**{f"{self.field_name}__in": value}) if value else qs
 
 
-class NumbersField(forms.CharField):
+class NumbersField(forms.CharField, ABC):
     """Numbers with commas in between, as many as there are `ranges` (least, greatest)."""
 
     ranges: tuple[tuple[str, float, float], ...] = ()
@@ -119,9 +120,9 @@ class NumbersField(forms.CharField):
                 raise ValidationError(f"{name} is a number from {least:g} to {greatest:g}.", code="invalid")
         return self.build(numbers)
 
+    @abstractmethod
     def build(self, numbers: list[float]) -> Any:
         """Make of the numbers what they mean."""
-        raise NotImplementedError
 
 
 class BoxField(NumbersField):

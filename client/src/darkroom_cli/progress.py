@@ -3,6 +3,7 @@
 import sys
 import threading
 import time
+from abc import abstractmethod
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
@@ -69,9 +70,9 @@ class Transfer(AbstractContextManager["Transfer"]):
         with self._lock:
             self._count(size, is_through=False)
 
+    @abstractmethod
     def say(self, line: Text) -> None:
         """Tell something beside."""
-        raise NotImplementedError
 
     def _count(self, size: int, *, is_through: bool) -> None:
         self.files_done += 1
